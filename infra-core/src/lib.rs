@@ -1,1 +1,18 @@
-//! Core.
+//! Capacity is leased, never owned: everything is a reservation, front doors change what is desired, and one
+//! level-triggered engine makes it so.
+
+pub mod contracts;
+pub mod nouns;
+pub mod records;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod words;
+
+pub use contracts::allocator::Allocator;
+pub use contracts::pricing::PricingEngine;
+pub use contracts::provider::{CloudDriver, CloudProvider};
+pub use contracts::store::ReservationStore;
+pub use words::clock::{Clock, SystemClock};
+pub use words::entropy::{Entropy, SystemEntropy};
+pub use words::fault::{Effect, Fault, FaultKind};
+pub use words::limits::Limits;

@@ -1,0 +1,6 @@
+//! The contracts: small dyn traits without default methods, one error enum each.
+
+pub mod allocator;
+pub mod pricing;
+pub mod provider;
+pub mod store;

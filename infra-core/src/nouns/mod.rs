@@ -1,0 +1,14 @@
+//! Nouns: the records. Plain data, serialised as JSON into a store's bodies.
+
+pub mod account;
+pub mod cloud;
+pub mod credential;
+pub mod event;
+pub mod installation;
+pub mod launch;
+pub mod lease;
+pub mod offering;
+pub mod request;
+pub mod reservation;
+pub mod switch;
+pub mod unit;

@@ -1,0 +1,124 @@
+//! What a cloud offers in one lane, and what it costs.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Arch, Market};
+use crate::words::clock::Timestamp;
+use crate::words::ids::{ImageId, TypeName, Zone};
+use crate::words::money::Money;
+
+/// A price that is known, or the reason why it is not. Unknown prices are never chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Price {
+    /// Per machine and hour.
+    Known {
+        /// The amount for one hour; always above zero.
+        per_hour: Money,
+        /// When the source said so.
+        as_of: Timestamp,
+        /// Who said so.
+        source: String,
+        /// Was it asked live (then it ages), or is it a table an operator named (then it does not)?
+        live: bool,
+    },
+    /// Zero, negative, missing or unreadable.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Price {
+    /// A known price, or Unknown when the amount is zero or negative.
+    #[must_use]
+    pub fn from_table(per_hour: Option<Money>, as_of: Timestamp, source: &str) -> Self {
+        match per_hour {
+            Some(per_hour) if per_hour.nanos > 0 => {
+                Self::Known { per_hour, as_of, source: source.to_owned(), live: false }
+            }
+            Some(other) => Self::Unknown { reason: format!("{source} says {other}") },
+            None => Self::Unknown { reason: format!("{source} names no price") },
+        }
+    }
+
+    /// The hourly amount when known.
+    #[must_use]
+    pub const fn per_hour(&self) -> Option<Money> {
+        match self {
+            Self::Known { per_hour, .. } => Some(*per_hour),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// One machine type on one market in one lane, with the zones that have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offering {
+    /// The cloud's name for the type.
+    pub type_name: TypeName,
+    /// Virtual processors, in thousandths (some clouds sell fractions).
+    pub vcpus_milli: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Disk that comes with the type, GiB; 0 when disks are bought apart.
+    pub disk_gib: u32,
+    /// Accelerators.
+    pub gpus: u32,
+    /// Which accelerator, lower case.
+    pub gpu_model: Option<String>,
+    /// Architecture.
+    pub arch: Arch,
+    /// How it is bought.
+    pub market: Market,
+    /// Zones that have it; empty when the cloud has no zones.
+    pub zones: Vec<Zone>,
+    /// What it costs.
+    pub price: Price,
+}
+
+/// An image a machine can boot from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The cloud's id.
+    pub id: ImageId,
+    /// The cloud's name for it.
+    pub name: String,
+    /// Operating system as people say it: `ubuntu 24.04`.
+    pub os: String,
+    /// Architecture.
+    pub arch: Arch,
+    /// When it was made: the newest of a name wins.
+    pub created_at: Timestamp,
+}
+
+/// What one lane offers: read by pricing, and by freezing (image and zone are resolved once, into the body).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Types and prices.
+    pub offerings: Vec<Offering>,
+    /// Images.
+    pub images: Vec<Image>,
+    /// Price of a GiB of disk per hour where disks are bought apart; zero when included.
+    pub disk_gib_hour: Money,
+    /// When it was read, by the provider's clock.
+    pub as_of: Timestamp,
+}
+
+impl Catalogue {
+    /// The newest image of an operating system and architecture; ties go to the greater id.
+    #[must_use]
+    pub fn newest_image(&self, os: &str, arch: Arch) -> Option<&Image> {
+        self.images
+            .iter()
+            .filter(|image| image.arch == arch && image.os.eq_ignore_ascii_case(os))
+            .max_by_key(|image| (image.created_at, &image.id))
+    }
+
+    /// The image with this id.
+    #[must_use]
+    pub fn image(&self, id: &ImageId) -> Option<&Image> {
+        self.images.iter().find(|image| &image.id == id)
+    }
+}

@@ -1,0 +1,311 @@
+//! What people hold.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::launch::EndCause;
+use super::offering::Offering;
+use super::request::Request;
+use crate::words::clock::Timestamp;
+use crate::words::ids::{
+    CredentialId, ImageId, LaunchToken, PoolId, ReservationId, ResourceId, TenantId, UserId, Zone,
+};
+use crate::words::lane::Lane;
+use crate::words::money::Money;
+use crate::words::secret::Sealed;
+
+/// Where its capacity comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Made in a cloud.
+    Cloud,
+    /// Granted from a pool of devices.
+    Pool(PoolId),
+    /// Existed before us.
+    Adopted,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Running.
+    #[default]
+    On,
+    /// Off, kept.
+    Off,
+}
+
+/// The only thing front doors change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// How many units.
+    pub count: u32,
+    /// On or off.
+    pub power: Power,
+    /// `false` ends everything, for good: a release always wins.
+    pub present: bool,
+    /// Bumped by every change; the engine's "has anybody changed their mind" in one number.
+    pub change: u64,
+}
+
+/// What to do when a machine vanishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Heal {
+    /// Say so; never buy again by ourselves.
+    #[default]
+    Report,
+    /// Buy another.
+    Replace,
+}
+
+/// An order between reservations: this one waits until that one is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// Which must be ready first.
+    pub on: ReservationId,
+    /// What it gates.
+    pub gates: NeedGate,
+}
+
+/// What a need gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeedGate {
+    /// No launch before.
+    Launching,
+    /// No set-up before.
+    SettingUp,
+}
+
+/// What a deadline does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadlineKind {
+    /// The reservation ends.
+    Ends,
+    /// The lease runs out unless renewed.
+    Lease,
+    /// Nothing extends it beyond.
+    MaxLife,
+    /// Somebody is told.
+    Notice,
+    /// Idleness is checked.
+    IdleCheck,
+    /// Something is tried again.
+    Retry,
+}
+
+/// Moments at which something is due. The earliest is the record's index value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Deadlines(pub BTreeMap<DeadlineKind, Timestamp>);
+
+impl Deadlines {
+    /// The earliest.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.0.values().min().copied()
+    }
+}
+
+/// Nothing is done for it until a person or the engine lifts the hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which brake.
+    pub why: HoldReason,
+    /// Said to the user.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Which brake holds a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HoldReason {
+    /// Too many creates for what is wanted.
+    Runaway,
+    /// Too many builds failed in a row.
+    BuildsFailing,
+    /// Too many deadlines of one tenant at once.
+    MassDeadline,
+    /// A person paused it.
+    Paused,
+    /// More candidates than births: which are ours?
+    Ambiguous,
+}
+
+/// One way to get what was asked: an offer in a lane, with everything resolved that a launch needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Where.
+    pub lane: Lane,
+    /// With which key.
+    pub credential: CredentialId,
+    /// What.
+    pub offering: Offering,
+    /// In which zone; `None` when the cloud has none.
+    pub zone: Option<Zone>,
+    /// From which image.
+    pub image: ImageId,
+    /// Disk to buy, GiB; 0 for the type's own.
+    pub disk_gib: u32,
+    /// One machine for one hour, disk included.
+    pub per_hour: Money,
+}
+
+/// What one attempt came to: shown to the user, so that a failure explains itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Which offer, as `cloud:region/zone type`.
+    pub offer: String,
+    /// What was said.
+    pub said: String,
+}
+
+/// What was asked, and what it was resolved to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The request, without its `setup`.
+    pub request: Request,
+    /// The first-boot script, sealed for `reservation/<id>/setup`.
+    pub setup: Option<Sealed>,
+    /// Cheapest first; the units walk down on capacity errors.
+    pub choices: Vec<Choice>,
+}
+
+/// A satellite of a reservation's machines in one lane: it must be there before them and ends after them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Satellite {
+    /// Its attempt.
+    pub token: LaunchToken,
+    /// What it is.
+    pub kind: crate::words::lane::ResourceKind,
+    /// Where.
+    pub lane: Lane,
+    /// Its id, once it is there.
+    pub id: Option<ResourceId>,
+}
+
+/// The state words of the wire contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Accepted, nothing begun.
+    Pending,
+    /// Capacity is being made.
+    Creating,
+    /// Everything wanted is usable.
+    Ready,
+    /// Being turned off.
+    Stopping,
+    /// Off.
+    Stopped,
+    /// Being turned on.
+    Starting,
+    /// Being ended.
+    Releasing,
+    /// Ended; nothing of it is left in any cloud.
+    Released,
+    /// Could not be had, and nothing of it is left in any cloud.
+    Failed,
+}
+
+/// Derived from desired and the units; cached for lists, never decided upon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The wire word.
+    pub phase: Phase,
+    /// Units that exist or may exist.
+    pub have: u32,
+    /// Units that are usable.
+    pub ready: u32,
+    /// Why it is not further, in words for the user.
+    pub reason: Option<String>,
+    /// Where its machines are: lists show them without reading every unit. At most 20.
+    pub places: Vec<UnitView>,
+}
+
+/// One unit as users see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitView {
+    /// Which slot.
+    pub slot: u32,
+    /// Its stage.
+    pub state: super::unit::Stage,
+    /// The cloud.
+    pub provider: Option<String>,
+    /// The cloud's account.
+    pub account: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// The type.
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+    /// The cloud's id.
+    pub provider_id: Option<String>,
+    /// From outside.
+    pub public_address: Option<String>,
+    /// From inside.
+    pub private_address: Option<String>,
+}
+
+/// A durable record with an owner, a desired state and a way to die. Nothing else holds capacity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Its id.
+    pub id: ReservationId,
+    /// Whose key; never changes.
+    pub tenant: TenantId,
+    /// Who may use it; transferable.
+    pub owner: UserId,
+    /// Where its capacity comes from.
+    pub source: Source,
+    /// What was asked and chosen.
+    pub spec: Spec,
+    /// What is wanted now.
+    pub desired: Desired,
+    /// What to do when a machine vanishes.
+    pub heal: Heal,
+    /// The reservation it is part of.
+    pub parent: Option<ReservationId>,
+    /// What must be ready first.
+    pub needs: Vec<Need>,
+    /// The next slot number; slots are never reused.
+    pub next_unit: u32,
+    /// When something is due.
+    pub deadlines: Deadlines,
+    /// A brake that holds it.
+    pub hold: Option<Hold>,
+    /// Why it ends, once it does.
+    pub end_cause: Option<EndCause>,
+    /// Why it failed: set before compensation starts, shown when it is over.
+    pub failure: Option<String>,
+    /// Its satellites.
+    pub satellites: Vec<Satellite>,
+    /// Create calls planned lately: the runaway brake's memory.
+    pub recent_creates: Vec<(Timestamp, u32)>,
+    /// What was tried, newest last; at most 50.
+    pub tries: Vec<Try>,
+    /// Cached for lists.
+    pub summary: Summary,
+    /// Asked at.
+    pub created_at: Timestamp,
+    /// First time everything wanted was usable.
+    pub ready_at: Option<Timestamp>,
+    /// Nothing of it was left at.
+    pub over_at: Option<Timestamp>,
+    /// Idempotency records that die with it.
+    pub idempotency: Vec<String>,
+    /// Machines counted against the owner's limit by this reservation.
+    pub counted: u32,
+}

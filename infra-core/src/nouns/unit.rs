@@ -1,0 +1,80 @@
+//! One wanted slot of a reservation.
+
+use serde::{Deserialize, Serialize};
+
+use super::launch::{Thing, Want};
+use crate::words::clock::Timestamp;
+use crate::words::ids::{LaunchToken, ReservationId, Role, TenantId};
+
+/// Where a slot is. Authoritative; the reservation's phase is derived from its units' stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Nothing was tried yet, or the next try waits.
+    Waiting,
+    /// An attempt is under way.
+    Launching,
+    /// The cloud is building it.
+    Booting,
+    /// Software is being set up.
+    SettingUp,
+    /// Its readiness is being checked.
+    Probing,
+    /// Usable.
+    Ready,
+    /// Finishing its work before it goes.
+    Draining,
+    /// On its way off.
+    Stopping,
+    /// Off.
+    Off,
+    /// On its way out.
+    Ending,
+    /// Out, as wished.
+    Gone,
+    /// It vanished and is not replaced without a person.
+    Lost,
+    /// It could not be made.
+    Failed,
+}
+
+impl Stage {
+    /// Nothing of it is left in any cloud.
+    #[must_use]
+    pub const fn over(self) -> bool {
+        matches!(self, Self::Gone | Self::Lost | Self::Failed)
+    }
+}
+
+/// One wanted slot of a reservation; its own record, because a thousand of them fit no single row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which reservation.
+    pub reservation: ReservationId,
+    /// Which slot.
+    pub no: u32,
+    /// What for.
+    pub role: Role,
+    /// What is wanted of it.
+    pub want: Want,
+    /// Where it is.
+    pub stage: Stage,
+    /// The attempt that fills it.
+    pub current: Option<LaunchToken>,
+    /// How often it has been filled: a slot outlives its machines.
+    pub incarnation: u32,
+    /// What must survive the machine: a snapshot while it is off.
+    pub kept: Vec<Thing>,
+    /// Sweeps and scale-down skip it until then.
+    pub protect_until: Option<Timestamp>,
+    /// Index of the offer that its next attempt takes, in the reservation's list.
+    pub offer: usize,
+    /// Attempts in a row that came to nothing.
+    pub failed: u32,
+    /// The next attempt may not start before.
+    pub retry_at: Option<Timestamp>,
+    /// Why it is where it is.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,9 @@
+//! Typed records over a [`crate::ReservationStore`]: what stands where, found by what, and commits that survive a lost reply.
+
+mod keys;
+mod repo;
+mod txn;
+
+pub use keys::{Stored, TokenRef, launch_prefix, shard_of, state, system_tenant, unit_prefix};
+pub use repo::{Repo, RepoError, Versioned};
+pub use txn::Txn;

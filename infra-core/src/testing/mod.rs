@@ -1,0 +1,7 @@
+//! For those who implement a contract or test against one: virtual time, seeded chance, and the laws.
+
+mod seeded;
+mod virtual_clock;
+
+pub use seeded::SeededEntropy;
+pub use virtual_clock::VirtualClock;

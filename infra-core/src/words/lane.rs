@@ -1,0 +1,193 @@
+//! A lane is what an absence is relative to; a mark is how a thing says whose it is.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AccountId, CloudName, InstallationId, LaunchToken, Region};
+
+/// The address of a cloud's API, as configured; empty for the provider's default.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Endpoint(pub String);
+
+/// (cloud, endpoint, account, region): a 404 means something only relative to all four.
+///
+/// `account` is the *cloud's* name for who pays, as `identify()` answered. Another account, endpoint or
+/// project is another lane, never a replacement.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Lane {
+    /// The cloud's configured name.
+    pub cloud: CloudName,
+    /// Where its API is.
+    pub endpoint: Endpoint,
+    /// Who pays, in the cloud's own words.
+    pub account: AccountId,
+    /// Which region.
+    pub region: Region,
+}
+
+/// A lane's canonical text, used as index value and record id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaneId(pub String);
+
+impl Lane {
+    /// The canonical text of this lane.
+    #[must_use]
+    pub fn id(&self) -> LaneId {
+        LaneId(format!("{}|{}|{}|{}", self.cloud, self.endpoint.0, self.account, self.region))
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}/{}", self.cloud, self.region, self.account)
+    }
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Store-wide commit number: rises with every commit, so a record's version never repeats (no ABA).
+///
+/// It also goes into every mark as restore witness: a mark newer than the store means the store is older
+/// than the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A number that only rises, also across restores: `epoch` is bumped by every restore or clone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+pub struct Fence {
+    /// Bumped at every restore or clone of the store.
+    pub epoch: u32,
+    /// Rises within an epoch.
+    pub seq: u64,
+}
+
+/// What kind of thing a cloud made. Every one of them can leak, so every one is a launch row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// One virtual machine.
+    Machine,
+    /// A managed cluster.
+    Cluster,
+    /// A managed database.
+    Database,
+    /// A disk of its own.
+    Volume,
+    /// A public address.
+    Address,
+    /// A public key registered at the cloud.
+    KeyPair,
+    /// A set of ingress rules.
+    Firewall,
+    /// A disk image made from a machine.
+    Snapshot,
+    /// A standing request for interruptible capacity.
+    SpotRequest,
+}
+
+impl ResourceKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 9] = [
+        Self::Machine,
+        Self::Cluster,
+        Self::Database,
+        Self::Volume,
+        Self::Address,
+        Self::KeyPair,
+        Self::Firewall,
+        Self::Snapshot,
+        Self::SpotRequest,
+    ];
+
+    /// The word that stands in marks: lower case, one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Cluster => "cluster",
+            Self::Database => "database",
+            Self::Volume => "volume",
+            Self::Address => "address",
+            Self::KeyPair => "key-pair",
+            Self::Firewall => "firewall",
+            Self::Snapshot => "snapshot",
+            Self::SpotRequest => "spot-request",
+        }
+    }
+
+    /// The kind named by [`Self::word`].
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What a thing made by us carries in the cloud: whose, which attempt, what kind, and the restore witness.
+///
+/// It carries no slot (a batch shares one mark) and no expiry (an extension would have to rewrite it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which store made it.
+    pub installation: InstallationId,
+    /// Which attempt made it.
+    pub token: LaunchToken,
+    /// What it was made as; a thing of another kind with this mark belongs to its parent.
+    pub kind: ResourceKind,
+    /// The store-wide commit number when the attempt was written down.
+    pub seq: Version,
+}
+
+/// Tag names of a mark on clouds whose tags are key and value.
+pub mod tags {
+    /// The installation's uuid.
+    pub const INSTALLATION: &str = "infra-installation";
+    /// The launch token.
+    pub const TOKEN: &str = "infra-token";
+    /// The kind's word.
+    pub const KIND: &str = "infra-kind";
+    /// The commit number.
+    pub const SEQ: &str = "infra-seq";
+}
+
+impl Mark {
+    /// The mark as four tags.
+    #[must_use]
+    pub fn to_tags(&self) -> [(&'static str, String); 4] {
+        [
+            (tags::INSTALLATION, self.installation.to_string()),
+            (tags::TOKEN, self.token.to_string()),
+            (tags::KIND, self.kind.word().to_owned()),
+            (tags::SEQ, self.seq.to_string()),
+        ]
+    }
+
+    /// Reads a mark back from a thing's tags; `None` unless all four are there and well formed.
+    pub fn from_tags<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        Some(Self {
+            installation: get(tags::INSTALLATION)?.parse().ok()?,
+            token: get(tags::TOKEN)?.parse().ok()?,
+            kind: ResourceKind::from_word(get(tags::KIND)?)?,
+            seq: Version(get(tags::SEQ)?.parse().ok()?),
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! Words: the smallest vocabulary. Nothing here knows what a reservation is.
+
+pub mod clock;
+pub mod entropy;
+pub mod fault;
+pub mod ids;
+pub mod lane;
+pub mod limits;
+pub mod money;
+pub mod planted;
+pub mod secret;

@@ -1,0 +1,147 @@
+//! Money: integers of nano-units, never a float.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An ISO 4217 code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Currency {
+    /// US dollars.
+    #[default]
+    Usd,
+}
+
+impl Currency {
+    /// The ISO 4217 code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Usd => "USD",
+        }
+    }
+}
+
+/// An amount in billionths of its currency's unit. On the wire `{"amount": "0.0416", "currency": "USD"}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Money {
+    /// Billionths of a unit.
+    pub nanos: i64,
+    /// Of which currency.
+    pub currency: Currency,
+}
+
+const NANOS_PER_UNIT: i64 = 1_000_000_000;
+
+impl Money {
+    /// US dollars, in billionths.
+    #[must_use]
+    pub const fn usd_nanos(nanos: i64) -> Self {
+        Self { nanos, currency: Currency::Usd }
+    }
+
+    /// Reads a decimal like `0.0416`: at most nine decimals, no exponent.
+    #[must_use]
+    pub fn parse_usd(text: &str) -> Option<Self> {
+        let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let plain = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+        if (whole.is_empty() && fraction.is_empty()) || !plain(whole) || !plain(fraction) {
+            return None;
+        }
+        // Digits past the ninth are below a billionth; price lists print up to ten.
+        let kept = &fraction[..fraction.len().min(9)];
+        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        let nanos: i64 = format!("{kept:0<9}").parse().ok()?;
+        Some(Self::usd_nanos(sign * whole.checked_mul(NANOS_PER_UNIT)?.checked_add(nanos)?))
+    }
+
+    /// `self * n`, stopping at the largest amount.
+    #[must_use]
+    pub const fn times(self, n: i64) -> Self {
+        Self { nanos: self.nanos.saturating_mul(n), currency: self.currency }
+    }
+
+    /// `self + other`; both must be of one currency, which the type's only value makes sure of today.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_add(other.nanos), currency: self.currency }
+    }
+
+    /// What an hourly price comes to over a time, rounded up to a billionth.
+    #[must_use]
+    pub fn per_hour_for(self, time: Duration) -> Self {
+        let micros = i128::try_from(time.as_micros()).unwrap_or(i128::MAX);
+        let exact = i128::from(self.nanos).saturating_mul(micros);
+        let hour = 3_600_000_000_i128;
+        let nanos = exact.div_euclid(hour) + i128::from(exact.rem_euclid(hour) != 0);
+        Self { nanos: i64::try_from(nanos).unwrap_or(i64::MAX), currency: self.currency }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.nanos < 0 { "-" } else { "" };
+        let nanos = self.nanos.unsigned_abs();
+        let unit = NANOS_PER_UNIT.unsigned_abs();
+        let fraction = format!("{:09}", nanos % unit);
+        let trimmed = fraction.trim_end_matches('0');
+        // At least two decimals: "0.50" reads as money, "0.5" as a number.
+        let fraction = if trimmed.len() < 2 { &fraction[..2] } else { trimmed };
+        write!(f, "{sign}{}.{fraction}", nanos / unit)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    amount: String,
+    currency: String,
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Wire { amount: self.to_string(), currency: self.currency.code().to_owned() }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let wire = Wire::deserialize(from)?;
+        if wire.currency != "USD" {
+            return Err(D::Error::custom(format!("currency {:?} is not known; USD is", wire.currency)));
+        }
+        Self::parse_usd(&wire.amount)
+            .ok_or_else(|| D::Error::custom(format!("amount {:?} is not a decimal", wire.amount)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_survive_the_round_trip() {
+        for (text, shown) in [
+            ("0.0416", "0.0416"),
+            ("3", "3.00"),
+            ("0.5", "0.50"),
+            (".25", "0.25"),
+            ("-1.000000001", "-1.000000001"),
+        ] {
+            assert_eq!(Money::parse_usd(text).map(|m| m.to_string()).as_deref(), Some(shown));
+        }
+        for bad in ["", ".", "1e3", "1,5", "NaN", "--1", "9223372036854775807"] {
+            assert_eq!(Money::parse_usd(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_hour_is_rounded_up() {
+        let hourly = Money::usd_nanos(1);
+        assert_eq!(hourly.per_hour_for(Duration::from_secs(1)).nanos, 1);
+        assert_eq!(Money::usd_nanos(3600).per_hour_for(Duration::from_secs(2)).nanos, 2);
+    }
+}
