@@ -3,6 +3,7 @@
 
 pub mod contracts;
 pub mod nouns;
+pub mod plan;
 pub mod records;
 #[cfg(feature = "testing")]
 pub mod testing;
