@@ -20,7 +20,7 @@ matches a call at its window acts:
             | "after_forward_hold_reply"  the cloud has answered, the client has nothing
             | "after_reply_sent",         the client has the answer
      "then":  "hold"      wait for POST /release (then pass, or drop), at most hold_s
-            | "drop"      reset the client's connection
+            | "drop"      reset the client's connection (close it, once the reply is sent)
             | "kill_pid"  SIGKILL to `pid`, then drop
             | "reply"     answer `reply` instead: {"status", "headers"?, "body"?}
             | "pass"      nothing but delay_s,
@@ -39,6 +39,8 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import sys
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -342,17 +344,25 @@ setattr(Faults, "pass", Faults.pass_)  # the word is Python's
 # ---------------------------------------------------------------- the proxy
 
 
+def reset(writer):
+    """Ends a connection as a dying peer does: RST, no matter what was still to be sent."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 class Proxy:
     def __init__(self, faults, upstream):
         self.faults, self.upstream = faults, upstream
 
     async def serve(self, reader, writer):
+        # drain() then means "the kernel has every byte", which "sent" has to mean.
+        writer.transport.set_write_buffer_limits(high=0)
         try:
             while request := await read_request(reader, writer):
                 if await self.call(request, writer):
                     break
         except Dropped:
-            writer.transport.abort()  # a reset, as a dying peer sends it
+            reset(writer)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError, IndexError) as error:
             print(f"connection given up: {error!r}", flush=True)
         finally:
@@ -368,7 +378,10 @@ class Proxy:
         writer.write(reply.raw)
         await writer.drain()
         self.faults.count(request, "answered")
-        await self.faults.act("after_reply_sent", request)
+        try:
+            await self.faults.act("after_reply_sent", request)
+        except Dropped:
+            return True  # closed politely: a reset could overtake the answer
         return reply.closes() or request.closes()
 
     async def forward(self, request):
