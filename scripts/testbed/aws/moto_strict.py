@@ -15,6 +15,7 @@ What it adds (each patch below says why):
               just after creation; terminated machines vanish after a while
   groups      a security group in use cannot be deleted
   EMR         clusters take time to start and to end
+  denials     a policy's no to an EC2 call is UnauthorizedOperation
 
 Settings in seconds, from the environment or `POST /moto-api/strict` with a JSON
 object (`GET` shows them; `POST /moto-api/reset` forgets the world, not them):
@@ -37,6 +38,7 @@ for validation in (
 ):
     os.environ.setdefault(validation, "1")
 
+from moto.core.exceptions import AccessDeniedError  # noqa: E402
 from moto.core.responses import ActionResult  # noqa: E402
 from moto.ec2 import utils as ec2_utils  # noqa: E402
 from moto.ec2.exceptions import (  # noqa: E402
@@ -50,6 +52,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend  # noqa: E402
 from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
 from moto.ec2.responses.tags import TagResponse  # noqa: E402
 from moto.emr import models as emr  # noqa: E402
+from moto.iam.access_control import IAMRequest  # noqa: E402
 from moto.moto_api._internal import urls as control_urls  # noqa: E402
 from moto.server import main  # noqa: E402
 
@@ -459,6 +462,24 @@ def patch_emr():
     emr.Cluster.state = property(get, put)
 
 
+# ---------------------------------------------------------------- permissions
+
+
+def patch_denials():
+    """EC2 has its own word for a call that a policy forbids; moto uses the word of the other services."""
+    moto_raise = IAMRequest._raise_access_denied
+
+    def raise_denied(self):
+        try:
+            moto_raise(self)
+        except AccessDeniedError as denied:
+            if self._service == "ec2":
+                denied.description = denied.description.replace("AccessDenied", "UnauthorizedOperation")
+            raise
+
+    IAMRequest._raise_access_denied = raise_denied
+
+
 def patch_moto():
     patch_states()
     patch_machine_visibility()
@@ -467,6 +488,7 @@ def patch_moto():
     patch_tokens()
     patch_group_deletion()
     patch_emr()
+    patch_denials()
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings
 
 

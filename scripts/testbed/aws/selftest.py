@@ -404,7 +404,8 @@ def check_authentication(port):
     assert ids(ec2) == {machine}
     refused("UnauthorizedOperation", ec2.terminate_instances, InstanceIds=[machine])
     refused("AuthFailure", client(port=port, key="AKIANOBODY", secret="x").describe_instances)
-    refused("SignatureDoesNotMatch", client(port=port, key=user["key"], secret="x").describe_instances)
+    refused("AuthFailure", client(port=port, key=user["key"], secret="x").describe_instances)
+    refused("SignatureDoesNotMatch", client("sts", port=port, key=user["key"], secret="x").get_caller_identity)
 
 
 @law
