@@ -16,8 +16,13 @@ python=$cache/venv/bin/python
 say() { printf 'aws testbed: %s\n' "$*" >&2; }
 
 # A missing counterpart is not a failure of the code under test: 77 tells the
-# caller to report a skip (or an error, on CI).
-missing() { say "$*"; exit 77; }
+# caller to report a skip (or an error, on CI), with the reason left in the file
+# that scripts/test names.
+missing() {
+  say "$*"
+  printf '%s\n' "$*" >>"${INFRA_SKIP_REASON:-/dev/null}"
+  exit 77
+}
 
 # usage TEXT: the caller was called wrongly (64, EX_USAGE).
 usage() { printf 'usage: %s\n' "$*" >&2; exit 64; }
