@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod contracts;
+pub mod engine;
 pub mod infra;
 pub mod nouns;
 pub mod plan;

@@ -138,7 +138,13 @@ impl Claims {
         Ok(Some(Held { ownership, renewed: mono }))
     }
 
-    fn may_take(&self, on: &str, heartbeat: Option<&Versioned<Heartbeat>>, mono: Duration, limits: &Limits) -> bool {
+    fn may_take(
+        &self,
+        on: &str,
+        heartbeat: Option<&Versioned<Heartbeat>>,
+        mono: Duration,
+        limits: &Limits,
+    ) -> bool {
         let Some(heartbeat) = heartbeat.filter(|_| !self.alone) else { return true };
         let mut seen = self.seen.lock().expect("no panic under this lock");
         let watched = seen
@@ -164,5 +170,4 @@ impl Claims {
     pub(crate) const fn boot(&self) -> BootId {
         self.boot
     }
-
 }

@@ -12,7 +12,9 @@ use crate::nouns::reservation::{Phase, Reservation};
 use crate::nouns::unit::Unit;
 use crate::plan::guard;
 use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
-use crate::records::{RepoError, Stored, TokenRef, Txn, Versioned, launch_prefix, shard_of, state, unit_prefix};
+use crate::records::{
+    RepoError, Stored, TokenRef, Txn, Versioned, launch_prefix, shard_of, state, unit_prefix,
+};
 use crate::words::clock::later;
 use crate::words::ids::{LaunchToken, ReservationId, TenantId};
 use crate::words::lane::LaneId;
@@ -54,11 +56,16 @@ impl Engine {
     }
 
     /// A shard that was just taken over is looked at whole: its changes may have been somebody else's to see.
-    async fn scan_once(&self, shard: u16, dirty: &mut BTreeSet<(TenantId, ReservationId)>) -> Result<(), RepoError> {
+    async fn scan_once(
+        &self,
+        shard: u16,
+        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+    ) -> Result<(), RepoError> {
         if !self.scanned.lock().expect("no panic under this lock").insert(shard) {
             return Ok(());
         }
-        let all: Vec<Versioned<Reservation>> = self.parts.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+        let all: Vec<Versioned<Reservation>> =
+            self.parts.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
         let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
         dirty.extend(all.into_iter().filter(|r| here(&r.value.tenant)).map(|r| (r.value.tenant, r.value.id)));
         Ok(())
@@ -224,7 +231,11 @@ impl Writer<'_> {
         };
         let mut txn = self.txn();
         txn.update(was, &decided);
-        draft.events.iter().filter(|event| event.cause.contains("/ended/")).for_each(|event| txn.insert(event));
+        draft
+            .events
+            .iter()
+            .filter(|event| event.cause.contains("/ended/"))
+            .for_each(|event| txn.insert(event));
         self.engine.parts.repo.commit(txn).await.map(drop)
     }
 
@@ -235,7 +246,8 @@ impl Writer<'_> {
         self.write_all(units.values().filter(fresh).map(|unit| (None, unit))).await?;
         let known = &self.read.launches;
         let changed = launches.values().filter_map(|row| Some((known.get(&row.token)?, row)));
-        self.write_all(changed.filter(|(was, is)| was.value != **is).map(|(was, is)| (Some(was), is))).await?;
+        self.write_all(changed.filter(|(was, is)| was.value != **is).map(|(was, is)| (Some(was), is)))
+            .await?;
         let mut written = Vec::new();
         for row in new_launches {
             written.extend(self.write_launch(row, &units).await?);
@@ -313,7 +325,8 @@ impl Writer<'_> {
 
     /// Gives the machines back to the owner's limit, in the commit that ends the reservation.
     async fn free(&self, txn: &mut Txn, reservation: &Reservation, freed: u32) -> Result<(), RepoError> {
-        let user: Option<Versioned<User>> = self.engine.parts.repo.get(User::place(&reservation.owner)).await?;
+        let user: Option<Versioned<User>> =
+            self.engine.parts.repo.get(User::place(&reservation.owner)).await?;
         if let Some(user) = user {
             let machines_held = user.value.machines_held.saturating_sub(freed);
             txn.update(&user, &User { machines_held, ..user.value.clone() });

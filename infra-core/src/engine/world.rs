@@ -63,7 +63,6 @@ pub struct Engine {
     pub(super) scanned: Mutex<BTreeSet<u16>>,
 }
 
-
 impl Engine {
     /// A replica that has done nothing yet.
     #[must_use]

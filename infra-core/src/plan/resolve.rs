@@ -92,10 +92,9 @@ fn unknown(row: &Launch, context: &Context<'_>) -> Option<Step> {
 pub fn may_resend(row: &Launch, context: &Context<'_>) -> bool {
     let planted = context.planted;
     let token = matches!(context.facts.token, TokenScope::Token { .. }) || planted.is(Bug::C8TokenlessResend);
-    let in_window = row
-        .first_sent()
-        .is_none_or(|sent| between(sent, context.now) < context.limits.resend_within)
-        || planted.is(Bug::C7OldLaunchResumed);
+    let in_window =
+        row.first_sent().is_none_or(|sent| between(sent, context.now) < context.limits.resend_within)
+            || planted.is(Bug::C7OldLaunchResumed);
     let wanted = row.wanted() || planted.is(Bug::C16ResentUnderRelease);
     let mismatch = row.retry.as_ref().is_some_and(|retry| retry.kind == FaultKind::TokenMismatch);
     token && in_window && wanted && !mismatch
@@ -113,7 +112,8 @@ fn unborn(row: &Launch, context: &Context<'_>) -> Option<Step> {
     }
     // Under release a last send may still sit in a queue: wait twice as long.
     let patience = if row.wanted() { 1 } else { 2 };
-    let proof = absence::proof(row.unseen.as_ref(), context.facts.visible_within * patience, context.planted)?;
+    let proof =
+        absence::proof(row.unseen.as_ref(), context.facts.visible_within * patience, context.planted)?;
     Some(Step::Close(Closed::NeverBorn(proof)))
 }
 
@@ -140,7 +140,8 @@ fn living_thing(row: &Launch, thing: &Thing, context: &Context<'_>) -> Vec<Step>
     };
     let settled = matches!(
         (thing.state, want),
-        (ThingState::Running | ThingState::Suspect | ThingState::Error, Want::On) | (ThingState::Stopped, Want::Off)
+        (ThingState::Running | ThingState::Suspect | ThingState::Error, Want::On)
+            | (ThingState::Stopped, Want::Off)
     );
     if !settled || thing.missing.is_some() || order.is_some() || thing.confirmed {
         steps.push(Step::Look(id()));
@@ -167,7 +168,8 @@ fn power_due(thing: &Thing, want: Want, context: &Context<'_>) -> Option<PowerMo
         (ThingState::Stopped, Want::On) => PowerMode::On,
         _ => return None,
     };
-    let fresh = |(last, at): &(PowerMode, Timestamp)| *last == mode && context.now < later(*at, POWER_SETTLES);
+    let fresh =
+        |(last, at): &(PowerMode, Timestamp)| *last == mode && context.now < later(*at, POWER_SETTLES);
     (!thing.mark_lost && !thing.power.as_ref().is_some_and(fresh)).then_some(mode)
 }
 

@@ -1,6 +1,8 @@
 //! Acting on things that exist: every order is written down first, goes to a freshly proven handle, and is
 //! given again for ever until the cloud shows that it happened.
 
+use std::sync::Arc;
+
 use super::{Fresh, Tick};
 use crate::contracts::provider::{OwnedHandle, ProviderError};
 use crate::contracts::store::Expect;
@@ -95,7 +97,9 @@ impl Tick<'_> {
     /// A proof from what was seen in this tick, and not too long ago.
     fn proven(&self, row: &Launch, id: &ResourceId, fresh: &Fresh) -> Option<OwnedHandle> {
         let (observed, seen_at) = fresh.get(id)?;
-        if observed.state == ThingState::Ended || self.mono() > *seen_at + self.engine.parts.limits.handle_fresh_for {
+        if observed.state == ThingState::Ended
+            || self.mono() > *seen_at + self.engine.parts.limits.handle_fresh_for
+        {
             return None;
         }
         match prove(row, observed, self.installation.value.id, *seen_at) {
@@ -138,9 +142,10 @@ impl Tick<'_> {
         class: VerbClass,
     ) -> Result<Accepted, ProviderError> {
         let own = self.engine.parts.connections.provider(&row.tenant, &row.credential, &row.lane).await;
-        let provider = own.unwrap_or_else(|_| self.provider.clone());
+        let provider = own.map_or_else(|_| Arc::clone(&self.provider), |own| own.provider);
         let answer = self.in_time(provider.act(handle, act)).await;
-        let (kind, wait) = answer.as_ref().map_or_else(|e| (Some(e.kind()), e.retry_after()), |_| (None, None));
+        let (kind, wait) =
+            answer.as_ref().map_or_else(|e| (Some(e.kind()), e.retry_after()), |_| (None, None));
         self.worker.came_back(class, self.mono(), kind, wait);
         answer
     }
@@ -148,7 +153,8 @@ impl Tick<'_> {
     /// An ending that takes too long is told once, and goes on.
     async fn tell_if_stuck(&self, row: &Versioned<Launch>, id: &ResourceId) -> Result<(), RepoError> {
         let limits = &self.engine.parts.limits;
-        let order = row.value.things.iter().find(|thing| &thing.id == id).and_then(|thing| thing.ending.as_ref());
+        let order =
+            row.value.things.iter().find(|thing| &thing.id == id).and_then(|thing| thing.ending.as_ref());
         let Some(order) = order.filter(|order| !order.told) else { return Ok(()) };
         if between(order.since, self.now()) < limits.stuck_terminate_after {
             return Ok(());

@@ -11,9 +11,14 @@ use crate::words::planted::Bug;
 
 impl Tick<'_> {
     /// Judges things that carry a row's mark and are not on it.
-    pub(super) async fn judge(&self, row: &Versioned<Launch>, items: &[Observed]) -> Result<usize, RepoError> {
+    pub(super) async fn judge(
+        &self,
+        row: &Versioned<Launch>,
+        items: &[Observed],
+    ) -> Result<usize, RepoError> {
         let (now, planted) = (self.now(), self.engine.parts.planted);
-        let alive: Vec<Observed> = items.iter().filter(|item| births::is_alive(item.state)).cloned().collect();
+        let alive: Vec<Observed> =
+            items.iter().filter(|item| births::is_alive(item.state)).cloned().collect();
         match births::judge(&row.value, &alive, planted) {
             Births::Ours(ours) => {
                 if !ours.is_empty() {
@@ -34,7 +39,12 @@ impl Tick<'_> {
     }
 
     /// Copies of a mark: nothing is done to them, but somebody should know.
-    async fn report_strangers(&self, row: &Launch, alive: &[Observed], ours: &[Observed]) -> Result<(), RepoError> {
+    async fn report_strangers(
+        &self,
+        row: &Launch,
+        alive: &[Observed],
+        ours: &[Observed],
+    ) -> Result<(), RepoError> {
         let known = |item: &Observed| {
             ours.iter().any(|mine| mine.id == item.id) || row.things.iter().any(|thing| thing.id == item.id)
         };
@@ -45,7 +55,11 @@ impl Tick<'_> {
     }
 
     /// A listing showed things of a token that has no open row here.
-    pub(super) async fn unlisted_token(&self, token: LaunchToken, items: &[Observed]) -> Result<(), RepoError> {
+    pub(super) async fn unlisted_token(
+        &self,
+        token: LaunchToken,
+        items: &[Observed],
+    ) -> Result<(), RepoError> {
         let Some(row) = self.row_of(token).await? else {
             for item in items {
                 self.orphan(item).await?;
@@ -83,7 +97,8 @@ impl Tick<'_> {
         let (now, planted) = (self.now(), self.engine.parts.planted);
         self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await?;
         for item in &ours {
-            let event = Event::LateBirth { reservation: row.value.reservation.clone(), thing: item.id.clone() };
+            let event =
+                Event::LateBirth { reservation: row.value.reservation.clone(), thing: item.id.clone() };
             self.tell(row, &format!("late-birth-{}", item.id), event).await?;
         }
         Ok(())

@@ -7,11 +7,11 @@ use super::{Tick, observe, state};
 use crate::contracts::store::Expect;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::event::{Event, Outbox};
-use crate::nouns::installation::{Frozen, Installation, LaneRecord};
+use crate::nouns::installation::{Frozen, LaneRecord};
 use crate::nouns::launch::Launch;
+use crate::plan::absence;
 use crate::plan::brake::VerbClass;
 use crate::plan::guard;
-use crate::plan::absence;
 use crate::records::{RepoError, Versioned, system_tenant};
 use crate::words::clock::{Timestamp, between};
 use crate::words::fault::Fault;
@@ -118,7 +118,8 @@ impl Tick<'_> {
             return Ok(false);
         }
         let ours = self.installation.value.id;
-        let marks = listing.items.iter().filter_map(|item| item.mark).filter(|mark| mark.installation == ours);
+        let marks =
+            listing.items.iter().filter_map(|item| item.mark).filter(|mark| mark.installation == ours);
         let Some(seen) = marks.map(|mark| mark.seq).max() else { return Ok(false) };
         // Read after the listing: whatever was launched before it is known by now.
         let newest = self.engine.parts.repo.newest().await?;
@@ -203,14 +204,20 @@ impl Tick<'_> {
 
     async fn tell_lost_marks(&self, row: &Versioned<Launch>) -> Result<(), RepoError> {
         for thing in row.value.alive().filter(|thing| thing.mark_lost) {
-            let event = Event::MarkLost { reservation: row.value.reservation.clone(), thing: thing.id.clone() };
+            let event =
+                Event::MarkLost { reservation: row.value.reservation.clone(), thing: thing.id.clone() };
             self.tell(row, &format!("mark-lost-{}", thing.id), event).await?;
         }
         Ok(())
     }
 
     /// An event about a thing of a row, told once.
-    pub(super) async fn tell(&self, row: &Versioned<Launch>, what: &str, event: Event) -> Result<(), RepoError> {
+    pub(super) async fn tell(
+        &self,
+        row: &Versioned<Launch>,
+        what: &str,
+        event: Event,
+    ) -> Result<(), RepoError> {
         let cause = format!("{}/{what}", row.value.reservation);
         self.enqueue(Outbox::new(row.value.tenant.clone(), cause, self.now(), event)).await
     }

@@ -81,7 +81,8 @@ impl Tick<'_> {
         id: &ResourceId,
         sighting: &Sighting,
     ) -> Result<(), RepoError> {
-        let visible_within = self.context(&row.value).map_or_else(Default::default, |c| c.facts.visible_within);
+        let visible_within =
+            self.context(&row.value).map_or_else(Default::default, |c| c.facts.visible_within);
         let looked = Looked { now: self.now(), visible_within, planted: self.engine.parts.planted };
         let change = |row: &mut Launch| {
             match sighting {
@@ -138,7 +139,12 @@ impl Tick<'_> {
     }
 
     /// Puts a row's next step off.
-    pub(super) async fn wait(&self, row: &Versioned<Launch>, kind: FaultKind, said: &str) -> Result<(), RepoError> {
+    pub(super) async fn wait(
+        &self,
+        row: &Versioned<Launch>,
+        kind: FaultKind,
+        said: &str,
+    ) -> Result<(), RepoError> {
         let (now, limits) = (self.now(), &self.engine.parts.limits);
         let change = |row: &mut Launch| {
             let times = row.retry.as_ref().map_or(0, |retry| retry.times) + 1;

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 
 pub(super) use state::LaneWorker;
 
@@ -85,7 +85,10 @@ impl Tick<'_> {
         let fresh = self.look(&rows).await?;
         let rows = self.worker.rows(self.engine).await?;
         let mass = self.is_mass(&rows);
-        let jobs = rows.iter().map(|row| self.work(row, &fresh, mass));
+        let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(self.work(row, &fresh, mass).boxed());
+        }
         let width = self.engine.parts.limits.open_creates_max.max(1) as usize;
         let mut jobs = stream::iter(jobs).buffer_unordered(width);
         while let Some(result) = jobs.next().await {

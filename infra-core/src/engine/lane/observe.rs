@@ -30,7 +30,9 @@ pub(super) fn seen(row: &mut Launch, observed: &Observed, now: Timestamp, plante
         thing.end = Some(Absence::EndSeen);
         return;
     }
-    let agrees = observed.mark.is_some_and(|found| found.token == mark.token && found.installation == mark.installation);
+    let agrees = observed
+        .mark
+        .is_some_and(|found| found.token == mark.token && found.installation == mark.installation);
     if planted.is(Bug::C12LostMarkReplaced) && !agrees {
         thing.end = Some(Absence::EndSeen);
         return;

@@ -1,11 +1,14 @@
 //! Sending: the commit that writes it down carries every check, and the call carries exactly what was written.
 
 use super::{Tick, observe};
+use crate::connect::Connected;
 use crate::contracts::provider::{ProviderError, Send};
 use crate::contracts::store::Expect;
 use crate::nouns::cloud::Observed;
 use crate::nouns::installation::Installation;
-use crate::nouns::launch::{Absence, Closed, FrozenLaunch, Launch, LaunchBody, LaunchState, Retry, SendRecord};
+use crate::nouns::launch::{
+    Absence, Closed, FrozenLaunch, Launch, LaunchBody, LaunchState, Retry, SendRecord,
+};
 use crate::nouns::reservation::{DeadlineKind, Reservation};
 use crate::plan::brake::VerbClass;
 use crate::plan::reservation::backoff;
@@ -29,32 +32,60 @@ impl Tick<'_> {
         if !self.may_create(launch, reservation.value.desired.count) {
             return Ok(false);
         }
-        let mut sent = launch.clone();
+        let Some(connected) = self.connect(row).await? else { return Ok(false) };
+        let sent = self.sending(row);
+        if self.engine.parts.planted.is(Bug::C14SatelliteUnwritten) && launch.units.is_empty() {
+            self.call(&sent, &connected).await?;
+            return Ok(true);
+        }
+        let mut txn = self.engine.parts.repo.txn();
+        txn.update(row, &sent);
+        connected.check(&mut txn);
+        self.check_everything(&mut txn, launch, &reservation);
+        self.engine.parts.repo.commit(txn).await?;
+        self.call(&sent, &connected).await?;
+        Ok(true)
+    }
+
+    /// The row as it is written before its request leaves.
+    fn sending(&self, row: &Versioned<Launch>) -> Launch {
+        let mut sent = row.value.clone();
         sent.state = LaunchState::Sent;
         sent.unseen = None;
         sent.retry = None;
-        if launch.sends.is_empty() {
+        if sent.sends.is_empty() {
             // The commit number of the row itself: a store restored from before it is older than this mark.
             sent.frozen.mark.seq = row.version;
         }
         let by = self.engine.claims.boot();
         sent.sends.push(SendRecord { at: self.now(), by, effect: None, said: None });
-        if self.engine.parts.planted.is(Bug::C14SatelliteUnwritten) && launch.units.is_empty() {
-            self.call(&sent).await?;
-            return Ok(true);
+        sent
+    }
+
+    /// The tenant's own key: nobody else's makes anything for it, and a retired one makes nothing any more.
+    async fn connect(&self, row: &Versioned<Launch>) -> Result<Option<Connected>, RepoError> {
+        let launch = &row.value;
+        let connections = &self.engine.parts.connections;
+        match connections.provider(&launch.tenant, &launch.credential, &launch.lane).await {
+            Ok(connected) if !connected.retired => Ok(Some(connected)),
+            Ok(_) => {
+                self.wait(row, FaultKind::Unauthorized, "its key was taken away; only ending is possible")
+                    .await?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.wait(row, FaultKind::Unauthorized, &error.to_string()).await?;
+                Ok(None)
+            }
         }
-        let mut txn = self.engine.parts.repo.txn();
-        txn.update(row, &sent);
-        self.check_everything(&mut txn, launch, &reservation);
-        self.engine.parts.repo.commit(txn).await?;
-        self.call(&sent).await?;
-        Ok(true)
     }
 
     /// The reservation, if it still wants this attempt: present, not over, not held.
     async fn wanted(&self, launch: &Launch) -> Result<Option<Versioned<Reservation>>, RepoError> {
         let place = Reservation::place(&launch.tenant, &launch.reservation);
-        let Some(reservation) = self.engine.parts.repo.get::<Reservation>(place).await? else { return Ok(None) };
+        let Some(reservation) = self.engine.parts.repo.get::<Reservation>(place).await? else {
+            return Ok(None);
+        };
         let planted = self.engine.parts.planted;
         let value = &reservation.value;
         let over = |kind| value.deadlines.0.get(&kind).is_some_and(|at| *at <= self.now());
@@ -65,7 +96,8 @@ impl Tick<'_> {
     }
 
     fn may_create(&self, launch: &Launch, wanted: u32) -> bool {
-        let open = self.switches.allow_create(launch) || self.engine.parts.planted.is(Bug::C19SwitchUnchecked);
+        let open =
+            self.switches.allow_create(launch) || self.engine.parts.planted.is(Bug::C19SwitchUnchecked);
         let count = u32::from(launch.frozen.count);
         let machines = u32::try_from(launch.units.len()).unwrap_or(u32::MAX);
         open && self.worker.fuse(self.engine, machines, wanted.max(count))
@@ -82,9 +114,12 @@ impl Tick<'_> {
     }
 
     /// The call itself, and what came of it.
-    async fn call(&self, sent: &Launch) -> Result<(), RepoError> {
+    async fn call(&self, sent: &Launch, connected: &Connected) -> Result<(), RepoError> {
         let answer = match self.prepare(sent) {
-            Ok(send) => self.launch_in_time(sent, &send).await,
+            Ok(send) => {
+                let frozen = self.body(sent).await;
+                self.in_time(connected.provider.launch(&frozen, &send)).await
+            }
             Err(why) => Err(ProviderError::NotSent { why }),
         };
         let (kind, wait) = match &answer {
@@ -113,31 +148,24 @@ impl Tick<'_> {
         Ok(Send { user_data: opened.map_err(|error| error.to_string())?, deadline })
     }
 
-    async fn launch_in_time(&self, sent: &Launch, send: &Send) -> Result<Vec<Observed>, ProviderError> {
-        let connections = &self.engine.parts.connections;
-        let provider = connections
-            .provider(&sent.tenant, &sent.credential, &sent.lane)
-            .await
-            .map_err(|error| ProviderError::NotSent { why: error.to_string() })?;
-        let frozen = self.body(sent).await;
-        self.in_time(provider.launch(&frozen, send)).await
-    }
-
     /// The stored body; a planted defect rebuilds it.
     async fn body(&self, sent: &Launch) -> FrozenLaunch {
         let mut frozen = sent.frozen.clone();
         let planted = self.engine.parts.planted;
         let again = sent.sends.len() > 1;
-        if again && planted.is(Bug::C4BodyRebuilt)
+        if again
+            && planted.is(Bug::C4BodyRebuilt)
             && let LaunchBody::Machine(body) = &mut frozen.body
         {
             body.disk_gib += 1;
         }
-        if again && planted.is(Bug::C5TokenInAnotherZone)
+        if again
+            && planted.is(Bug::C5TokenInAnotherZone)
             && let Ok(catalogue) = self.provider.catalogue().await
         {
             let zones = catalogue.offerings.iter().flat_map(|offering| &offering.zones);
-            frozen.zone = zones.filter(|zone| Some(*zone) != frozen.zone.as_ref()).min().cloned().or(frozen.zone);
+            frozen.zone =
+                zones.filter(|zone| Some(*zone) != frozen.zone.as_ref()).min().cloned().or(frozen.zone);
         }
         frozen
     }
@@ -234,7 +262,11 @@ fn refused(row: &mut Launch, error: &ProviderError, sends: usize, outcome: &Outc
 const fn is_final(kind: FaultKind) -> bool {
     !matches!(
         kind,
-        FaultKind::Throttled | FaultKind::Unavailable | FaultKind::Busy | FaultKind::Unauthorized | FaultKind::Blocked
+        FaultKind::Throttled
+            | FaultKind::Unavailable
+            | FaultKind::Busy
+            | FaultKind::Unauthorized
+            | FaultKind::Blocked
     )
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::super::world::Engine;
 use crate::contracts::provider::{CloudProvider, Facts};
 use crate::contracts::store::Expect;
+use crate::nouns::cloud::ThingState;
 use crate::nouns::installation::LaneRecord;
 use crate::nouns::launch::{Launch, Want};
-use crate::nouns::cloud::ThingState;
 use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
 use crate::plan::brake::{Breaker, Bucket, VerbClass};
 use crate::plan::guard;
@@ -18,7 +18,7 @@ use crate::records::{RepoError, Stored, Txn, Versioned, system_tenant};
 use crate::words::clock::Timestamp;
 use crate::words::fault::FaultKind;
 use crate::words::ids::{ResourceId, TenantId};
-use crate::words::lane::Lane;
+use crate::words::lane::{Lane, LaneId};
 use crate::words::limits::Limits;
 use crate::words::planted::Bug;
 
@@ -89,16 +89,31 @@ impl LaneWorker {
 
     /// Any connection that reaches this lane: listing and looking need no particular tenant's key.
     pub(in crate::engine) async fn provider(&self, engine: &Engine) -> Option<Arc<dyn CloudProvider>> {
-        match engine.parts.connections.for_lane(&self.lane).await {
-            Ok(provider) => {
-                self.remember_facts(engine, provider.facts());
-                Some(provider)
-            }
+        let connections = &engine.parts.connections;
+        let keys = match connections.for_lane(&self.lane).await {
+            Ok(keys) => keys,
             Err(error) => {
-                tracing::warn!(lane = %self.lane, %error, "no key reaches this lane");
-                None
+                tracing::warn!(lane = %self.lane, %error, "the keys of a lane cannot be read");
+                return None;
+            }
+        };
+        for key in keys {
+            match connections.provider(&key.tenant, &key.credential, &self.lane).await {
+                Ok(connected) => {
+                    self.remember_facts(engine, connected.provider.facts());
+                    return Some(connected.provider);
+                }
+                Err(error) => {
+                    tracing::warn!(lane = %self.lane, key = %key.credential, %error, "key does not connect")
+                }
             }
         }
+        None
+    }
+
+    /// The lane's id.
+    pub(in crate::engine) fn id(&self) -> LaneId {
+        self.lane.id()
     }
 
     fn remember_facts(&self, engine: &Engine, facts: &Facts) {
@@ -239,7 +254,8 @@ fn in_motion(row: &Launch) -> bool {
     let settled = |state: ThingState, want: Want| {
         matches!((state, want), (ThingState::Running, Want::On) | (ThingState::Stopped, Want::Off))
     };
-    row.things.is_empty() || row.alive().any(|thing| thing.missing.is_some() || !settled(thing.state, row.want_of(thing)))
+    row.things.is_empty()
+        || row.alive().any(|thing| thing.missing.is_some() || !settled(thing.state, row.want_of(thing)))
 }
 
 /// The switches that cover a lane and the tenants in it, as read at the beginning of a tick.
@@ -255,7 +271,8 @@ impl Switches {
         rows: &[Versioned<Launch>],
     ) -> Result<Self, RepoError> {
         let mut scopes = vec![SwitchScope::Global, SwitchScope::Lane(lane.id())];
-        let tenants: std::collections::BTreeSet<&TenantId> = rows.iter().map(|row| &row.value.tenant).collect();
+        let tenants: std::collections::BTreeSet<&TenantId> =
+            rows.iter().map(|row| &row.value.tenant).collect();
         scopes.extend(tenants.into_iter().map(|tenant| SwitchScope::Tenant(tenant.clone())));
         let now = engine.now();
         let mut read = BTreeMap::new();
@@ -269,10 +286,16 @@ impl Switches {
         Ok(Self { read })
     }
 
-    fn covering(&self, lane: &Lane, tenant: &TenantId) -> impl Iterator<Item = (String, Expect, SwitchValue)> {
+    fn covering(
+        &self,
+        lane: &Lane,
+        tenant: &TenantId,
+    ) -> impl Iterator<Item = (String, Expect, SwitchValue)> {
         [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(tenant.clone())]
             .into_iter()
-            .filter_map(|scope| self.read.get(&scope.id()).map(|(expect, value)| (scope.id(), *expect, *value)))
+            .filter_map(|scope| {
+                self.read.get(&scope.id()).map(|(expect, value)| (scope.id(), *expect, *value))
+            })
     }
 
     pub(super) fn allow_create(&self, row: &Launch) -> bool {
