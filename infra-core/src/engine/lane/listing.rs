@@ -42,6 +42,9 @@ impl Tick<'_> {
         if self.is_store_older(&listing).await? {
             return Ok(false);
         }
+        if listing.complete {
+            self.worker.witness();
+        }
         listing.complete &= !self.is_lie(rows, &listing);
         let by_token = self.by_token(&listing);
         let mut open = BTreeSet::new();

@@ -78,7 +78,8 @@ impl Tick<'_> {
         if listing_due && !self.list(&rows).await? {
             return Ok(done);
         }
-        if !self.worker.is_identity_right() {
+        // Nothing is changed before one complete listing has shown that the store is not older than the cloud.
+        if !self.worker.is_identity_right() || !self.worker.is_witnessed() {
             return Ok(done);
         }
         let rows = self.worker.rows(self.engine).await?;

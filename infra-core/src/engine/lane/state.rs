@@ -41,6 +41,7 @@ struct State {
     listed_at: Option<Duration>,
     looked_at: Option<Duration>,
     identity_right: bool,
+    witnessed: bool,
     mass_allowed_until: Option<Timestamp>,
     suspicious: BTreeMap<ResourceId, Duration>,
     orphans: BTreeMap<ResourceId, Duration>,
@@ -64,6 +65,7 @@ impl LaneWorker {
             listed_at: None,
             looked_at: None,
             identity_right: false,
+            witnessed: false,
             mass_allowed_until: None,
             suspicious: BTreeMap::new(),
             orphans: BTreeMap::new(),
@@ -159,6 +161,15 @@ impl LaneWorker {
 
     pub(super) fn is_identity_right(&self) -> bool {
         self.with(|state| state.identity_right)
+    }
+
+    /// A complete listing agreed with the store.
+    pub(super) fn witness(&self) {
+        self.with(|state| state.witnessed = true);
+    }
+
+    pub(super) fn is_witnessed(&self) -> bool {
+        self.with(|state| state.witnessed)
     }
 
     /// Is so much of the lane unhealthy that replacing would feed an outage?
