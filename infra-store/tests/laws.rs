@@ -9,6 +9,7 @@ use infra_core::testing::laws::store::{Subject, broken, laws};
 use infra_core::testing::laws::{LawReport, run, run_mutants};
 use infra_store::MemoryStore;
 
+#[allow(clippy::print_stdout, reason = "the report is what this test is run for")]
 fn print(report: &LawReport) {
     println!("{report}");
     assert!(report.is_kept(), "{report:#?}");

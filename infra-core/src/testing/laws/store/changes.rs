@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Desk, Kept, Subject, delete, key, put};
 use crate::contracts::store::{Expect, Index, Key};
+use crate::words::clock::{Clock, SystemClock};
 use crate::words::lane::Version;
 
 /// Written twice is listed once, and what was seen is not shown again.
@@ -13,12 +14,9 @@ pub(super) async fn changes_lists_every_key_once_after_a_version(store: Subject)
     let first = desk.create(&a, Index::default()).await?;
     let second = desk.create(&b, Index::default()).await?;
     let third = desk.commit(vec![put(&a, Expect::Version(first), "x"), put(&c, Expect::Absent, "x")]).await?;
-    for (after, expected) in [
-        (Version(0), vec![&a, &b, &c]),
-        (first, vec![&a, &b, &c]),
-        (second, vec![&a, &c]),
-        (third, vec![]),
-    ] {
+    for (after, expected) in
+        [(Version(0), vec![&a, &b, &c]), (first, vec![&a, &b, &c]), (second, vec![&a, &c]), (third, vec![])]
+    {
         let changes = desk.store.changes(after, Duration::ZERO).await?;
         let mut keys: Vec<&Key> = changes.keys.iter().collect();
         keys.sort();
@@ -63,21 +61,22 @@ pub(super) async fn changes_lose_nothing_between_pages(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A commit ends the wait; without one it ends by itself.
+/// A commit ends the wait, long before it would have ended by itself; without one it does end.
 pub(super) async fn changes_wakes_a_waiter(store: Subject) -> Kept {
-    let (desk, a) = (Desk::at(store), key("a"));
+    let desk = Desk::at(store);
     let seen = desk.create(&key("old"), Index::default()).await?;
-    let wait = Duration::from_secs(3);
-    let (waiter, writer) = (desk.store.changes(seen, wait), async {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        desk.create(&a, Index::default()).await
-    });
-    let (changes, made) = futures_util::future::join(waiter, writer).await;
-    let (changes, made) = (changes?, made?);
-    same!(changes.keys, [a.clone()], "what the waiter was woken with");
-    same!(changes.upto, made, "how far the waiter has seen");
+    let (wait, began) = (Duration::from_secs(5), SystemClock.mono());
+    let waiter = {
+        let desk = desk.clone();
+        tokio::spawn(async move { desk.store.changes(seen, wait).await })
+    };
+    // Whoever does not wait has answered by now.
+    SystemClock.sleep(Duration::from_millis(50)).await;
+    hold!(!waiter.is_finished(), "it answered before anything happened: {:?}", waiter.await);
+    let made = desk.create(&key("new"), Index::default()).await?;
+    let changes = waiter.await??;
+    hold!(SystemClock.mono().saturating_sub(began) < wait, "the commit did not end the wait");
+    same!((changes.keys, changes.upto), (vec![key("new")], made), "what the waiter was woken with");
     let nothing = desk.store.changes(made, Duration::from_millis(20)).await?;
     same!(nothing.keys, Vec::<Key>::new(), "what a waiter sees when nothing happens");
     Ok(())

@@ -98,7 +98,11 @@ pub(super) async fn same_commit_again_answers_the_same(store: Subject) -> Kept {
     for _ in 0..2 {
         same!(desk.store.commit(&commit).await?, first, "answer to the same commit");
     }
-    same!(desk.one(&a).await?.map(|record| record.version), Some(first), "version after the same commit again");
+    same!(
+        desk.one(&a).await?.map(|record| record.version),
+        Some(first),
+        "version after the same commit again"
+    );
     Ok(())
 }
 
@@ -166,7 +170,10 @@ pub(super) async fn versions_never_repeat_even_after_delete(store: Subject) -> K
     }
     hold!(seen.is_sorted_by(|earlier, later| earlier < later), "versions do not rise: {seen:?}");
     let first = Expect::Version(seen[0]);
-    hold!(is_conflict(&desk.commit(vec![put(&a, first, "aba")]).await), "a version of before the deletion held");
+    hold!(
+        is_conflict(&desk.commit(vec![put(&a, first, "aba")]).await),
+        "a version of before the deletion held"
+    );
     Ok(())
 }
 

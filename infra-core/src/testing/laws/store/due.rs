@@ -58,9 +58,11 @@ pub(super) async fn due_is_within_shard_and_kind(store: Subject) -> Kept {
 pub(super) async fn rewritten_due_moves(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let mut version = desk.create(&a, due(100, 0)).await?;
-    for (index, then, before) in
-        [(due(200, 0), at(200, 0), at(199, 0)), (due(50, 0), at(50, 0), at(49, 0)), (due(70, 0), at(70, 0), at(69, 0))]
-    {
+    for (index, then, before) in [
+        (due(200, 0), at(200, 0), at(199, 0)),
+        (due(50, 0), at(50, 0), at(49, 0)),
+        (due(70, 0), at(70, 0), at(69, 0)),
+    ] {
         version = desk.commit(vec![put_at(&a, Expect::Version(version), index, "moved")]).await?;
         same!(ids(&desk.due(0, before).await?), Vec::<&str>::new(), "due before its new time");
         same!(ids(&desk.due(0, then).await?), ["a"], "due at its new time");

@@ -44,8 +44,7 @@ pub(super) async fn the_last_page_says_so(store: Subject) -> Kept {
     let keys: Vec<Key> = (0..4).map(|no| key(&no.to_string())).collect();
     desk.create_all(&keys).await?;
     let page = async |after: Option<&Key>, limit| {
-        let query =
-            ListQuery { by: under(""), kind: KIND, state_max: None, after: after.cloned(), limit };
+        let query = ListQuery { by: under(""), kind: KIND, state_max: None, after: after.cloned(), limit };
         desk.store.list(&query).await
     };
     let first = page(None, 2).await?;
@@ -91,9 +90,14 @@ pub(super) async fn wildcards_in_ids_are_only_letters(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let all = ["a_b/1", "axb/1", "a%b/1", "a--b/1", "a*b/1", "a?b/1", "[ab]/1", "b/1", "\\%/1", "%/1"];
     desk.create_all(&all.map(key)).await?;
-    for (prefix, expected) in
-        [("a_b/", "a_b/1"), ("a%b/", "a%b/1"), ("a*b", "a*b/1"), ("a?b", "a?b/1"), ("[ab]/", "[ab]/1"), ("%", "%/1")]
-    {
+    for (prefix, expected) in [
+        ("a_b/", "a_b/1"),
+        ("a%b/", "a%b/1"),
+        ("a*b", "a*b/1"),
+        ("a?b", "a?b/1"),
+        ("[ab]/", "[ab]/1"),
+        ("%", "%/1"),
+    ] {
         same!(ids(&desk.all(under(prefix), None, 10).await?), [expected], format!("under {prefix}"));
     }
     Ok(())
@@ -108,8 +112,9 @@ pub(super) async fn lists_are_ordered_by_key(store: Subject) -> Kept {
     expected.sort();
     expected.dedup();
     // Made in another order than that of keys.
-    let (late, early): (Vec<_>, Vec<_>) = expected.iter().enumerate().partition(|(no, _)| no % 3 == 0);
-    desk.create_all(early.into_iter().chain(late).map(|(_, key)| key)).await?;
+    let mut shuffled = expected.clone();
+    shuffled.sort_by_key(|key| std::cmp::Reverse(key.id.len()));
+    desk.create_all(&shuffled).await?;
     for limit in [1, 4, 100] {
         let found = desk.all(ListBy::All, None, limit).await?;
         let found: Vec<Key> = found.into_iter().map(|record| record.key).collect();

@@ -29,8 +29,12 @@ pub(super) async fn a_record_reads_back_as_written(store: Subject) -> Kept {
         [("full", extreme(), every_byte), ("plain", Index::default(), Vec::new()), ("early", early, vec![0])]
     {
         let key = key(id);
-        let change =
-            Change::Put { key: key.clone(), expect: Expect::Absent, index: index.clone(), body: body.clone() };
+        let change = Change::Put {
+            key: key.clone(),
+            expect: Expect::Absent,
+            index: index.clone(),
+            body: body.clone(),
+        };
         let commit = desk.commit_of(vec![change]);
         let version = desk.store.commit(&commit).await?;
         let written = Record { key: key.clone(), version, by: commit.id, index, body };
@@ -76,8 +80,31 @@ pub(super) async fn tenants_and_kinds_do_not_mix(store: Subject) -> Kept {
 pub(super) async fn odd_ids_are_kept_apart(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let odd = [
-        "", "a", "A", " a", "a ", "a\n", "'", "''", "\"", "\\", "a;b", "--", "é", "e\u{301}", "😀", "a/b", "a//b",
-        "%", "_", "*", "?", "0", "00", "NULL", "a\u{200b}",
+        "",
+        "a",
+        "A",
+        " a",
+        "a ",
+        "a\n",
+        "'",
+        "''",
+        "\"",
+        "\\",
+        "a;b",
+        "--",
+        "é",
+        "e\u{301}",
+        "😀",
+        "a/b",
+        "a//b",
+        "%",
+        "_",
+        "*",
+        "?",
+        "0",
+        "00",
+        "NULL",
+        "a\u{200b}",
     ];
     for (no, id) in odd.iter().enumerate() {
         desk.commit(vec![put(&key(id), Expect::Absent, &no.to_string())]).await?;
@@ -115,7 +142,10 @@ pub(super) async fn deleted_is_gone_everywhere(store: Subject) -> Kept {
     same!(since.newest, deleted, "newest commit after the deletion");
     desk.create(&a, Index::default()).await?;
     let owned = ListBy::Owner { tenant: tenant("team"), owner: user("ada@example") };
-    same!(ids(&desk.all(owned, None, 10).await?), Vec::<&str>::new(), "the old owner's list after a new birth");
+    same!(
+        ids(&desk.all(owned, None, 10).await?),
+        Vec::<&str>::new(),
+        "the old owner's list after a new birth"
+    );
     Ok(())
 }
-
