@@ -3,6 +3,7 @@
 
 pub mod contracts;
 pub mod nouns;
+pub mod price;
 pub mod records;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -12,6 +13,7 @@ pub use contracts::allocator::Allocator;
 pub use contracts::pricing::PricingEngine;
 pub use contracts::provider::{CloudDriver, CloudProvider};
 pub use contracts::store::ReservationStore;
+pub use price::CheapestFit;
 pub use words::clock::{Clock, SystemClock};
 pub use words::entropy::{Entropy, SystemEntropy};
 pub use words::fault::{Effect, Fault, FaultKind};
