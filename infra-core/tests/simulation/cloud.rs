@@ -1,14 +1,12 @@
 //! The sim's hands and truth, in the words of the simulation.
 
-
-
 use futures_util::FutureExt;
 use infra_core::SystemEntropy;
+use infra_core::contracts::store::{Change, Commit, Expect, ListBy, ListQuery, RecordKind, ReservationStore};
 use infra_core::nouns::cloud::ThingState;
 use infra_core::nouns::launch::EndCause;
 use infra_core::nouns::reservation::Reservation;
 use infra_core::nouns::switch::{Switch, SwitchScope, SwitchValue};
-use infra_core::contracts::store::{Change, Commit, Expect, ListBy, ListQuery, RecordKind, ReservationStore};
 use infra_core::records::Stored;
 use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp};
@@ -110,14 +108,24 @@ pub fn throw_switch(store: &MemoryStore, clock: &VirtualClock) {
         until: None,
     };
     let place = Switch::place(&switch.scope.id());
-    let was = store.get(std::slice::from_ref(&place)).now_or_never().expect("memory never waits").expect("it reads");
+    let was = store
+        .get(std::slice::from_ref(&place))
+        .now_or_never()
+        .expect("memory never waits")
+        .expect("it reads");
     let expect = was[0].as_ref().map_or(Expect::Absent, |record| Expect::Version(record.version));
     put(store, clock, &switch, expect);
 }
 
 /// Everything is released straight in the store, as another replica would.
 pub fn release_everything(store: &MemoryStore, clock: &VirtualClock) {
-    let query = ListQuery { by: ListBy::All, kind: RecordKind::Reservation, state_max: None, after: None, limit: 1000 };
+    let query = ListQuery {
+        by: ListBy::All,
+        kind: RecordKind::Reservation,
+        state_max: None,
+        after: None,
+        limit: 1000,
+    };
     let page = store.list(&query).now_or_never().expect("memory never waits").expect("it reads");
     for record in page.items {
         let mut reservation: Reservation = serde_json::from_slice(&record.body).expect("it reads");
@@ -136,4 +144,3 @@ fn put<T: Stored>(store: &MemoryStore, clock: &VirtualClock, value: &T, expect: 
     let commit = Commit { id: CommitId::draw(clock.wall(), &SystemEntropy), changes: vec![change] };
     store.commit(&commit).now_or_never().expect("memory never waits").expect("nobody else writes");
 }
-

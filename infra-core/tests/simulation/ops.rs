@@ -163,13 +163,19 @@ impl World {
             }
             Op::NoCapacity => self.fault("launch", FaultEffect::Capacity, 1 + self.below(3)),
             Op::Outage => {
-                let op = ["launch", "list_owned", "get", "find", "act"][usize::try_from(self.below(5)).unwrap_or(0)];
+                let op = ["launch", "list_owned", "get", "find", "act"]
+                    [usize::try_from(self.below(5)).unwrap_or(0)];
                 self.fault(op, FaultEffect::ServerError, 1 + self.below(4));
             }
             Op::Stuck => self.fault("act", FaultEffect::StuckForS(30 + self.below(120)), 1 + self.below(2)),
             Op::FailedBuild => self.fault("launch", FaultEffect::ErrorState, 1),
             Op::LoseCommit => self.lose_commits(),
-            Op::Vanish | Op::EndByHand | Op::MakeByHand | Op::CopyMark | Op::CopyMarkOfUnknown | Op::StripMark => {
+            Op::Vanish
+            | Op::EndByHand
+            | Op::MakeByHand
+            | Op::CopyMark
+            | Op::CopyMarkOfUnknown
+            | Op::StripMark => {
                 self.by_hand(op);
             }
             Op::RotateKey => self.rotate_key(),
@@ -187,8 +193,9 @@ impl World {
     }
 
     fn pick(&self, wanted: impl Fn(&Held) -> bool) -> Option<usize> {
-        let all: Vec<usize> =
-            (0..self.held.len()).filter(|at| self.held[*at].id.is_some() && wanted(&self.held[*at])).collect();
+        let all: Vec<usize> = (0..self.held.len())
+            .filter(|at| self.held[*at].id.is_some() && wanted(&self.held[*at]))
+            .collect();
         let at = usize::try_from(self.below(all.len() as u64)).unwrap_or(0);
         all.get(at).copied()
     }
@@ -223,7 +230,8 @@ impl World {
             }
         }
         // Whatever was answered: what stands in the store under this name is what we hold.
-        let found = self.reservations().into_iter().find(|r| r.value.spec.request.name.as_deref() == Some(&held.key));
+        let found =
+            self.reservations().into_iter().find(|r| r.value.spec.request.name.as_deref() == Some(&held.key));
         self.held[at].id = found.map(|record| record.value.id);
     }
 
@@ -276,7 +284,8 @@ impl World {
             })
         });
         let id = self.held[at].id.clone();
-        let gone = self.reservations().iter().any(|r| Some(&r.value.id) == id.as_ref() && !r.value.desired.present);
+        let gone =
+            self.reservations().iter().any(|r| Some(&r.value.id) == id.as_ref() && !r.value.desired.present);
         self.held[at].released |= gone;
     }
 
@@ -475,7 +484,8 @@ impl World {
             ..Door::new(self.clock.clone(), Arc::clone(&self.store), self.limits.clone())
         });
         self.keep_hands_off();
-        *self.door.sealed.lock().expect("no panic under this lock") = Some("the store is older than the cloud");
+        *self.door.sealed.lock().expect("no panic under this lock") =
+            Some("the store is older than the cloud");
         self.forget_what_was_lost();
         self.start();
         (0..4).for_each(|_| {
@@ -492,7 +502,12 @@ impl World {
         // What the lost store had made is nobody's now: reported, never touched.
         let known: Vec<_> = self.rows().into_iter().map(|row| row.value.token).collect();
         let strangers = cloud::machines(&self.sim, true);
-        hands.extend(strangers.into_iter().filter(|t| t.token.is_none_or(|token| !known.contains(&token))).map(|t| t.id));
+        hands.extend(
+            strangers
+                .into_iter()
+                .filter(|t| t.token.is_none_or(|token| !known.contains(&token)))
+                .map(|t| t.id),
+        );
     }
 
     fn forget_what_was_lost(&mut self) {
@@ -577,7 +592,8 @@ impl World {
     /// Attempts that stood at the door may be born at any time now.
     fn remember_paused(&mut self) {
         let rows = self.rows();
-        self.paused_tokens.extend(rows.iter().filter(|row| !row.value.sends.is_empty()).map(|row| row.value.token));
+        self.paused_tokens
+            .extend(rows.iter().filter(|row| !row.value.sends.is_empty()).map(|row| row.value.token));
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::connect::Connections;
+use infra_core::contracts::store::ListBy;
 use infra_core::engine::{Engine, EngineParts};
 use infra_core::nouns::installation::{Installation, LaneRecord};
 use infra_core::nouns::launch::{Launch, LaunchState, SendRecord};
 use infra_core::nouns::reservation::Reservation;
 use infra_core::nouns::unit::Unit;
-use infra_core::contracts::store::ListBy;
 use infra_core::price::CheapestFit;
 use infra_core::records::{Repo, Stored, Versioned};
 use infra_core::testing::{SeededEntropy, VirtualClock};
@@ -146,11 +146,12 @@ impl World {
             .with_shards(SHARDS)
             .with_planted(self.planted)
             .without_engine();
-        let infra = self.now_or_never(async move { builder.build().await.map_err(|error| error.to_string()) });
+        let infra =
+            self.now_or_never(async move { builder.build().await.map_err(|error| error.to_string()) });
         let wall: Arc<dyn infra_core::Clock> = Arc::<SkewedClock>::clone(&clock);
         let repo = Repo::new(store, Arc::clone(&wall), Arc::clone(&entropy), SHARDS, self.planted);
-        let connections =
-            Connections::new(repo.clone(), Arc::clone(&wall), master.clone(), vec![driver]).expect("one driver");
+        let connections = Connections::new(repo.clone(), Arc::clone(&wall), master.clone(), vec![driver])
+            .expect("one driver");
         let engine = Engine::new(EngineParts {
             repo,
             connections: Arc::new(connections),
@@ -164,7 +165,10 @@ impl World {
         Replica { gate, clock, infra, engine: Arc::new(engine) }
     }
 
-    fn now_or_never<T: Send + 'static>(&self, work: impl Future<Output = Result<T, String>> + Send + 'static) -> T {
+    fn now_or_never<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> T {
         use std::sync::Mutex;
         let slot = Arc::new(Mutex::new(None));
         let put = Arc::clone(&slot);
@@ -272,7 +276,10 @@ impl World {
                 }
             }
             let late = row.value.cause == Some(infra_core::nouns::launch::EndCause::LateBirth);
-            if late && row.value.things.iter().any(|_| true) && self.coverage.once(format!("late {}", row.value.token)) {
+            if late
+                && row.value.things.iter().any(|_| true)
+                && self.coverage.once(format!("late {}", row.value.token))
+            {
                 self.coverage.late_births += 1;
             }
         }
