@@ -174,8 +174,9 @@ async fn the_planner_sorts_or_scans_whole_tables() {
     let plan = |condition: &str| {
         let sql = format!("EXPLAIN QUERY PLAN SELECT body FROM record WHERE {condition}");
         let mut statement = connection.prepare(&sql).expect("prepares");
-        let rows = statement.query_map((), |row| row.get::<_, String>(3)).expect("explains");
-        rows.collect::<rusqlite::Result<Vec<_>>>().expect("reads").join("; ")
+        // Unbound parameters read as NULL, which changes nothing about the plan.
+        let rows = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+        rows.collect::<rusqlite::Result<Vec<_>>>().expect("explains").join("; ")
     };
     let mut plans =
         vec![(plan(conditions::DUE), "record_by_due"), (plan(conditions::CHANGED), "record_by_version")];
