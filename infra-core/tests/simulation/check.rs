@@ -90,6 +90,37 @@ impl World {
             .then(|| format!("{count} things of {} for {} asked", row.token, row.frozen.count))
     }
 
+    /// Everything that is open, for whoever mends a seed.
+    pub fn explain(&self) {
+        println!("now {} tokens={} frozen={:?}", self.now(), self.tokens, self.installation().frozen);
+        for row in self.rows().iter().filter(|row| {
+            !row.value.closed() || row.value.kind() != infra_core::words::lane::ResourceKind::Machine
+        }) {
+            println!(
+                "ROW {} {:?} {:?} {:?} wants={:?} super={} amb={} sends={:?} unseen={:?} retry={:?} things={:?}",
+                row.value.reservation,
+                row.value.kind(),
+                row.value.token.to_string(),
+                row.value.state,
+                row.value.wants,
+                row.value.superseded,
+                row.value.ambiguous,
+                row.value.sends,
+                row.value.unseen,
+                row.value.retry,
+                row.value.things
+            );
+        }
+        for seen in cloud::everything(&self.sim).iter().filter(|seen| seen.alive) {
+            println!("SEEN {seen:?}");
+        }
+    }
+
+    fn now(&self) -> infra_core::words::clock::Timestamp {
+        use infra_core::Clock;
+        self.clock.wall()
+    }
+
     /// Calms everything down, lets the engine finish, and checks that cloud and records agree.
     pub fn finish(&mut self) -> Option<String> {
         self.operation = "converge";
@@ -171,6 +202,11 @@ impl World {
         }
         if reservation.hold.is_some() {
             return Some(format!("{id} is held: {:?}", reservation.hold));
+        }
+        let ends = reservation.deadlines.0.get(&infra_core::nouns::reservation::DeadlineKind::Ends);
+        if ends.is_some_and(|at| *at <= self.now()) {
+            // Its time is over and its end is held after a restore: nothing is made for it, nothing is ended.
+            return None;
         }
         let ours = |seen: &&Seen| seen.alive && seen.machine && rows_of(rows, id, seen);
         let alive = truth.iter().filter(ours).count();

@@ -10,10 +10,11 @@ use infra_core::contracts::store::{Change, Commit, Expect, ListBy, ListQuery, Re
 use infra_core::nouns::cloud::ThingState;
 use infra_core::nouns::credential::Credential;
 use infra_core::nouns::installation::{Frozen, Installation};
-use infra_core::nouns::launch::EndCause;
+use infra_core::nouns::launch::{EndCause, Launch, LaunchState};
 use infra_core::nouns::request::Arch;
 use infra_core::nouns::reservation::{Choice, Reservation};
 use infra_core::nouns::switch::{Switch, SwitchScope, SwitchValue};
+use infra_core::plan::resolve::suspect;
 use infra_core::records::Stored;
 use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp, later};
@@ -152,6 +153,21 @@ pub fn recover_as_restored(store: &MemoryStore, clock: &VirtualClock) {
     installation.epoch += 1;
     installation.deadlines_held_until = Some(later(clock.wall(), Duration::from_secs(86_400)));
     put(store, clock, &installation, Expect::Version(record.version));
+    suspect_planned(store, clock);
+}
+
+/// What was only planned at the time of the backup may have been sent afterwards.
+fn suspect_planned(store: &MemoryStore, clock: &VirtualClock) {
+    let query =
+        ListQuery { by: ListBy::All, kind: RecordKind::Launch, state_max: None, after: None, limit: 1000 };
+    let page = store.list(&query).now_or_never().expect("memory never waits").expect("it reads");
+    for record in page.items {
+        let mut row: Launch = serde_json::from_slice(&record.body).expect("it reads");
+        if row.state == LaunchState::Planned {
+            suspect(&mut row, record.version, clock.wall());
+            put(store, clock, &row, Expect::Version(record.version));
+        }
+    }
 }
 
 /// All keys of a user lead to somebody else's account, or back to their own.

@@ -20,6 +20,13 @@ use infra_core::words::limits::Limits;
 use infra_core::words::planted::Planted;
 use infra_store::MemoryStore;
 
+/// Why no mutation may leave, and in which accounts; in all when none is named.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    pub why: &'static str,
+    pub accounts: Vec<String>,
+}
+
 /// Watches one replica's requests. Violations are collected, not thrown: the harness decides when to stop.
 #[derive(Debug)]
 pub struct Door {
@@ -30,7 +37,7 @@ pub struct Door {
     /// Things that people made by hand: nobody may act on them.
     pub by_hand: Mutex<BTreeSet<ResourceId>>,
     /// No mutation may leave, because of this.
-    pub sealed: Mutex<Option<&'static str>>,
+    pub sealed: Mutex<Option<Seal>>,
     violations: Mutex<Vec<String>>,
 }
 
@@ -67,7 +74,8 @@ impl Door {
 
     /// A create call is about to leave.
     pub fn launch(&self, frozen: &FrozenLaunch, facts: &Facts) {
-        self.check_sealed("launch");
+        let account = launch_account(self, frozen);
+        self.check_sealed("launch", &account);
         let token = frozen.token;
         let row: Option<Versioned<Launch>> = self
             .read::<TokenRef>(TokenRef::place(token))
@@ -117,7 +125,7 @@ impl Door {
 
     /// An act is about to leave.
     pub fn act(&self, on: &OwnedHandle, act: Act) {
-        self.check_sealed(act.word());
+        self.check_sealed(act.word(), on.lane().account.as_str());
         let by_hand = self.by_hand.lock().expect("no panic under this lock").contains(on.id());
         self.expect(!by_hand, || format!("{} on {}, which a person made", act.word(), on.id()));
         if act == Act::Terminate {
@@ -141,11 +149,21 @@ impl Door {
         self.expect(!early, || format!("{} ended before its time", on.id()));
     }
 
-    fn check_sealed(&self, what: &str) {
-        if let Some(why) = *self.sealed.lock().expect("no panic under this lock") {
-            self.violated(format!("{what} although {why}"));
+    fn check_sealed(&self, what: &str, account: &str) {
+        let seal = self.sealed.lock().expect("no panic under this lock").clone();
+        if let Some(seal) =
+            seal.filter(|seal| seal.accounts.is_empty() || seal.accounts.iter().any(|a| a == account))
+        {
+            self.violated(format!("{what} although {}", seal.why));
         }
     }
+}
+
+/// The account that a launch's row names; empty when there is no row.
+fn launch_account(door: &Door, frozen: &FrozenLaunch) -> String {
+    let reference = door.read::<TokenRef>(TokenRef::place(frozen.token));
+    let row = reference.and_then(|reference| door.read::<Launch>(reference.value.launch));
+    row.map_or_else(String::new, |row| row.value.lane.account.to_string())
 }
 
 /// Typed access to a store in memory, for reading.

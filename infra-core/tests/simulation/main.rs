@@ -53,10 +53,16 @@ fn one(seed: u64, planted: Planted) -> (Coverage, Option<String>) {
         }
         world.perform(op);
         if let Some(violation) = world.violation() {
+            if std::env::var_os("INFRA_SEED").is_some() {
+                world.explain();
+            }
             return (world.coverage, Some(format!("seed {seed}: {violation} after {trail:?}")));
         }
     }
     let verdict = world.finish();
+    if verdict.is_some() && std::env::var_os("INFRA_SEED").is_some() {
+        world.explain();
+    }
     world.coverage.seeds = 1;
     (world.coverage.clone(), verdict.map(|wrong| format!("seed {seed}: {wrong} after {trail:?}")))
 }

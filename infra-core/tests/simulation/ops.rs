@@ -10,7 +10,7 @@ use infra_core::words::ids::{ReservationId, UserId};
 use infra_providers::sim::FaultEffect;
 
 use super::cloud;
-use super::door::Door;
+use super::door::{Door, Seal};
 use super::drive::{Job, Outcome, drive};
 use super::gate::{CommitFault, When};
 use super::people::{self, Wish};
@@ -373,7 +373,8 @@ impl World {
         self.coverage.copies += 1;
         let copy = Arc::new(self.store.snapshot());
         let door = Arc::new(Door::new(self.clock.clone(), Arc::clone(&copy), self.limits.clone()));
-        *door.sealed.lock().expect("no panic under this lock") = Some("the store is a copy");
+        *door.sealed.lock().expect("no panic under this lock") =
+            Some(Seal { why: "the store is a copy", accounts: Vec::new() });
         let replica = self.boot(copy, Arc::clone(&door), "machine-b:/backup/infra", 1_000);
         for step in 0..10 {
             let outcome = drive(tick_job(&replica.engine), &replica.gate, &self.clock);
@@ -410,10 +411,12 @@ impl World {
         });
         self.advance(Duration::from_secs(90));
         let after = cloud::machines(&self.sim, true);
-        let newer = after.iter().any(|thing| {
-            thing.created_at < later_than(self, 60) && !before.iter().any(|old| old.id == thing.id)
+        let newer = after.iter().filter(|thing| {
+            let old = before.iter().any(|old| old.id == thing.id);
+            thing.created_at < later_than(self, 60) && thing.marked && !old
         });
-        if !newer {
+        let accounts: Vec<String> = newer.map(|thing| thing.account.clone()).collect();
+        if accounts.is_empty() {
             return;
         }
         self.coverage.restores += 1;
@@ -422,7 +425,7 @@ impl World {
         self.door = Arc::new(Door::new(self.clock.clone(), Arc::clone(&self.store), self.limits.clone()));
         self.keep_hands_off();
         *self.door.sealed.lock().expect("no panic under this lock") =
-            Some("the store is older than the cloud");
+            Some(Seal { why: "the store is older than the cloud", accounts });
         self.forget_what_was_lost();
         self.start();
         (0..4).for_each(|_| {
