@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex};
 
 pub use error::ConnectError;
 pub use lanes::LaneKey;
+pub(crate) use lanes::made_with_account_of;
 pub use providers::Connected;
 
 use crate::contracts::provider::CloudDriver;

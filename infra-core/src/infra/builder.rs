@@ -6,9 +6,13 @@ use super::Infra;
 use super::core::Core;
 use super::engine_hook::start_engine;
 use super::error::InfraError;
+use super::open::open;
+use super::quote::connect_error;
+use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::contracts::provider::CloudDriver;
 use crate::contracts::store::ReservationStore;
+use crate::price::CheapestFit;
 use crate::records::Repo;
 use crate::words::clock::{Clock, SystemClock};
 use crate::words::entropy::{Entropy, SystemEntropy};
@@ -49,7 +53,7 @@ impl InfraBuilder {
         self
     }
 
-    /// How offers are ranked. Needed.
+    /// How offers are ranked; [`CheapestFit`] when not said.
     pub fn with_pricing(mut self, pricing: Arc<dyn PricingEngine>) -> Self {
         self.pricing = Some(pricing);
         self
@@ -117,16 +121,25 @@ impl InfraBuilder {
         let store = self.store.ok_or_else(|| missing("a store"))?;
         let shards = self.shards.unwrap_or(SHARDS).max(1);
         let repo = Repo::new(store, Arc::clone(&clock), Arc::clone(&entropy), shards, self.planted);
+        let master = self.master.ok_or_else(|| missing("a master key"))?;
+        let connections = Connections::new(repo.clone(), Arc::clone(&clock), master.clone(), self.drivers)
+            .map_err(|error| InfraError::Misconfigured { why: error.to_string() })?;
         let core = Arc::new(Core {
             repo,
+            connections,
             clock,
             entropy,
             limits: self.limits.unwrap_or_default(),
-            master: self.master.ok_or_else(|| missing("a master key"))?,
-            pricing: self.pricing.ok_or_else(|| missing("a pricing engine"))?,
+            master,
+            pricing: self.pricing.unwrap_or_else(|| Arc::new(CheapestFit)),
             home: self.home.ok_or_else(|| missing("a home"))?,
             planted: self.planted,
         });
+        let installation = open(&core).await?;
+        if installation.frozen.is_none() {
+            // Regions may have been configured since a key was saved.
+            core.connections.register_all_lanes().await.map_err(connect_error)?;
+        }
         let engine = Arc::new(start_engine(&core, !self.without_engine));
         Ok(Infra { core, engine })
     }

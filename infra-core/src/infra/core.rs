@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
 use crate::words::clock::{Clock, Timestamp};
@@ -14,6 +15,7 @@ use crate::words::secret::MasterKey;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) repo: Repo,
+    pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits: Limits,

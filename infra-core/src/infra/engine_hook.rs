@@ -6,6 +6,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::core::Core;
+use crate::engine::{Engine, EngineParts};
 
 /// A running engine, or none.
 #[derive(Debug)]
@@ -29,12 +30,21 @@ impl Running {
 }
 
 /// Starts the engine's tasks, or none when the builder was told so.
-///
-/// This is the one place where the engine is hung in: every task gets the parts in `core` and a receiver of
-/// `stop`, and ends soon after that says `true`.
 pub(crate) fn start_engine(core: &Arc<Core>, wanted: bool) -> Running {
-    let (stop, _stopping) = watch::channel(false);
-    let tasks = Vec::new();
-    let _ = (core, wanted);
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = Vec::new();
+    if wanted {
+        let engine = Arc::new(Engine::new(EngineParts {
+            repo: core.repo.clone(),
+            connections: Arc::new(core.connections.clone()),
+            clock: Arc::clone(&core.clock),
+            entropy: Arc::clone(&core.entropy),
+            limits: Arc::new(core.limits.clone()),
+            master: core.master.clone(),
+            home: core.home.clone(),
+            planted: core.planted,
+        }));
+        tasks.push(tokio::spawn(engine.run(stopping)));
+    }
     Running { stop, tasks: Mutex::new(tasks) }
 }

@@ -18,11 +18,21 @@
 //! # Caveats
 //! Accepting is not having: a reservation is `pending` until the engine has acted; use [`UserHandle::wait`].
 
+mod ask;
 mod builder;
+mod change;
 mod core;
 mod engine_hook;
 mod error;
+mod gate;
+mod keys;
+mod open;
 mod operator;
+mod quote;
+mod recover;
+mod reserve;
+mod rows;
+mod show;
 mod user;
 mod views;
 

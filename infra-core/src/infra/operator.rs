@@ -5,13 +5,24 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::error::InfraError;
-use super::views::{InFlight, Principal, Status};
+use super::gate::{Step, not_frozen};
+use super::views::{InFlight, LaneStatus, Principal, Status};
+use super::{keys, recover};
+use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{AccessToken, TokenRole, User};
-use crate::nouns::installation::Recovery;
+use crate::nouns::installation::{Installation, LaneRecord, Recovery};
+use crate::nouns::launch::{EndCause, Launch, LaunchState};
+use crate::nouns::reservation::{HoldReason, Reservation};
 use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
-use crate::words::clock::Timestamp;
+use crate::records::{Versioned, state, system_tenant};
+use crate::words::clock::{Timestamp, later};
 use crate::words::ids::{ReservationId, TenantId, UserId};
-use crate::words::secret::Secret;
+use crate::words::lane::LaneId;
+use crate::words::secret::{Secret, digest, hex, same_digest};
+
+/// Tokens of one user at most, and characters of a token's label.
+const TOKENS_MAX: usize = 100;
+const TOKEN_LABEL_LEN_MAX: usize = 100;
 
 /// Everything a person may do who runs the installation. Cheap to clone.
 ///
@@ -33,8 +44,43 @@ impl Operator {
     /// [`InfraError::OutOfRange`] for names beginning with `_` and teams beginning with `user:`;
     /// [`InfraError::Conflict`] when the user exists.
     pub async fn add_user(&self, name: &UserId, team: Option<&TenantId>) -> Result<User, InfraError> {
-        let _ = (name, team);
-        Err(later())
+        if name.as_str().starts_with('_') {
+            return Err(InfraError::field("name", "must not begin with _"));
+        }
+        let tenant = match team {
+            Some(team) if team.as_str().starts_with("user:") || team.as_str().starts_with('_') => {
+                return Err(InfraError::field("team", "must not begin with user: or _"));
+            }
+            Some(team) => team.clone(),
+            None => {
+                TenantId::new(format!("user:{name}")).map_err(|_| InfraError::field("name", "is too long"))?
+            }
+        };
+        let new = User {
+            id: name.clone(),
+            tenant,
+            created_at: self.core.now(),
+            machines_max: None,
+            machines_held: 0,
+            suspended: false,
+        };
+        let settled = self.core.settle("the user", async || {
+            let installation = self.core.installation().await?;
+            not_frozen(&installation.value)?;
+            if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
+                return Err(InfraError::Conflict {
+                    what: "user",
+                    id: name.to_string(),
+                    why: "it exists".to_owned(),
+                    version: Some(was.version),
+                });
+            }
+            let mut txn = self.core.repo.txn();
+            txn.insert(&new);
+            txn.check(Installation::place(), Expect::Version(installation.version));
+            Ok(Step::Commit(txn, new.clone()))
+        });
+        Ok(settled.await?.0)
     }
 
     /// All users, by name. Cancel safe.
@@ -42,7 +88,9 @@ impl Operator {
     /// # Errors
     /// Only the general ones.
     pub async fn users(&self) -> Result<Vec<User>, InfraError> {
-        Err(later())
+        let by = ListBy::Tenant { tenant: system_tenant(), prefix: String::new() };
+        let users: Vec<Versioned<User>> = self.core.repo.list_all(by, None).await?;
+        Ok(users.into_iter().map(|user| user.value).collect())
     }
 
     /// One user. Cancel safe.
@@ -50,8 +98,7 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`].
     pub async fn get_user(&self, name: &UserId) -> Result<User, InfraError> {
-        let _ = name;
-        Err(later())
+        Ok(self.core.user(name).await?.value)
     }
 
     /// Removes a user with its tokens and, when it is the last of its team, the team's keys.
@@ -61,8 +108,30 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`]; [`InfraError::InUse`] while the user holds anything, with the reservations.
     pub async fn remove_user(&self, name: &UserId) -> Result<(), InfraError> {
-        let _ = name;
-        Err(later())
+        let user = self.core.user(name).await?;
+        let tenant = user.value.tenant.clone();
+        let open: Vec<Versioned<Reservation>> =
+            self.core.repo.list_owner(&tenant, name, Some(state::OPEN)).await?;
+        if !open.is_empty() || user.value.machines_held > 0 {
+            let by = open.iter().take(50).map(|record| record.value.id.to_string()).collect();
+            return Err(InfraError::InUse { what: "user", id: name.to_string(), by });
+        }
+        let last = self.users().await?.iter().filter(|other| other.tenant == tenant).count() == 1;
+        if last {
+            for key in keys::list(&self.core, name).await? {
+                match keys::remove(&self.core, name, &key.provider, &key.label).await {
+                    Ok(()) | Err(InfraError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        for token in self.tokens_of(name).await? {
+            self.delete_token(&token).await?;
+        }
+        let mut txn = self.core.repo.txn();
+        // A reservation accepted meanwhile has moved this record: then the removal fails, as it should.
+        txn.delete(&user);
+        self.core.repo.commit(txn).await.map(drop).map_err(InfraError::from)
     }
 
     /// Sets how many machines a user may hold; `None` for the installation's limit. What is held already stays.
@@ -70,8 +139,7 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_machines_max(&self, name: &UserId, max: Option<u32>) -> Result<User, InfraError> {
-        let _ = (name, max);
-        Err(later())
+        self.change_user(name, |user| user.machines_max = max).await
     }
 
     /// Suspends a user, or lifts it: suspended users may release and look, nothing else.
@@ -79,8 +147,7 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_suspended(&self, name: &UserId, suspended: bool) -> Result<User, InfraError> {
-        let _ = (name, suspended);
-        Err(later())
+        self.change_user(name, |user| user.suspended = suspended).await
     }
 
     /// Issues an access token. The secret is answered once and kept nowhere; only its digest is.
@@ -95,8 +162,35 @@ impl Operator {
         role: TokenRole,
         expires_in: Option<Duration>,
     ) -> Result<(AccessToken, Secret), InfraError> {
-        let _ = (user, label, role, expires_in);
-        Err(later())
+        self.core.user(user).await?;
+        if label.chars().count() > TOKEN_LABEL_LEN_MAX || label.chars().any(char::is_control) {
+            return Err(InfraError::field(
+                "label",
+                format!("must be at most {TOKEN_LABEL_LEN_MAX} printable characters"),
+            ));
+        }
+        if expires_in.is_some_and(|life| life.is_zero()) {
+            return Err(InfraError::field("expires_in_s", "must be above zero"));
+        }
+        if self.tokens_of(user).await?.len() >= TOKENS_MAX {
+            return Err(InfraError::field("label", format!("a user may have {TOKENS_MAX} tokens")));
+        }
+        let mut bytes = [0_u8; 40];
+        self.core.entropy.fill(&mut bytes);
+        let secret = format!("infra_{}", hex(&bytes[8..]));
+        let token = AccessToken {
+            id: format!("tok_{}", hex(&bytes[..8])),
+            digest: digest(secret.as_bytes()),
+            user: user.clone(),
+            label: label.to_owned(),
+            role,
+            created_at: self.core.now(),
+            expires_at: expires_in.map(|life| later(self.core.now(), life)),
+        };
+        let mut txn = self.core.repo.txn();
+        txn.insert(&token);
+        self.core.repo.commit(txn).await?;
+        Ok((token, Secret::new(secret)))
     }
 
     /// A user's tokens, expired ones included, without secrets. Cancel safe.
@@ -104,8 +198,8 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`] (`user`).
     pub async fn tokens(&self, user: &UserId) -> Result<Vec<AccessToken>, InfraError> {
-        let _ = user;
-        Err(later())
+        self.core.user(user).await?;
+        Ok(self.tokens_of(user).await?.into_iter().map(|token| token.value).collect())
     }
 
     /// Revokes a token by its public id, at once.
@@ -113,8 +207,9 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`] (`token`).
     pub async fn revoke_token(&self, user: &UserId, id: &str) -> Result<(), InfraError> {
-        let _ = (user, id);
-        Err(later())
+        let found = self.tokens_of(user).await?.into_iter().find(|token| token.value.id == id);
+        let token = found.ok_or_else(|| InfraError::missing("token", id))?;
+        self.delete_token(&token).await
     }
 
     /// Who shows this secret? `None` when nobody's, revoked or expired. Cancel safe.
@@ -122,8 +217,14 @@ impl Operator {
     /// # Errors
     /// Only the general ones: a store that does not answer is not a wrong token.
     pub async fn authenticate(&self, secret: &str) -> Result<Option<Principal>, InfraError> {
-        let _ = secret;
-        Err(later())
+        let shown = digest(secret.as_bytes());
+        let Some(token) = self.core.repo.get::<AccessToken>(AccessToken::place(&shown)).await? else {
+            return Ok(None);
+        };
+        let live = token.value.expires_at.is_none_or(|at| self.core.now() < at);
+        // The look-up compared digests already; once more in constant time, whatever the store does.
+        let right = live && same_digest(&token.value.digest, &shown);
+        Ok(right.then(|| Principal { user: token.value.user, role: token.value.role, token: token.value.id }))
     }
 
     /// All switches ever thrown. Cancel safe.
@@ -131,7 +232,8 @@ impl Operator {
     /// # Errors
     /// Only the general ones.
     pub async fn switches(&self) -> Result<Vec<Switch>, InfraError> {
-        Err(later())
+        let all: Vec<Versioned<Switch>> = self.core.repo.list_all(ListBy::All, None).await?;
+        Ok(all.into_iter().map(|switch| switch.value).collect())
     }
 
     /// Throws a switch, and answers it with the create calls that may still land: no other will.
@@ -146,8 +248,21 @@ impl Operator {
         why: &str,
         until: Option<Timestamp>,
     ) -> Result<(Switch, Vec<InFlight>), InfraError> {
-        let _ = (scope, value, by, why, until);
-        Err(later())
+        if until.is_some_and(|until| until <= self.core.now()) {
+            return Err(InfraError::field("until", "is not in the future"));
+        }
+        let at = self.core.now();
+        let new = Switch { scope: scope.clone(), value, by: by.to_owned(), why: why.to_owned(), at, until };
+        let settled = self.core.settle("the switch", async || {
+            let was = self.core.repo.get::<Switch>(Switch::place(&scope.id())).await?;
+            let expect = was.map_or(Expect::Absent, |was| Expect::Version(was.version));
+            let mut txn = self.core.repo.txn();
+            txn.put(&new, expect);
+            Ok(Step::Commit(txn, new.clone()))
+        });
+        let (switch, _) = settled.await?;
+        // Read after the switch stands: what is not in this list now will not be sent any more.
+        Ok((switch, self.in_flight(scope).await?))
     }
 
     /// Says what happened to a frozen store, and thaws it.
@@ -158,8 +273,8 @@ impl Operator {
     /// [`InfraError::Conflict`] when the answer does not fit: `Moved` fits a store opened elsewhere, `Clone` any
     /// frozen store, `Restored` always.
     pub async fn recover(&self, what: Recovery) -> Result<Status, InfraError> {
-        let _ = what;
-        Err(later())
+        recover::recover(&self.core, what).await?;
+        self.status().await
     }
 
     /// The installation at a glance. Cancel safe.
@@ -167,7 +282,27 @@ impl Operator {
     /// # Errors
     /// Only the general ones.
     pub async fn status(&self) -> Result<Status, InfraError> {
-        Err(later())
+        let installation = self.core.installation().await?.value;
+        let switches = self.switches().await?;
+        let lanes: Vec<Versioned<LaneRecord>> = self.core.repo.list_all(ListBy::All, None).await?;
+        let lane = |record: Versioned<LaneRecord>| LaneStatus {
+            switch: switches.iter().find(|s| s.scope == SwitchScope::Lane(record.value.lane.id())).cloned(),
+            keys: record.value.keys.len(),
+            created_at: record.value.created_at,
+            lane: record.value.lane,
+        };
+        Ok(Status {
+            installation: installation.id,
+            epoch: installation.epoch,
+            home: installation.home,
+            opened_at: self.core.home.clone(),
+            frozen: installation.frozen,
+            deadlines_held_until: installation.deadlines_held_until,
+            newest: self.core.repo.newest().await?,
+            providers: self.core.connections.clouds(),
+            lanes: lanes.into_iter().map(lane).collect(),
+            switches,
+        })
     }
 
     /// Lifts the brake that holds a reservation, of any user.
@@ -175,11 +310,97 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`]; [`InfraError::Conflict`] when nothing holds it.
     pub async fn lift_hold(&self, reservation: &ReservationId) -> Result<(), InfraError> {
-        let _ = reservation;
-        Err(later())
+        let settled = self.core.settle("the reservation", async || {
+            let all: Vec<Versioned<Reservation>> =
+                self.core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+            let found = all.into_iter().find(|record| &record.value.id == reservation);
+            let was = found.ok_or_else(|| InfraError::missing("reservation", reservation))?;
+            let Some(hold) = &was.value.hold else {
+                return Err(InfraError::Conflict {
+                    what: "reservation",
+                    id: reservation.to_string(),
+                    why: "nothing holds it".to_owned(),
+                    version: Some(was.version),
+                });
+            };
+            let mut is = was.value.clone();
+            if hold.why == HoldReason::MassDeadline {
+                // Lifting this one confirms the end that was held.
+                is.desired.present = false;
+                is.desired.change += 1;
+                is.end_cause = Some(EndCause::Deadline);
+            }
+            is.hold = None;
+            is.recent_creates.clear();
+            let mut txn = self.core.repo.txn();
+            txn.update(&was, &is);
+            Ok(Step::Commit(txn, ()))
+        });
+        settled.await.map(drop)
     }
-}
 
-fn later() -> InfraError {
-    InfraError::Internal { why: "signatures only".to_owned() }
+    /// Allows a mass ending in one lane for a while: somebody looked, and it is meant.
+    ///
+    /// # Errors
+    /// [`InfraError::NotFound`] (`lane`), [`InfraError::Busy`].
+    pub async fn allow_mass(&self, lane: &LaneId, for_: Duration) -> Result<(), InfraError> {
+        let settled = self.core.settle("the lane", async || {
+            let all: Vec<Versioned<LaneRecord>> = self.core.repo.list_lane(lane, None).await?;
+            let was = all.into_iter().next().ok_or_else(|| InfraError::missing("lane", lane))?;
+            let until = Some(later(self.core.now(), for_));
+            let mut txn = self.core.repo.txn();
+            txn.update(&was, &LaneRecord { mass_allowed_until: until, ..was.value.clone() });
+            Ok(Step::Commit(txn, ()))
+        });
+        settled.await.map(drop)
+    }
+
+    async fn change_user(&self, name: &UserId, change: impl Fn(&mut User)) -> Result<User, InfraError> {
+        let settled = self.core.settle("the user", async || {
+            not_frozen(&self.core.installation().await?.value)?;
+            let was = self.core.user(name).await?;
+            let mut is = was.value.clone();
+            change(&mut is);
+            let mut txn = self.core.repo.txn();
+            txn.update(&was, &is);
+            Ok(Step::Commit(txn, is))
+        });
+        Ok(settled.await?.0)
+    }
+
+    async fn tokens_of(&self, user: &UserId) -> Result<Vec<Versioned<AccessToken>>, InfraError> {
+        Ok(self.core.repo.list_owner(&system_tenant(), user, None).await?)
+    }
+
+    async fn delete_token(&self, token: &Versioned<AccessToken>) -> Result<(), InfraError> {
+        let mut txn = self.core.repo.txn();
+        txn.delete(token);
+        match self.core.repo.commit(txn).await {
+            // Somebody else deleted it first.
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop).map_err(InfraError::from),
+        }
+    }
+
+    async fn in_flight(&self, scope: &SwitchScope) -> Result<Vec<InFlight>, InfraError> {
+        let rows: Vec<Versioned<Launch>> = self.core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+        let covered = |row: &Launch| match scope {
+            SwitchScope::Global => true,
+            SwitchScope::Lane(lane) => row.lane.id() == *lane,
+            SwitchScope::Tenant(tenant) => row.tenant == *tenant,
+        };
+        let sent = rows
+            .into_iter()
+            .map(|row| row.value)
+            .filter(|row| row.state == LaunchState::Sent && covered(row));
+        Ok(sent
+            .map(|row| InFlight {
+                sent_at: row.last_sent(),
+                token: row.token,
+                tenant: row.tenant,
+                reservation: row.reservation,
+                lane: row.lane,
+            })
+            .collect())
+    }
 }

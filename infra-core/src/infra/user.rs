@@ -3,18 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::{Draft, Kind};
 use super::core::Core;
 use super::error::InfraError;
+use super::gate::Step;
 use super::views::{
     IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView, Reserved,
     ViewPage,
 };
+use super::{ask, keys, quote, reserve, show};
 use crate::contracts::pricing::Quote;
-use crate::nouns::request::Request;
+use crate::contracts::store::{ListBy, ListQuery};
+use crate::nouns::launch::{EndCause, Launch, Thing};
+use crate::nouns::request::{Market, Request};
+use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation};
+use crate::records::{Stored, Versioned, launch_prefix, state};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ReservationId, UserId};
 use crate::words::lane::Version;
 use std::collections::BTreeMap;
+
+/// Reservations on a page unless asked otherwise, and at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 200;
+/// A wait looks again at least this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// One user's view of an installation. Cheap to clone.
 ///
@@ -50,8 +63,9 @@ impl UserHandle {
     /// [`InfraError::ProviderUnavailable`] when nothing fits and some cloud did not answer,
     /// [`InfraError::Paused`] when switches rule everything out.
     pub async fn quote(&self, request: &Request) -> Result<Vec<Quote>, InfraError> {
-        let _ = request;
-        Err(later())
+        let gate = self.core.gate(&self.id).await?;
+        ask::check(request, &self.core.limits, self.core.now())?;
+        quote::rank(&self.core, gate.tenant(), request).await
     }
 
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and
@@ -68,8 +82,8 @@ impl UserHandle {
         request: &Request,
         idempotency: Option<&IdempotencyKey>,
     ) -> Result<Reserved, InfraError> {
-        let _ = (request, idempotency);
-        Err(later())
+        let (record, replayed) = reserve::reserve(&self.core, &self.id, request, idempotency).await?;
+        Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
     }
 
     /// One reservation with all its slots. Readable for 90 days after its end. Cancel safe.
@@ -77,8 +91,9 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`], also for somebody else's.
     pub async fn get(&self, id: &ReservationId) -> Result<ReservationView, InfraError> {
-        let _ = id;
-        Err(later())
+        let user = self.core.user(&self.id).await?;
+        let record = self.core.mine(&user.value, id).await?;
+        show::whole(&self.core, &record).await
     }
 
     /// A page of the user's reservations, oldest first. Cancel safe.
@@ -86,8 +101,23 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::OutOfRange`] for a limit outside 1..=200.
     pub async fn list(&self, options: &ListOptions) -> Result<ViewPage, InfraError> {
-        let _ = options;
-        Err(later())
+        let limit = options.limit.unwrap_or(PAGE);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
+        }
+        let user = self.core.user(&self.id).await?;
+        let tenant = &user.value.tenant;
+        let query = ListQuery {
+            by: ListBy::Owner { tenant: tenant.clone(), owner: self.id.clone() },
+            kind: Reservation::KIND,
+            state_max: (!options.all).then_some(state::OPEN),
+            after: options.after.as_ref().map(|id| Reservation::place(tenant, id)),
+            limit,
+        };
+        let (records, next) = self.core.repo.list_page::<Reservation>(&query).await?;
+        let items = records.iter().map(|record| show::brief(&self.core, record)).collect();
+        let next = next.and_then(|key| ReservationId::new(key.id).ok());
+        Ok(ViewPage { items, next })
     }
 
     /// Sets the end to a moment in the future, later or earlier than before.
@@ -102,8 +132,15 @@ impl UserHandle {
         ends_at: Timestamp,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let _ = (id, ends_at, if_match);
-        Err(later())
+        ask::check_end(ends_at, &self.core.limits, self.core.now())?;
+        let change = |draft: &mut Draft| {
+            let reservation = &mut draft.reservation;
+            reservation.deadlines.0.insert(DeadlineKind::Ends, ends_at);
+            reservation.spec.request.duration_s = None;
+            reservation.spec.request.ends_at = Some(ends_at);
+            Ok(())
+        };
+        self.change(id, if_match, Kind::Other, change).await
     }
 
     /// Turns its machines off; they are kept, and may still cost. Repeating is fine.
@@ -116,8 +153,8 @@ impl UserHandle {
         id: &ReservationId,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let _ = (id, if_match);
-        Err(later())
+        let change = |draft: &mut Draft| power(draft, Power::Off);
+        self.change(id, if_match, Kind::Other, change).await
     }
 
     /// Turns its machines on. Repeating is fine.
@@ -129,8 +166,8 @@ impl UserHandle {
         id: &ReservationId,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let _ = (id, if_match);
-        Err(later())
+        let change = |draft: &mut Draft| power(draft, Power::On);
+        self.change(id, if_match, Kind::More, change).await
     }
 
     /// Replaces its tags. Machines that run keep the labels they were made with; later ones get the new ones.
@@ -144,8 +181,12 @@ impl UserHandle {
         tags: &BTreeMap<String, String>,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let _ = (id, tags, if_match);
-        Err(later())
+        ask::check_tags(tags)?;
+        let change = |draft: &mut Draft| {
+            draft.reservation.spec.request.tags.clone_from(tags);
+            Ok(())
+        };
+        self.change(id, if_match, Kind::Other, change).await
     }
 
     /// Sets how many machines are wanted, 0 included; the count against `machines_max` moves with it.
@@ -159,8 +200,16 @@ impl UserHandle {
         count: u32,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let _ = (id, count, if_match);
-        Err(later())
+        ask::check_count(count, &self.core.limits)?;
+        let user = self.core.user(&self.id).await?;
+        let more = count > self.core.mine(&user.value, id).await?.value.desired.count;
+        let kind = if more { Kind::More } else { Kind::Other };
+        let change = |draft: &mut Draft| {
+            draft.reservation.desired.count = count;
+            draft.counted = count;
+            Ok(())
+        };
+        self.change(id, if_match, kind, change).await
     }
 
     /// Ends it for good: nothing undoes a release. Repeating is fine, also after a lost answer.
@@ -168,8 +217,17 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`].
     pub async fn release(&self, id: &ReservationId) -> Result<ReleaseOutcome, InfraError> {
-        let _ = id;
-        Err(later())
+        let change = |draft: &mut Draft| {
+            let reservation = &mut draft.reservation;
+            if reservation.desired.present {
+                reservation.desired.present = false;
+                reservation.end_cause = Some(EndCause::Asked);
+            }
+            Ok(())
+        };
+        let view = self.change(id, None, Kind::Release, change).await?;
+        let over = view.over_at.is_some();
+        Ok(if over { ReleaseOutcome::AlreadyOver(view) } else { ReleaseOutcome::Releasing(view) })
     }
 
     /// The owner says that the machine in a slot is theirs although its mark is gone: the engine may mark it
@@ -178,8 +236,28 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`] (`unit`) when that slot has no machine that lost its mark.
     pub async fn confirm_mark(&self, id: &ReservationId, unit: u32) -> Result<(), InfraError> {
-        let _ = (id, unit);
-        Err(later())
+        let settled = self.core.settle("the machine", async || {
+            let gate = self.core.gate(&self.id).await?;
+            gate.may_change()?;
+            let reservation = self.core.mine(&gate.user.value, id).await?;
+            let prefix = launch_prefix(&reservation.value.id);
+            let rows: Vec<Versioned<Launch>> =
+                self.core.repo.list_prefix(gate.tenant(), &prefix, Some(state::OPEN)).await?;
+            let lost = |thing: &Thing| thing.unit == Some(unit) && thing.alive() && thing.mark_lost;
+            let Some(row) = rows.iter().find(|row| row.value.things.iter().any(lost)) else {
+                return Err(InfraError::missing("unit", unit));
+            };
+            let mut confirmed = row.value.clone();
+            confirmed.things.iter_mut().filter(|thing| lost(thing)).for_each(|thing| thing.confirmed = true);
+            if confirmed == row.value {
+                return Ok(Step::Done((), row.version));
+            }
+            let mut txn = self.core.repo.txn();
+            txn.update(row, &confirmed);
+            gate.check(&mut txn);
+            Ok(Step::Commit(txn, ()))
+        });
+        settled.await.map(drop)
     }
 
     /// Waits until it is as desired (ready, or stopped when turned off), over, or the time is over, and answers
@@ -188,8 +266,19 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`].
     pub async fn wait(&self, id: &ReservationId, for_: Duration) -> Result<ReservationView, InfraError> {
-        let _ = (id, for_);
-        Err(later())
+        let until = self.core.clock.mono() + for_;
+        let mut after = self.core.repo.newest().await?;
+        loop {
+            let view = self.get(id).await?;
+            let left = until.saturating_sub(self.core.clock.mono());
+            let settled =
+                matches!(view.state, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);
+            if settled || left.is_zero() {
+                return Ok(view);
+            }
+            // A change may come between the look and the wait: the wait begins where the look before it ended.
+            after = self.core.repo.changes(after, left.min(LOOK_AGAIN)).await?.upto.max(after);
+        }
     }
 
     /// Asks the cloud who a key is, then seals and saves it for the user's team. The same label with a key of
@@ -202,8 +291,7 @@ impl UserHandle {
     /// [`InfraError::OutOfRange`] (`provider`, `label`, `fields`), [`InfraError::InvalidCredentials`],
     /// [`InfraError::Unverified`]: nothing is stored then.
     pub async fn save_key(&self, key: &NewKey) -> Result<KeyView, InfraError> {
-        let _ = key;
-        Err(later())
+        keys::save(&self.core, &self.id, key).await
     }
 
     /// The team's keys, without their secrets. Cancel safe.
@@ -211,7 +299,7 @@ impl UserHandle {
     /// # Errors
     /// Only the general ones.
     pub async fn keys(&self) -> Result<Vec<KeyView>, InfraError> {
-        Err(later())
+        keys::list(&self.core, &self.id).await
     }
 
     /// Removes a key and whatever it retired under the same label.
@@ -222,8 +310,7 @@ impl UserHandle {
     /// [`InfraError::NotFound`] (`key`); [`InfraError::InUse`] with the reservations whose launches are open,
     /// unless another active key reaches the same account.
     pub async fn remove_key(&self, provider: &CloudName, label: &str) -> Result<(), InfraError> {
-        let _ = (provider, label);
-        Err(later())
+        keys::remove(&self.core, &self.id, provider, label).await
     }
 
     /// What every lane offers that the team's keys reach; lanes that do not answer are left out. Cancel safe.
@@ -231,10 +318,41 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NoCredentials`]; [`InfraError::ProviderUnavailable`] when no lane answers.
     pub async fn offerings(&self) -> Result<Vec<LaneOfferings>, InfraError> {
-        Err(later())
+        let user = self.core.user(&self.id).await?;
+        let tenant = &user.value.tenant;
+        let lanes = self.core.connections.lanes_of(tenant).await.map_err(quote::connect_error)?;
+        if lanes.is_empty() {
+            return Err(InfraError::NoCredentials);
+        }
+        let (offered, failed) = quote::catalogues(&self.core, tenant, lanes).await;
+        match failed.first() {
+            Some((lane, error)) if offered.is_empty() => Err(quote::provider_unavailable(lane, error)),
+            _ => Ok(offered
+                .into_iter()
+                .map(|(lane, credential, catalogue)| LaneOfferings { lane, credential, catalogue })
+                .collect()),
+        }
+    }
+
+    async fn change(
+        &self,
+        id: &ReservationId,
+        if_match: Option<Version>,
+        kind: Kind,
+        work: impl Fn(&mut Draft) -> Result<(), InfraError>,
+    ) -> Result<ReservationView, InfraError> {
+        let record = self.core.change(&self.id, id, if_match, kind, work).await?;
+        show::whole(&self.core, &record).await
     }
 }
 
-fn later() -> InfraError {
-    InfraError::Internal { why: "signatures only".to_owned() }
+/// Turns machines on or off, where there is something to turn.
+fn power(draft: &mut Draft, power: Power) -> Result<(), InfraError> {
+    let choices = &draft.reservation.spec.choices;
+    if power == Power::Off && choices.iter().any(|choice| choice.offering.market == Market::Spot) {
+        let why = "spot machines cannot be turned off; release them".to_owned();
+        return Err(InfraError::Unfulfillable { field: "power", why });
+    }
+    draft.reservation.desired.power = power;
+    Ok(())
 }

@@ -1,0 +1,361 @@
+//! Is a request acceptable at all? Pure: every field against its named limit, before anything is asked or stored.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::error::{FieldError, InfraError};
+use crate::nouns::request::{Request, Resource};
+use crate::words::clock::{Timestamp, later};
+use crate::words::limits::Limits;
+
+/// Most virtual processors, accelerators, and GiB of memory or disk of one machine that may be asked for: far
+/// above what any cloud sells, so that what is above is a slip of the pen.
+const VCPUS_MAX: f64 = 4096.0;
+const GPUS_MAX: u32 = 64;
+const GIB_MAX: f64 = 65_536.0;
+const PRICE_MAX: f64 = 1_000_000.0;
+/// EC2 takes 50 tags; some are ours.
+const TAGS_MAX: usize = 30;
+const TAG_KEY_LEN_MAX: usize = 127;
+const TAG_VALUE_LEN_MAX: usize = 255;
+const NAME_LEN_MAX: usize = 100;
+const SSH_KEYS_MAX: usize = 10;
+const SSH_KEY_LEN_MAX: usize = 2048;
+const ALLOW_FROM_MAX: usize = 50;
+/// EC2 takes 16 KiB of first-boot data; what wraps the script and adds the public keys takes its share.
+const FIRST_BOOT_BYTES_MAX: usize = 15 * 1024;
+const SETUP_BYTES_MAX: usize = 12 * 1024;
+
+/// Key types, each with the beginning that its base64 always has.
+const SSH_TYPES: [(&str, &str); 7] = [
+    ("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5"),
+    ("ssh-rsa", "AAAAB3NzaC1yc2E"),
+    ("ecdsa-sha2-nistp256", "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY"),
+    ("ecdsa-sha2-nistp384", "AAAAE2VjZHNhLXNoYTItbmlzdHAzODQ"),
+    ("ecdsa-sha2-nistp521", "AAAAE2VjZHNhLXNoYTItbmlzdHA1MjE"),
+    ("sk-ssh-ed25519@openssh.com", "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"),
+    ("sk-ecdsa-sha2-nistp256@openssh.com", "AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb2"),
+];
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+struct Wrongs(Vec<FieldError>);
+
+impl Wrongs {
+    fn add(&mut self, field: impl Into<String>, message: &str, limit: Option<String>) {
+        self.0.push(FieldError { field: field.into(), message: message.to_owned(), limit });
+    }
+
+    /// `value` must be within `least..=most` when it is said.
+    fn within<T: PartialOrd + std::fmt::Display>(
+        &mut self,
+        field: &str,
+        value: Option<T>,
+        least: T,
+        most: T,
+    ) {
+        // A NaN compares false with everything, so it is outside.
+        if value.is_some_and(|value| !(value >= least && value <= most)) {
+            self.add(field, "is outside what is allowed", Some(format!("{least}..={most}")));
+        }
+    }
+
+    /// `value` must be finite, above zero and at most `most` when it is said.
+    fn positive(&mut self, field: &str, value: Option<f64>, most: f64) {
+        if value.is_some_and(|value| !(value > 0.0 && value <= most)) {
+            self.add(field, "must be above zero and not more than the limit", Some(most.to_string()));
+        }
+    }
+
+    /// A list must not be longer than `most`.
+    fn at_most(&mut self, field: &str, count: usize, most: usize) {
+        if count > most {
+            self.add(field, "has too many entries", Some(most.to_string()));
+        }
+    }
+
+    /// A text must have 1 to `most` characters, none of them a control character.
+    fn text(&mut self, field: &str, value: Option<&str>, most: usize) {
+        let bad =
+            |text: &str| text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control);
+        if value.is_some_and(bad) {
+            self.add(field, "must be a short printable text", Some(format!("1..={most} characters")));
+        }
+    }
+
+    fn done(self) -> Result<(), InfraError> {
+        if self.0.is_empty() { Ok(()) } else { Err(InfraError::OutOfRange { fields: self.0 }) }
+    }
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`] with every wrong field; [`InfraError::Unfulfillable`] for what is well formed but
+/// cannot be had here.
+pub(super) fn check(request: &Request, limits: &Limits, now: Timestamp) -> Result<(), InfraError> {
+    let mut wrongs = Wrongs::default();
+    wrongs.within("count", request.count, 1, limits.count_max);
+    wrongs.positive("vcpus", request.vcpus, VCPUS_MAX);
+    wrongs.positive("memory_gib", request.memory_gib, GIB_MAX);
+    wrongs.positive("disk_gib", request.disk_gib, GIB_MAX);
+    wrongs.within("gpus", request.gpus, 0, GPUS_MAX);
+    wrongs.positive("max_price_per_hour", request.max_price_per_hour, PRICE_MAX);
+    wrongs.text("name", request.name.as_deref(), NAME_LEN_MAX);
+    wrongs.text("os", request.os.as_deref(), NAME_LEN_MAX);
+    wrongs.text("gpu_model", request.gpu_model.as_deref(), NAME_LEN_MAX);
+    if request.image.is_some() && request.os.is_some() {
+        wrongs.add("image", "says the same as os: give one of the two", None);
+    }
+    time(&mut wrongs, request, limits, now);
+    tags(&mut wrongs, &request.tags);
+    access(&mut wrongs, request);
+    first_boot(&mut wrongs, request);
+    wrongs.done()?;
+    fulfillable(request)
+}
+
+/// Checks a new end.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`].
+pub(super) fn check_end(ends_at: Timestamp, limits: &Limits, now: Timestamp) -> Result<(), InfraError> {
+    let mut wrongs = Wrongs::default();
+    end(&mut wrongs, ends_at, limits, now);
+    wrongs.done()
+}
+
+/// Checks new tags.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`].
+pub(super) fn check_tags(new: &BTreeMap<String, String>) -> Result<(), InfraError> {
+    let mut wrongs = Wrongs::default();
+    tags(&mut wrongs, new);
+    wrongs.done()
+}
+
+/// Checks a new count; unlike a request's it may be zero.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`].
+pub(super) fn check_count(count: u32, limits: &Limits) -> Result<(), InfraError> {
+    let mut wrongs = Wrongs::default();
+    wrongs.within("count", Some(count), 0, limits.count_max);
+    wrongs.done()
+}
+
+/// Silently ignoring a wish is worse than refusing it.
+fn fulfillable(request: &Request) -> Result<(), InfraError> {
+    let no = |field, why: &str| Err(InfraError::Unfulfillable { field, why: why.to_owned() });
+    match request.resource {
+        Resource::Vm => {}
+        Resource::Cluster => return no("resource", "clusters are not offered yet; ask for vm"),
+        Resource::Device => return no("resource", "no pool of devices is configured; ask for vm"),
+    }
+    if request.idle_timeout_s.is_some() {
+        return no("idle_timeout_s", "idleness is not watched yet; give duration_s or ends_at");
+    }
+    if !request.software.is_empty() {
+        return no("software", "software is not installed by name yet; install it in setup");
+    }
+    Ok(())
+}
+
+fn time(wrongs: &mut Wrongs, request: &Request, limits: &Limits, now: Timestamp) {
+    wrongs.within("duration_s", request.duration_s, 1, limits.duration_max.as_secs());
+    if request.duration_s.is_some() && request.ends_at.is_some() {
+        wrongs.add("ends_at", "excludes duration_s: give one of the two", None);
+    }
+    if let Some(ends_at) = request.ends_at {
+        end(wrongs, ends_at, limits, now);
+    }
+}
+
+fn end(wrongs: &mut Wrongs, ends_at: Timestamp, limits: &Limits, now: Timestamp) {
+    let latest = later(now, limits.duration_max);
+    if ends_at <= now {
+        wrongs.add("ends_at", "is not in the future", Some(format!("after {now}")));
+    } else if ends_at > latest {
+        wrongs.add("ends_at", "is too far in the future", Some(format!("at most {latest}")));
+    }
+}
+
+fn tags(wrongs: &mut Wrongs, tags: &BTreeMap<String, String>) {
+    wrongs.at_most("tags", tags.len(), TAGS_MAX);
+    for (key, value) in tags {
+        let field = format!("tags.{}", key.chars().take(TAG_KEY_LEN_MAX).collect::<String>());
+        wrongs.text(&field, Some(key), TAG_KEY_LEN_MAX);
+        let long = value.chars().count() > TAG_VALUE_LEN_MAX || value.chars().any(char::is_control);
+        if long {
+            let limit = Some(format!("0..={TAG_VALUE_LEN_MAX} characters"));
+            wrongs.add(field.as_str(), "has a value that is too long or not printable", limit);
+        }
+        let lower = key.to_lowercase();
+        // Ours are proofs of ownership, and AWS refuses its own prefix.
+        if lower.starts_with("infra-") || lower.starts_with("aws:") {
+            wrongs.add(field, "begins with a reserved prefix: infra- or aws:", None);
+        }
+    }
+}
+
+fn access(wrongs: &mut Wrongs, request: &Request) {
+    wrongs.at_most("allow_from", request.allow_from.len(), ALLOW_FROM_MAX);
+    for (at, block) in request.allow_from.iter().enumerate() {
+        if let Err(why) = cidr(block) {
+            wrongs.add(format!("allow_from[{at}]"), why, None);
+        }
+    }
+    wrongs.at_most("ssh_public_keys", request.ssh_public_keys.len(), SSH_KEYS_MAX);
+    for (at, key) in request.ssh_public_keys.iter().enumerate() {
+        if let Err(why) = public_key(key) {
+            wrongs.add(format!("ssh_public_keys[{at}]"), why, None);
+        }
+    }
+}
+
+fn first_boot(wrongs: &mut Wrongs, request: &Request) {
+    let setup = request.setup.as_ref().map_or(0, String::len);
+    let keys: usize = request.ssh_public_keys.iter().map(|key| key.len() + 1).sum();
+    if setup > SETUP_BYTES_MAX {
+        wrongs.add("setup", "is too large", Some(format!("{SETUP_BYTES_MAX} bytes")));
+    } else if setup + keys > FIRST_BOOT_BYTES_MAX {
+        let limit = Some(format!("{FIRST_BOOT_BYTES_MAX} bytes"));
+        wrongs.add("setup", "is too large together with the public keys", limit);
+    }
+}
+
+/// A block of addresses: `203.0.113.0/24`. The prefix must be said, and must not cut off part of the address.
+fn cidr(block: &str) -> Result<(), &'static str> {
+    let (address, prefix) = block.split_once('/').ok_or("needs a prefix length, as in 203.0.113.7/32")?;
+    let address: IpAddr = address.parse().map_err(|_| "is not an address and a prefix length")?;
+    let digits = !prefix.is_empty() && prefix.len() <= 3 && prefix.bytes().all(|b| b.is_ascii_digit());
+    let prefix: u32 = if digits { prefix.parse().unwrap_or(u32::MAX) } else { u32::MAX };
+    let (bits, width) = match address {
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 32),
+        IpAddr::V6(v6) => (u128::from(v6), 128),
+    };
+    if prefix > width {
+        return Err("has a prefix length outside its address family");
+    }
+    if bits.checked_shl(prefix).unwrap_or(0) != 0 {
+        return Err("has address bits beyond its prefix: say the network's address or a longer prefix");
+    }
+    Ok(())
+}
+
+/// An OpenSSH public key on one line. Messages never repeat it: people paste private keys here.
+fn public_key(key: &str) -> Result<(), &'static str> {
+    if key.contains("PRIVATE KEY") {
+        return Err("is a private key: keep it, and give the public one");
+    }
+    if key.len() > SSH_KEY_LEN_MAX || key.chars().any(char::is_control) {
+        return Err("must be one line of at most 2048 bytes");
+    }
+    let mut words = key.split_ascii_whitespace();
+    let (Some(kind), Some(body)) = (words.next(), words.next()) else {
+        return Err("must be an OpenSSH public key: type, base64, comment");
+    };
+    let known = SSH_TYPES.iter().find(|(name, _)| *name == kind).ok_or("has an unknown key type")?;
+    let digits = body.trim_end_matches('=');
+    let base64 = body.len() % 4 == 0
+        && body.len() - digits.len() <= 2
+        && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
+    if !base64 || !body.starts_with(known.1) || body.len() < known.1.len() + 40 {
+        return Err("is not what its type says");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ED25519: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfA3bLkT1kq1pVzqvGmTnOq7bYzRzP2wVQ4sE8h1xqk ada@example";
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().expect("a literal")
+    }
+
+    fn fields(change: impl FnOnce(&mut Request)) -> Vec<String> {
+        let mut request = Request::default();
+        change(&mut request);
+        match check(&request, &Limits::default(), now()) {
+            Ok(()) => Vec::new(),
+            Err(InfraError::OutOfRange { fields }) => fields.into_iter().map(|wrong| wrong.field).collect(),
+            Err(InfraError::Unfulfillable { field, .. }) => vec![format!("!{field}")],
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn absurd_figures_are_refused_by_field() {
+        assert!(fields(|_| ()).is_empty());
+        assert_eq!(fields(|r| r.count = Some(0)), ["count"]);
+        assert_eq!(fields(|r| r.count = Some(1001)), ["count"]);
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
+            assert_eq!(fields(|r| r.vcpus = Some(bad)), ["vcpus"], "{bad}");
+            assert_eq!(fields(|r| r.memory_gib = Some(bad)), ["memory_gib"], "{bad}");
+            assert_eq!(fields(|r| r.max_price_per_hour = Some(bad)), ["max_price_per_hour"], "{bad}");
+        }
+        assert_eq!(fields(|r| r.duration_s = Some(0)), ["duration_s"]);
+        assert_eq!(fields(|r| r.duration_s = Some(u64::MAX)), ["duration_s"]);
+        assert_eq!(fields(|r| r.ends_at = Some(now())), ["ends_at"]);
+        let soon = later(now(), Duration::from_secs(60));
+        assert!(fields(|r| r.ends_at = Some(soon)).is_empty());
+        let both = |r: &mut Request| (r.ends_at, r.duration_s) = (Some(soon), Some(60));
+        assert_eq!(fields(both), ["ends_at"]);
+    }
+
+    #[test]
+    fn wishes_that_nothing_acts_upon_are_refused_and_not_ignored() {
+        assert_eq!(fields(|r| r.idle_timeout_s = Some(600)), ["!idle_timeout_s"]);
+        assert_eq!(fields(|r| r.software = vec!["docker".into()]), ["!software"]);
+        assert_eq!(fields(|r| r.resource = Resource::Cluster), ["!resource"]);
+        assert_eq!(fields(|r| r.resource = Resource::Device), ["!resource"]);
+    }
+
+    #[test]
+    fn a_tag_cannot_forge_a_mark() {
+        for key in ["infra-token", "Infra-Kind", "aws:x", "", "a\nb"] {
+            let wrong = fields(|r| drop(r.tags.insert(key.to_owned(), "v".to_owned())));
+            assert_eq!(wrong, [format!("tags.{key}")], "{key:?}");
+        }
+        assert!(fields(|r| drop(r.tags.insert("team".into(), String::new()))).is_empty());
+    }
+
+    #[test]
+    fn a_block_that_is_wider_than_it_looks_is_refused() {
+        for good in ["203.0.113.7/32", "10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "::/0", "::1/128"] {
+            assert_eq!(cidr(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "203.0.113.7",
+            "203.0.113.7/24",
+            "10.0.0.0/33",
+            "2001:db8::1/64",
+            "x/8",
+            "1.2.3.4/",
+            "1.2.3.4/+8",
+        ] {
+            assert!(cidr(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_refused_without_repeating_it() {
+        assert_eq!(public_key(ED25519), Ok(()));
+        for bad in ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M=", "ssh-rsa !!!!"] {
+            assert!(public_key(bad).is_err(), "{bad}");
+        }
+        let other = ED25519.replace("ssh-ed25519 ", "ssh-rsa ");
+        assert!(public_key(&other).is_err(), "type and body must agree");
+        let pasted = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+        let mut request = Request { ..Request::default() };
+        request.ssh_public_keys = vec![pasted.to_owned()];
+        let refused = check(&request, &Limits::default(), now()).expect_err("a private key");
+        assert!(!format!("{refused} {refused:?}").contains("c2VjcmV0"));
+    }
+}

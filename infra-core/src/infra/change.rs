@@ -1,0 +1,135 @@
+//! Changes of what is desired: each one compare-and-swap commit with its event.
+
+use super::core::Core;
+use super::error::InfraError;
+use super::gate::{Gate, Step};
+use super::rows;
+use crate::nouns::account::User;
+use crate::nouns::event::Event;
+use crate::nouns::reservation::Reservation;
+use crate::records::{Txn, Versioned};
+use crate::words::ids::{ReservationId, UserId};
+use crate::words::lane::Version;
+
+/// How a change wants to be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Asks for more: switches and suspension forbid it.
+    More,
+    /// Changes something, but asks for no more.
+    Other,
+    /// Ends it: only a frozen store forbids it, and repeating is fine.
+    Release,
+}
+
+/// A reservation about to be changed, and the machines its owner gains or loses by that.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) reservation: Reservation,
+    /// Machines that count against the owner's limit from now on, in place of what counted so far.
+    pub(super) counted: u32,
+}
+
+impl Core {
+    /// A user's reservation; somebody else's looks like a missing one.
+    pub(super) async fn mine(
+        &self,
+        user: &User,
+        id: &ReservationId,
+    ) -> Result<Versioned<Reservation>, InfraError> {
+        let found = self.repo.get::<Reservation>(Reservation::place(&user.tenant, id)).await?;
+        let mine = found.filter(|record| record.value.owner == user.id);
+        mine.ok_or_else(|| InfraError::missing("reservation", id))
+    }
+
+    /// Changes what is desired of one reservation, in one commit.
+    pub(super) async fn change(
+        &self,
+        user: &UserId,
+        id: &ReservationId,
+        if_match: Option<Version>,
+        kind: Kind,
+        work: impl Fn(&mut Draft) -> Result<(), InfraError>,
+    ) -> Result<Versioned<Reservation>, InfraError> {
+        let settled = self.settle("the reservation", async || {
+            let gate = self.gate(user).await?;
+            match kind {
+                Kind::More => gate.may_create(self.now())?,
+                Kind::Other => gate.may_change()?,
+                Kind::Release => super::gate::not_frozen(&gate.installation.value)?,
+            }
+            let was = self.mine(&gate.user.value, id).await?;
+            matches(&was, if_match)?;
+            may_be_changed(&was.value, kind)?;
+            let counted = was.value.counted;
+            let mut draft = Draft { reservation: was.value.clone(), counted };
+            work(&mut draft)?;
+            if draft.reservation == was.value {
+                return Ok(Step::Done(was.value, was.version));
+            }
+            let txn = self.changed(&gate, &was, &mut draft, kind)?;
+            Ok(Step::Commit(txn, draft.reservation))
+        });
+        let (value, version) = settled.await?;
+        Ok(Versioned { value, version })
+    }
+
+    fn changed(
+        &self,
+        gate: &Gate,
+        was: &Versioned<Reservation>,
+        draft: &mut Draft,
+        kind: Kind,
+    ) -> Result<Txn, InfraError> {
+        let reservation = &mut draft.reservation;
+        reservation.desired.change += 1;
+        let mut txn = self.repo.txn();
+        if draft.counted != reservation.counted {
+            let user = held(self, &gate.user.value, reservation.counted, draft.counted)?;
+            txn.update(&gate.user, &user);
+            reservation.counted = draft.counted;
+        }
+        txn.update(was, reservation);
+        gate.check(&mut txn);
+        if kind == Kind::More {
+            gate.check_switches(&mut txn);
+        }
+        let event = Event::Desired { reservation: reservation.id.clone(), desired: reservation.desired };
+        let nth = reservation.desired.change;
+        txn.insert(&rows::event(&reservation.tenant, &reservation.id, "desired", nth, self.now(), event));
+        Ok(txn)
+    }
+}
+
+/// The owner after `before` machines became `after`.
+pub(super) fn held(core: &Core, user: &User, before: u32, after: u32) -> Result<User, InfraError> {
+    let others = user.machines_held.saturating_sub(before);
+    let max = user.machines_max.unwrap_or(core.limits.machines_max);
+    let held = others.saturating_add(after);
+    if after > before && held > max {
+        return Err(InfraError::OverLimit { asked: after - before, held: user.machines_held, max });
+    }
+    Ok(User { machines_held: held, ..user.clone() })
+}
+
+fn matches(was: &Versioned<Reservation>, if_match: Option<Version>) -> Result<(), InfraError> {
+    match if_match {
+        Some(seen) if seen != was.version => Err(InfraError::Conflict {
+            what: "reservation",
+            id: was.value.id.to_string(),
+            why: format!("version is {}", was.version),
+            version: Some(was.version),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A release always wins: what is ending cannot be changed, only released again.
+fn may_be_changed(reservation: &Reservation, kind: Kind) -> Result<(), InfraError> {
+    let id = reservation.id.clone();
+    match (reservation.desired.present, reservation.over_at, kind) {
+        (_, _, Kind::Release) | (true, None, _) => Ok(()),
+        (_, Some(_), _) => Err(InfraError::Released { id, phase: reservation.summary.phase }),
+        (false, None, _) => Err(InfraError::Gone { id }),
+    }
+}

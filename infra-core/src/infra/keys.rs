@@ -1,0 +1,239 @@
+//! Keys: checked with the cloud before they are saved, retired instead of lost while anything hangs on them.
+
+use std::collections::BTreeMap;
+
+use super::core::Core;
+use super::error::InfraError;
+use super::gate::{Gate, Step};
+use super::quote::connect_error;
+use super::views::{KeyView, NewKey};
+use crate::connect::{made_with_account_of, seal_fields};
+use crate::contracts::provider::{Identity, ProviderError};
+use crate::contracts::store::ListBy;
+use crate::nouns::credential::{Credential, CredentialStatus, StoredCredential};
+use crate::nouns::launch::Launch;
+use crate::records::{Versioned, state};
+use crate::words::fault::Fault;
+use crate::words::ids::{CloudName, CredentialId, TenantId, UserId};
+
+const LABEL_LEN_MAX: usize = 64;
+const FIELDS_MAX: usize = 16;
+const FIELD_LEN_MAX: usize = 16 * 1024;
+/// Ids named in an answer about what is in use.
+const NAMED_MAX: usize = 50;
+
+/// Checks, seals and saves a key.
+pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<KeyView, InfraError> {
+    check(core, key)?;
+    core.gate(user).await?.may_change()?;
+    let identity = identify(core, key).await?;
+    let settled = core.settle("the key", async || {
+        let gate = core.gate(user).await?;
+        gate.may_change()?;
+        let new = stored(core, &gate, key, &identity)?;
+        let mut txn = core.repo.txn();
+        for old in labelled(core, gate.tenant(), &key.provider, &key.label).await? {
+            if old.value.id == new.id {
+                txn.update(&old, &new);
+            } else if !old.value.retired {
+                txn.update(&old, &StoredCredential { retired: true, ..old.value.clone() });
+            }
+        }
+        txn.put(&new, crate::contracts::store::Expect::Absent);
+        gate.check(&mut txn);
+        Ok(Step::Commit(txn, new))
+    });
+    let (new, _) = settled.await?;
+    core.connections.register_lanes(&new).await.map_err(connect_error)?;
+    Ok(view(&new))
+}
+
+/// A team's keys.
+pub(super) async fn list(core: &Core, user: &UserId) -> Result<Vec<KeyView>, InfraError> {
+    let user = core.user(user).await?;
+    let keys = all(core, &user.value.tenant).await?;
+    Ok(keys.iter().map(|key| view(&key.value)).collect())
+}
+
+/// Removes a key with whatever it retired, unless something made with it would be left without any.
+pub(super) async fn remove(
+    core: &Core,
+    user: &UserId,
+    provider: &CloudName,
+    label: &str,
+) -> Result<(), InfraError> {
+    let gate = core.gate(user).await?;
+    super::gate::not_frozen(&gate.installation.value)?;
+    let tenant = gate.tenant().clone();
+    let keys = labelled(core, &tenant, provider, label).await?;
+    if keys.is_empty() {
+        return Err(InfraError::missing("key", format!("{provider}/{label}")));
+    }
+    // Retired first: nothing new begins with it while we look whether anything still needs it.
+    for key in &keys {
+        retire(core, key, true).await?;
+    }
+    let by = in_use(core, &tenant, &keys).await?;
+    if !by.is_empty() {
+        for key in keys.iter().filter(|key| !key.value.retired) {
+            retire(core, key, false).await?;
+        }
+        return Err(InfraError::InUse { what: "key", id: format!("{provider}/{label}"), by });
+    }
+    for key in keys {
+        delete(core, &key.value.id, &tenant).await?;
+        core.connections.unregister(&key.value).await.map_err(connect_error)?;
+    }
+    Ok(())
+}
+
+async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -> Result<(), InfraError> {
+    let settled = core.settle("the key", async || {
+        let place = crate::records::Stored::key(&key.value);
+        let found = core.repo.get::<StoredCredential>(place).await?;
+        let Some(was) = found.filter(|was| was.value.retired != retired) else {
+            return Ok(Step::Done((), key.version));
+        };
+        let mut txn = core.repo.txn();
+        txn.update(&was, &StoredCredential { retired, ..was.value.clone() });
+        Ok(Step::Commit(txn, ()))
+    });
+    settled.await.map(drop)
+}
+
+async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(), InfraError> {
+    let settled = core.settle("the key", async || {
+        let keys = all(core, tenant).await?;
+        let Some(was) = keys.into_iter().find(|key| &key.value.id == id) else {
+            return Ok(Step::Done((), crate::words::lane::Version(0)));
+        };
+        let mut txn = core.repo.txn();
+        txn.delete(&was);
+        Ok(Step::Commit(txn, ()))
+    });
+    settled.await.map(drop)
+}
+
+/// Reservations whose open launches stand in an account that no other active key of the team reaches.
+async fn in_use(
+    core: &Core,
+    tenant: &TenantId,
+    keys: &[Versioned<StoredCredential>],
+) -> Result<Vec<String>, InfraError> {
+    let others: Vec<_> = all(core, tenant).await?;
+    let served = |key: &StoredCredential| {
+        others.iter().any(|other| {
+            let another = !keys.iter().any(|removed| removed.value.id == other.value.id);
+            another
+                && !other.value.retired
+                && other.value.provider == key.provider
+                && other.value.account == key.account
+        })
+    };
+    let rows: Vec<Versioned<Launch>> = core.repo.list_prefix(tenant, "", Some(state::OPEN)).await?;
+    let mut by: Vec<String> = Vec::new();
+    for key in keys.iter().filter(|key| !served(&key.value)) {
+        let open = rows.iter().filter(|row| made_with_account_of(&row.value, &key.value));
+        by.extend(open.map(|row| row.value.reservation.to_string()));
+    }
+    by.sort();
+    by.dedup();
+    by.truncate(NAMED_MAX);
+    Ok(by)
+}
+
+fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
+    if core.connections.driver(&key.provider).is_none() {
+        let known: Vec<String> = core.connections.clouds().iter().map(ToString::to_string).collect();
+        return Err(InfraError::field("provider", format!("is not configured; {} are", known.join(", "))));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if key.label.is_empty() || key.label.len() > LABEL_LEN_MAX || !key.label.chars().all(legal) {
+        return Err(InfraError::field("label", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
+    }
+    if key.fields.is_empty() || key.fields.len() > FIELDS_MAX {
+        return Err(InfraError::field("fields", format!("needs 1 to {FIELDS_MAX} fields")));
+    }
+    match key.fields.iter().find(|(_, value)| value.expose().len() > FIELD_LEN_MAX) {
+        Some((name, _)) => Err(InfraError::field(name, format!("must be at most {FIELD_LEN_MAX} bytes"))),
+        None => Ok(()),
+    }
+}
+
+async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
+    let driver = core
+        .connections
+        .driver(&key.provider)
+        .ok_or_else(|| InfraError::field("provider", "is not configured"))?;
+    let fields: BTreeMap<_, _> = key.fields.clone();
+    let credential = Credential { provider: key.provider.clone(), kind: key.kind.clone(), fields };
+    driver.identify(&credential).await.map_err(|error| match &error {
+        ProviderError::Unauthorized { .. } => {
+            InfraError::InvalidCredentials { provider: key.provider.clone(), said: error.to_string() }
+        }
+        ProviderError::Invalid { said } => InfraError::field("kind", said.to_string()),
+        _ => InfraError::Unverified {
+            provider: key.provider.clone(),
+            said: error.to_string(),
+            retry_after: error.retry_after(),
+        },
+    })
+}
+
+fn stored(
+    core: &Core,
+    gate: &Gate,
+    key: &NewKey,
+    identity: &Identity,
+) -> Result<StoredCredential, InfraError> {
+    let tenant = gate.tenant().clone();
+    let id = CredentialId::new(format!("{}/{}/{}", key.provider, key.label, identity.account))
+        .map_err(|error| InfraError::Internal { why: error.to_string() })?;
+    let place = StoredCredential::place(&tenant, &id);
+    let (sealed, fingerprint) = seal_fields(&core.master, &*core.entropy, &place, &key.fields);
+    Ok(StoredCredential {
+        id,
+        tenant,
+        saved_by: gate.user.value.id.clone(),
+        provider: key.provider.clone(),
+        label: key.label.clone(),
+        kind: key.kind.clone(),
+        sealed,
+        fingerprint,
+        account: identity.account.clone(),
+        identity: identity.principal.clone(),
+        status: CredentialStatus::Valid,
+        checked_at: core.now(),
+        retired: false,
+    })
+}
+
+async fn all(core: &Core, tenant: &TenantId) -> Result<Vec<Versioned<StoredCredential>>, InfraError> {
+    let by = ListBy::Tenant { tenant: tenant.clone(), prefix: String::new() };
+    Ok(core.repo.list_all(by, None).await?)
+}
+
+async fn labelled(
+    core: &Core,
+    tenant: &TenantId,
+    provider: &CloudName,
+    label: &str,
+) -> Result<Vec<Versioned<StoredCredential>>, InfraError> {
+    let keys = all(core, tenant).await?;
+    Ok(keys.into_iter().filter(|key| &key.value.provider == provider && key.value.label == label).collect())
+}
+
+fn view(key: &StoredCredential) -> KeyView {
+    KeyView {
+        id: key.id.clone(),
+        provider: key.provider.clone(),
+        label: key.label.clone(),
+        kind: key.kind.clone(),
+        fingerprint: key.fingerprint.clone(),
+        status: key.status,
+        identity: key.identity.clone(),
+        account: key.account.clone(),
+        checked_at: key.checked_at,
+        retired: key.retired,
+    }
+}

@@ -1,0 +1,144 @@
+//! From a request to ranked offers: all lanes that the team's keys reach, as their catalogues say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::core::Core;
+use super::error::InfraError;
+use super::gate::open_for_creates;
+use crate::connect::ConnectError;
+use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking};
+use crate::nouns::offering::Catalogue;
+use crate::nouns::request::Request;
+use crate::nouns::switch::Switch;
+use crate::records::system_tenant;
+use crate::words::fault::Fault;
+use crate::words::ids::{CredentialId, TenantId};
+use crate::words::lane::Lane;
+
+/// Live prices older than this are marked and rank after fresh equals.
+const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Clouds asked at once for one quote.
+const ASKED_AT_ONCE: usize = 16;
+
+/// A lane with what it offers.
+pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
+
+/// Ranks all offers for a request.
+///
+/// # Errors
+/// As [`super::UserHandle::quote`], but for the request's own fields.
+pub(super) async fn rank(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+) -> Result<Vec<Quote>, InfraError> {
+    let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
+    if lanes.is_empty() {
+        return Err(InfraError::NoCredentials);
+    }
+    let lanes = without_paused(core, lanes).await?;
+    let (offered, failed) = catalogues(core, tenant, lanes).await;
+    let priced: Vec<PricedLane<'_>> = offered
+        .iter()
+        .map(|(lane, credential, catalogue)| PricedLane { lane, credential, catalogue })
+        .collect();
+    let context = PriceContext {
+        lanes: &priced,
+        excluded: &BTreeSet::new(),
+        now: core.now(),
+        stale_after: PRICE_STALE_AFTER,
+        limit: core.limits.offers_kept,
+    };
+    match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) if !quotes.is_empty() => Ok(quotes),
+        Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
+        Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
+    }
+}
+
+/// What every lane offers, and which lanes did not answer.
+pub(super) async fn catalogues(
+    core: &Core,
+    tenant: &TenantId,
+    lanes: Vec<(Lane, CredentialId)>,
+) -> (Vec<Offered>, Vec<(Lane, ConnectError)>) {
+    let asked = lanes.into_iter().map(|(lane, credential)| async move {
+        let answer = core.connections.catalogue(tenant, &credential, &lane).await;
+        (lane, credential, answer)
+    });
+    // In order, so that the same catalogues always make the same context.
+    let answers: Vec<_> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+    let mut offered = Vec::new();
+    let mut failed = Vec::new();
+    for (lane, credential, answer) in answers {
+        match answer {
+            Ok(catalogue) => offered.push((lane, credential, catalogue)),
+            Err(error) => failed.push((lane, error)),
+        }
+    }
+    (offered, failed)
+}
+
+/// Lanes where creating is not switched off.
+async fn without_paused(
+    core: &Core,
+    lanes: Vec<(Lane, CredentialId)>,
+) -> Result<Vec<(Lane, CredentialId)>, InfraError> {
+    let switches = core.repo.list_prefix::<Switch>(&system_tenant(), "lane:", None).await?;
+    let now = core.now();
+    let mut open = Vec::new();
+    let mut paused = None;
+    for (lane, credential) in lanes {
+        let scope = format!("lane:{}", lane.id());
+        let switch = switches.iter().find(|switch| switch.value.scope.id() == scope);
+        match switch.map_or(Ok(()), |switch| open_for_creates(&switch.value, now)) {
+            Ok(()) => open.push((lane, credential)),
+            Err(error) => paused = Some(error),
+        }
+    }
+    match paused {
+        Some(error) if open.is_empty() => Err(error),
+        _ => Ok(open),
+    }
+}
+
+/// "Nothing fits" cannot be said while a lane that might have fitted was not heard.
+fn unanswered(request: &Request, failed: Vec<(Lane, ConnectError)>) -> Option<InfraError> {
+    let meant = |lane: &Lane| {
+        request.provider.as_ref().is_none_or(|cloud| *cloud == lane.cloud)
+            && request.region.as_ref().is_none_or(|region| *region == lane.region)
+    };
+    let (lane, error) = failed.into_iter().find(|(lane, _)| meant(lane))?;
+    Some(provider_unavailable(&lane, &error))
+}
+
+pub(super) fn provider_unavailable(lane: &Lane, error: &ConnectError) -> InfraError {
+    InfraError::ProviderUnavailable {
+        what: lane.to_string(),
+        said: error.to_string(),
+        retry_after: error.retry_after(),
+    }
+}
+
+fn nothing(why: NoFit) -> InfraError {
+    let (failed, nearest) = (Box::new(why.failed), why.nearest);
+    match why.reason {
+        NoFitReason::NoLanes => InfraError::NoCredentials,
+        NoFitReason::UnknownRegion => InfraError::UnknownRegion { failed, nearest },
+        NoFitReason::UnknownImage => InfraError::UnknownImage { failed, nearest },
+        NoFitReason::TooDemanding => InfraError::NoFit { failed, nearest },
+    }
+}
+
+/// A connection that could not be had, outside any one lane.
+pub(super) fn connect_error(error: ConnectError) -> InfraError {
+    match error {
+        ConnectError::Repo(error) => InfraError::Store(error),
+        other => InfraError::Internal { why: other.to_string() },
+    }
+}

@@ -1,0 +1,127 @@
+//! What a person says about a frozen store, made so in commits that may be repeated from the start.
+
+use super::core::Core;
+use super::error::InfraError;
+use super::gate::Step;
+use super::quote::connect_error;
+use crate::contracts::store::ListBy;
+use crate::nouns::credential::StoredCredential;
+use crate::nouns::installation::{Frozen, Installation, Recovery};
+use crate::nouns::launch::{Closed, EndCause, Launch, LaunchState};
+use crate::nouns::reservation::Reservation;
+use crate::plan::resolve::suspect;
+use crate::records::{Stored, Versioned, state};
+use crate::words::clock::later;
+use crate::words::ids::InstallationId;
+
+/// Recovers; the installation is thawed by the last commit.
+pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraError> {
+    let was = core.installation().await?.value;
+    fits(&was, what)?;
+    match what {
+        Recovery::Moved => {}
+        Recovery::Clone => let_go(core).await?,
+        Recovery::Restored => doubt(core).await?,
+    }
+    thaw(core, what).await
+}
+
+fn fits(installation: &Installation, what: Recovery) -> Result<(), InfraError> {
+    let fits = match (what, &installation.frozen) {
+        (Recovery::Restored, _)
+        | (Recovery::Clone, Some(_))
+        | (Recovery::Moved, Some(Frozen::Elsewhere { .. })) => true,
+        (Recovery::Clone | Recovery::Moved, _) => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let why = installation.frozen.as_ref().map_or("it is not frozen", |_| "it was not opened elsewhere");
+    let id = installation.id.to_string();
+    Err(InfraError::Conflict { what: "installation", id, why: why.to_owned(), version: None })
+}
+
+/// A copy holds nothing: what stands in its records belongs to the original.
+async fn let_go(core: &Core) -> Result<(), InfraError> {
+    let keep_until = Some(later(core.now(), core.limits.keep_closed_for));
+    each(core, |row: &mut Launch| {
+        if !row.closed() {
+            row.state = LaunchState::Closed(Closed::Evicted);
+            row.keep_until = keep_until;
+        }
+    })
+    .await?;
+    each(core, |reservation: &mut Reservation| {
+        if reservation.over_at.is_none() {
+            reservation.desired.present = false;
+            reservation.end_cause = Some(EndCause::Asked);
+            reservation
+                .failure
+                .get_or_insert_with(|| "this store is a copy: the original holds it".to_owned());
+        }
+    })
+    .await?;
+    let keys: Vec<Versioned<StoredCredential>> = core.repo.list_all(ListBy::All, None).await?;
+    for key in keys {
+        let mut txn = core.repo.txn();
+        txn.delete(&key);
+        core.repo.commit(txn).await?;
+        core.connections.unregister(&key.value).await.map_err(connect_error)?;
+    }
+    Ok(())
+}
+
+/// A backup does not know what was sent after it was made; every region of every key is looked at again.
+async fn doubt(core: &Core) -> Result<(), InfraError> {
+    let now = core.now();
+    let rows: Vec<Versioned<Launch>> = core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+    for row in rows {
+        let mut is = row.value.clone();
+        suspect(&mut is, row.version, now);
+        if is != row.value {
+            let mut txn = core.repo.txn();
+            txn.update(&row, &is);
+            core.repo.commit(txn).await?;
+        }
+    }
+    core.connections.register_all_lanes().await.map_err(connect_error)
+}
+
+async fn each<T: Stored + Clone + PartialEq>(core: &Core, change: impl Fn(&mut T)) -> Result<(), InfraError> {
+    let all: Vec<Versioned<T>> = core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+    for was in all {
+        let mut is = was.value.clone();
+        change(&mut is);
+        if is != was.value {
+            let mut txn = core.repo.txn();
+            txn.update(&was, &is);
+            core.repo.commit(txn).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
+    let settled = core.settle("the installation", async || {
+        let was = core.installation().await?;
+        let mut is = Installation { frozen: None, home: core.home.clone(), ..was.value.clone() };
+        match what {
+            Recovery::Moved => {}
+            Recovery::Clone => {
+                is.id = InstallationId::draw(core.now(), &*core.entropy);
+                is.epoch += 1;
+            }
+            Recovery::Restored => {
+                is.epoch += 1;
+                is.deadlines_held_until = Some(later(core.now(), core.limits.restored_hold));
+                if let Some(Frozen::OlderThanCloud { seen, .. }) = &was.value.frozen {
+                    is.witness_floor = is.witness_floor.max(*seen);
+                }
+            }
+        }
+        let mut txn = core.repo.txn();
+        txn.update(&was, &is);
+        Ok(Step::Commit(txn, ()))
+    });
+    settled.await.map(drop)
+}

@@ -1,0 +1,104 @@
+//! Accepting a reservation: quote, then one commit for everything that belongs together.
+
+use super::change::held;
+use super::core::Core;
+use super::error::InfraError;
+use super::gate::Step;
+use super::views::IdempotencyKey;
+use super::{ask, quote, rows};
+use crate::nouns::account::IdempotencyRecord;
+use crate::nouns::event::Event;
+use crate::nouns::request::Request;
+use crate::nouns::reservation::Reservation;
+use crate::records::Versioned;
+use crate::words::ids::{TenantId, UserId};
+use crate::words::planted::Bug;
+use crate::words::secret::digest;
+
+/// What an idempotency key stands for: its record's id and the digest of what came with it.
+struct Once {
+    id: String,
+    body: String,
+}
+
+/// Accepts a reservation, or answers the one its key stands for. `true` says that it stood already.
+pub(super) async fn reserve(
+    core: &Core,
+    user: &UserId,
+    request: &Request,
+    key: Option<&IdempotencyKey>,
+) -> Result<(Versioned<Reservation>, bool), InfraError> {
+    let once = key.map(|key| Once {
+        id: digest(format!("{}|{}|{user}", key.route, key.key).as_bytes()),
+        body: digest(&serde_json::to_vec(request).expect("requests serialise: string keys, checked numbers")),
+    });
+    let gate = core.gate(user).await?;
+    if let Some(stood) = replay(core, gate.tenant(), once.as_ref()).await? {
+        return Ok((stood, true));
+    }
+    gate.may_create(core.now())?;
+    ask::check(request, &core.limits, core.now())?;
+    let quotes = quote::rank(core, gate.tenant(), request).await?;
+    let id = once.as_ref().map(|once| once.id.as_str());
+    let reservation = rows::reservation(core, &gate.user.value, request, quotes, id);
+    if core.planted.is(Bug::C20KeyInItsOwnWrite) {
+        return in_two_writes(core, reservation, once.as_ref()).await;
+    }
+    let settled = core.settle("the user's machines", async || {
+        let gate = core.gate(user).await?;
+        if let Some(stood) = replay(core, gate.tenant(), once.as_ref()).await? {
+            return Ok(Step::Done((stood.value, true), stood.version));
+        }
+        gate.may_create(core.now())?;
+        let owner = held(core, &gate.user.value, 0, reservation.counted)?;
+        let mut txn = core.repo.txn();
+        txn.insert(&reservation);
+        txn.update(&gate.user, &owner);
+        if let Some(once) = &once {
+            txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));
+        }
+        let event = Event::Reserved { reservation: reservation.id.clone(), by: user.clone() };
+        txn.insert(&rows::event(&reservation.tenant, &reservation.id, "reserved", 0, core.now(), event));
+        gate.check(&mut txn);
+        gate.check_switches(&mut txn);
+        Ok(Step::Commit(txn, (reservation.clone(), false)))
+    });
+    let ((value, replayed), version) = settled.await?;
+    Ok((Versioned { value, version }, replayed))
+}
+
+/// The reservation that a key stands for, when it came before.
+async fn replay(
+    core: &Core,
+    tenant: &TenantId,
+    once: Option<&Once>,
+) -> Result<Option<Versioned<Reservation>>, InfraError> {
+    let Some(once) = once else { return Ok(None) };
+    let Some(key) = core.repo.get::<IdempotencyRecord>(IdempotencyRecord::place(tenant, &once.id)).await?
+    else {
+        return Ok(None);
+    };
+    if key.value.body != once.body {
+        return Err(InfraError::IdempotencyMismatch);
+    }
+    let place = Reservation::place(tenant, &key.value.reservation);
+    let found = core.repo.get::<Reservation>(place).await?;
+    found.map(Some).ok_or_else(|| InfraError::missing("reservation", key.value.reservation))
+}
+
+/// A planted defect: the key is written after the reservation, so a crash between the two loses it.
+async fn in_two_writes(
+    core: &Core,
+    reservation: Reservation,
+    once: Option<&Once>,
+) -> Result<(Versioned<Reservation>, bool), InfraError> {
+    let mut txn = core.repo.txn();
+    txn.insert(&reservation);
+    let version = core.repo.commit(txn).await?;
+    if let Some(once) = once {
+        let mut txn = core.repo.txn();
+        txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));
+        core.repo.commit(txn).await?;
+    }
+    Ok((Versioned { value: reservation, version }, false))
+}

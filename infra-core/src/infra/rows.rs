@@ -1,0 +1,93 @@
+//! New records: the one place where each is put together.
+
+use super::core::Core;
+use crate::contracts::pricing::Quote;
+use crate::nouns::account::{IdempotencyRecord, User};
+use crate::nouns::event::{Event, Outbox};
+use crate::nouns::request::Request;
+use crate::nouns::reservation::{
+    DeadlineKind, Deadlines, Desired, Phase, Power, Reservation, Source, Spec, Summary,
+};
+use crate::plan::reservation::provisional_end;
+use crate::words::clock::Timestamp;
+use crate::words::ids::{ReservationId, TenantId};
+use std::time::Duration;
+
+/// A reservation that nothing was done for yet.
+pub(super) fn reservation(
+    core: &Core,
+    user: &User,
+    request: &Request,
+    quotes: Vec<Quote>,
+    idempotency: Option<&str>,
+) -> Reservation {
+    let now = core.now();
+    let id = ReservationId::draw(now, &*core.entropy);
+    let place = format!("reservation/{id}/setup");
+    let setup = request.setup.as_ref().map(|script| core.master.seal(&place, script, &*core.entropy));
+    let count = request.count();
+    Reservation {
+        id,
+        tenant: user.tenant.clone(),
+        owner: user.id.clone(),
+        source: Source::Cloud,
+        spec: Spec {
+            request: Request { setup: None, ..request.clone() },
+            setup,
+            choices: quotes.into_iter().take(core.limits.offers_kept).map(|quote| quote.choice).collect(),
+        },
+        desired: Desired { count, power: Power::On, present: true, change: 0 },
+        heal: request.heal.unwrap_or_default(),
+        parent: None,
+        needs: Vec::new(),
+        next_unit: 0,
+        deadlines: deadlines(request, now, core.limits.build_deadline),
+        hold: None,
+        end_cause: None,
+        failure: None,
+        recent_creates: Vec::new(),
+        tries: Vec::new(),
+        summary: Summary { phase: Phase::Pending, have: 0, ready: 0, reason: None, places: Vec::new() },
+        created_at: now,
+        ready_at: None,
+        over_at: None,
+        idempotency: idempotency.map(str::to_owned).into_iter().collect(),
+        counted: count,
+    }
+}
+
+/// When it ends, and that somebody must look at it now. A duration counts from readiness, which the engine
+/// writes; until then the end is as late as building may take.
+fn deadlines(request: &Request, now: Timestamp, build: Duration) -> Deadlines {
+    let mut deadlines = Deadlines::default();
+    deadlines.0.insert(DeadlineKind::Retry, now);
+    let counted = request.duration_s.map(|seconds| provisional_end(now, Duration::from_secs(seconds), build));
+    if let Some(ends) = request.ends_at.or(counted) {
+        deadlines.0.insert(DeadlineKind::Ends, ends);
+    }
+    deadlines
+}
+
+/// An idempotency key that names a reservation.
+pub(super) fn idempotency(of: &Reservation, id: &str, body: &str) -> IdempotencyRecord {
+    IdempotencyRecord {
+        tenant: of.tenant.clone(),
+        id: id.to_owned(),
+        body: body.to_owned(),
+        reservation: of.id.clone(),
+        expires_at: None,
+        created_at: of.created_at,
+    }
+}
+
+/// An event about a reservation; `what` and `nth` make its cause, which is enqueued once.
+pub(super) fn event(
+    tenant: &TenantId,
+    of: &ReservationId,
+    what: &str,
+    nth: u64,
+    at: Timestamp,
+    event: Event,
+) -> Outbox {
+    Outbox::new(tenant.clone(), format!("{of}/{what}/{nth}"), at, event)
+}

@@ -1,0 +1,114 @@
+//! Records as people see them.
+
+use std::time::Duration;
+
+use super::core::Core;
+use super::error::InfraError;
+use super::views::ReservationView;
+use crate::nouns::launch::{Launch, LaunchBody};
+use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, UnitView};
+use crate::nouns::unit::{Stage, Unit};
+use crate::records::{Versioned, launch_prefix, unit_prefix};
+use crate::words::clock::between;
+use crate::words::money::Money;
+
+/// A reservation with what lists show: its cached summary.
+pub(super) fn brief(core: &Core, record: &Versioned<Reservation>) -> ReservationView {
+    let reservation = &record.value;
+    let choice = reservation.spec.choices.first();
+    let simulated = choice.and_then(|choice| core.connections.simulated(&choice.lane.cloud)).unwrap_or(false);
+    let wanted = reservation.desired.present && reservation.desired.count > 0;
+    let price =
+        choice.filter(|_| wanted).map(|choice| choice.per_hour.times(i64::from(reservation.desired.count)));
+    let mut request = reservation.spec.request.clone();
+    request.count = Some(reservation.desired.count);
+    ReservationView {
+        id: reservation.id.clone(),
+        user: reservation.owner.clone(),
+        state: phase(reservation),
+        version: record.version,
+        simulated,
+        request,
+        desired: reservation.desired,
+        units: reservation.summary.places.clone(),
+        price_per_hour: price,
+        cost_so_far: None,
+        created_at: reservation.created_at,
+        ready_at: reservation.ready_at,
+        ends_at: reservation.deadlines.0.get(&DeadlineKind::Ends).copied(),
+        over_at: reservation.over_at,
+        reason: reservation.summary.reason.clone(),
+        hold: reservation.hold.clone(),
+        tries: reservation.tries.clone(),
+        has_setup: reservation.spec.setup.is_some(),
+    }
+}
+
+/// The phase, which follows a change of what is desired at once.
+fn phase(reservation: &Reservation) -> Phase {
+    let standing = reservation.summary.phase;
+    let desired = reservation.desired;
+    match (desired.present, desired.power, standing) {
+        (false, _, Phase::Released | Phase::Failed) if reservation.over_at.is_some() => standing,
+        (false, _, _) => Phase::Releasing,
+        (true, Power::Off, Phase::Ready | Phase::Starting) => Phase::Stopping,
+        (true, Power::On, Phase::Stopped | Phase::Stopping) => Phase::Starting,
+        _ => standing,
+    }
+}
+
+/// A reservation with all its slots and what it came to.
+pub(super) async fn whole(
+    core: &Core,
+    record: &Versioned<Reservation>,
+) -> Result<ReservationView, InfraError> {
+    let reservation = &record.value;
+    let (tenant, id) = (&reservation.tenant, &reservation.id);
+    let units: Vec<Versioned<Unit>> = core.repo.list_prefix(tenant, &unit_prefix(id), None).await?;
+    let rows: Vec<Versioned<Launch>> = core.repo.list_prefix(tenant, &launch_prefix(id), None).await?;
+    let mut view = brief(core, record);
+    let shown = units.iter().filter(|unit| unit.value.stage != Stage::Gone);
+    view.units = shown.map(|unit| slot(&unit.value, &rows)).collect();
+    view.cost_so_far = Some(cost(core, reservation, &rows));
+    Ok(view)
+}
+
+fn slot(unit: &Unit, rows: &[Versioned<Launch>]) -> UnitView {
+    let row = rows.iter().map(|row| &row.value).find(|row| Some(row.token) == unit.current);
+    let thing = row.and_then(|row| row.things.iter().rfind(|thing| thing.unit == Some(unit.no)));
+    let type_name = row.and_then(|row| match &row.frozen.body {
+        LaunchBody::Machine(body) => Some(body.type_name.to_string()),
+        _ => None,
+    });
+    let zone =
+        thing.and_then(|thing| thing.zone.clone()).or_else(|| row.and_then(|row| row.frozen.zone.clone()));
+    UnitView {
+        slot: unit.no,
+        state: unit.stage,
+        provider: row.map(|row| row.lane.cloud.to_string()),
+        account: row.map(|row| row.lane.account.to_string()),
+        region: row.map(|row| row.lane.region.to_string()),
+        zone: zone.map(String::from),
+        type_: type_name,
+        provider_id: thing.map(|thing| thing.id.to_string()),
+        public_address: thing.and_then(|thing| thing.public_address.clone()),
+        private_address: thing.and_then(|thing| thing.private_address.clone()),
+    }
+}
+
+/// By list price, from the first send of each machine to its end or now.
+fn cost(core: &Core, reservation: &Reservation, rows: &[Versioned<Launch>]) -> Money {
+    let now = core.now();
+    let mut sum = Money::default();
+    for row in rows.iter().map(|row| &row.value) {
+        let LaunchBody::Machine(body) = &row.frozen.body else { continue };
+        let choices = &reservation.spec.choices;
+        let price = choices.iter().find(|choice| choice.offering.type_name == body.type_name);
+        let (Some(price), Some(since)) = (price, row.first_sent()) else { continue };
+        for thing in &row.things {
+            let until = if thing.alive() { now } else { thing.seen_at };
+            sum = sum.plus(price.per_hour.per_hour_for(between(since, until).max(Duration::from_secs(1))));
+        }
+    }
+    sum
+}
