@@ -166,7 +166,7 @@ impl World {
                 let op = ["launch", "list_owned", "get", "find", "act"][usize::try_from(self.below(5)).unwrap_or(0)];
                 self.fault(op, FaultEffect::ServerError, 1 + self.below(4));
             }
-            Op::Stuck => self.fault("act", FaultEffect::Stuck { seconds: 30 + self.below(120) }, 1 + self.below(2)),
+            Op::Stuck => self.fault("act", FaultEffect::StuckForS(30 + self.below(120)), 1 + self.below(2)),
             Op::FailedBuild => self.fault("launch", FaultEffect::ErrorState, 1),
             Op::LoseCommit => self.lose_commits(),
             Op::Vanish | Op::EndByHand | Op::MakeByHand | Op::CopyMark | Op::CopyMarkOfUnknown | Op::StripMark => {

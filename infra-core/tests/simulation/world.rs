@@ -132,7 +132,7 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(self.seed ^ (boot << 32)));
         let master = MasterKey::new([7; 32]);
         let store = Arc::new(GateStore { store, gate: gate.clone() });
-        let driver = Arc::new(SimDriver::new(self.sim.clone(), Arc::<SkewedClock>::clone(&clock)));
+        let driver = Arc::new(SimDriver::with_clock(self.sim.clone(), Arc::<SkewedClock>::clone(&clock)));
         let driver = Arc::new(GateDriver { driver, gate: gate.clone(), door });
         let builder = Infra::builder()
             .with_store(Arc::<GateStore>::clone(&store))

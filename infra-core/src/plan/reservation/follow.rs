@@ -1,5 +1,7 @@
 //! Each slot follows its attempt.
 
+use std::collections::HashMap;
+
 use super::{Draft, Picture, backoff};
 use crate::contracts::provider::TokenScope;
 use crate::nouns::cloud::ThingState;
@@ -19,11 +21,12 @@ const TRIES_MAX: usize = 50;
 pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>) {
     let unhealthy = draft.units.values().filter(|unit| is_unhealthy(draft, picture, unit)).count();
     let replacing_stops = guard::is_unhealthy(unhealthy, draft.units.len(), picture.limits);
-    let numbers: Vec<u32> = draft.units.keys().copied().collect();
-    for no in numbers {
-        let Some(mut unit) = draft.units.remove(&no) else { continue };
-        match unit.current.and_then(|token| draft.launches.get(&token).cloned()) {
-            Some(row) => follow(draft, picture, &mut unit, &row, replacing_stops),
+    // Rows as they were read: what one slot writes on a row never changes what another slot of it sees, but for
+    // its being superseded.
+    let rows: HashMap<LaunchToken, &Launch> = picture.launches.iter().map(|row| (row.token, row)).collect();
+    for (no, mut unit) in std::mem::take(&mut draft.units) {
+        match unit.current.and_then(|token| rows.get(&token)) {
+            Some(row) => follow(draft, picture, &mut unit, row, replacing_stops),
             None => rest(&mut unit),
         }
         draft.units.insert(no, unit);
@@ -74,7 +77,7 @@ fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launc
 /// it is watched until it is proven never born, or ended when it shows up.
 fn supersede_if_hopeless(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch) {
     let unknown = row.state == LaunchState::Unknown && unit.want != Want::Gone;
-    if row.superseded {
+    if draft.launches.get(&row.token).is_some_and(|row| row.superseded) {
         // Superseded together with another slot of the same attempt.
         release_slot(unit);
     } else if unknown && is_hopeless(row, picture) {
