@@ -69,7 +69,12 @@ impl Before {
         let ours = hook(&PANICS);
         let address = address(&ours);
         panic::set_hook(ours);
-        Ok(Self { signals: signals()?, environment: environment(), folder: env::current_dir()?, hook: address })
+        Ok(Self {
+            signals: signals()?,
+            environment: environment(),
+            folder: env::current_dir()?,
+            hook: address,
+        })
     }
 
     /// Everything that is not as it was.
@@ -80,7 +85,10 @@ impl Before {
                 found.push(what);
             }
         };
-        trace(rustls::crypto::CryptoProvider::get_default().is_some(), "a default rustls provider".to_owned());
+        trace(
+            rustls::crypto::CryptoProvider::get_default().is_some(),
+            "a default rustls provider".to_owned(),
+        );
         trace(tracing::dispatcher::has_been_set(), "a tracing subscriber".to_owned());
         // Taken, looked at, and put back: even a hook that calls ours is another one.
         let now = panic::take_hook();
