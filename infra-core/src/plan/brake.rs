@@ -1,4 +1,20 @@
 //! Brakes of a lane: a token bucket per verb and a circuit breaker per verb class.
+//!
+//! # Flow
+//! A call asks its bucket and its breaker; its answer is told to the breaker, and a wish to be left alone to
+//! the bucket. Both live in the lane's worker: one per lane, whoever's call it is.
+//!
+//! # Guarantees
+//! * A bucket never gives more than its burst plus its rate times the time; after a pause that the cloud
+//!   asked for it is empty, not full.
+//! * An open breaker lets one canary through at a time, and closes only after several have come back well.
+//!
+//! # Assumptions
+//! `now` is monotonic and counts suspend.
+//!
+//! # Caveats
+//! A canary whose call never returns would hold a half-open breaker for ever: every call has a time limit for
+//! that reason, too.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -67,6 +83,7 @@ pub struct Breaker {
     limits: BreakerLimits,
 }
 
+/// The limits that concern breakers.
 #[derive(Debug, Clone, Copy)]
 struct BreakerLimits {
     failures_min: usize,
@@ -132,6 +149,7 @@ impl Breaker {
         }
     }
 
+    /// A call came back, well or with an answer that the lane itself gave.
     fn succeeded(&mut self, now: Duration) {
         self.remember(now, true);
         if self.open_until.is_some() {
@@ -143,6 +161,7 @@ impl Breaker {
         }
     }
 
+    /// A call failed. Half open, that opens it again, for twice as long.
     fn failed(&mut self, now: Duration) {
         self.remember(now, false);
         if self.open_until.is_some() {
@@ -158,6 +177,7 @@ impl Breaker {
         }
     }
 
+    /// Remembers an outcome, and forgets what is out of the window.
     fn remember(&mut self, now: Duration, ok: bool) {
         self.outcomes.push_back((now, ok));
         let oldest = now.saturating_sub(self.limits.window);
@@ -167,6 +187,7 @@ impl Breaker {
         }
     }
 
+    /// Closed, and nothing remembered.
     fn reset(&mut self) {
         self.outcomes.clear();
         self.open_until = None;

@@ -97,8 +97,10 @@ fn every_defect_can_be_planted() {
     let unplanted = unplanted(&sources);
     assert_eq!(unplanted, NOT_YET_PLANTED, "what no code asks about, and what is known of that");
     let all = Bug::ALL.map(|bug| format!("f(Bug::{bug:?});")).concat();
-    let mentioned =
-        File::new("infra-core/src/a.rs", &all.replacen("f(Bug::C4BodyRebuilt);", "\n// Bug::C4BodyRebuilt\n", 1));
+    let mentioned = File::new(
+        "infra-core/src/a.rs",
+        &all.replacen("f(Bug::C4BodyRebuilt);", "\n// Bug::C4BodyRebuilt\n", 1),
+    );
     assert_eq!(self::unplanted(&[mentioned]), [Bug::C4BodyRebuilt]);
 }
 
