@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use infra_core::nouns::installation::Recovery;
 use infra_core::nouns::launch::{Closed, Launch, LaunchState, Want};
 use infra_core::nouns::reservation::{Heal, Power, Reservation};
 use infra_core::nouns::switch::SwitchValue;
@@ -61,7 +60,8 @@ impl World {
         let unborn = matches!(row.state, LaunchState::Closed(Closed::NeverBorn(_)));
         let exempt = self.paused_tokens.contains(&row.token);
         let born = truth.iter().find(|seen| seen.alive && seen.token == Some(row.token));
-        born.filter(|_| unborn && !exempt).map(|seen| format!("{} is alive and its row says never born", seen.id))
+        born.filter(|_| unborn && !exempt)
+            .map(|seen| format!("{} is alive and its row says never born", seen.id))
     }
 
     /// 2: what people made by hand is as they left it.
@@ -108,7 +108,7 @@ impl World {
     fn calm(&mut self) {
         cloud::no_rules(&self.sim);
         for user in super::world::USERS {
-            cloud::mislead(&self.sim, &user.parse().expect("legal"), false);
+            cloud::mislead(&self.sim, user, false);
         }
         if self.replica.is_none() {
             self.start();
@@ -118,7 +118,7 @@ impl World {
         gate.disarm();
         self.replica().clock.set_ahead(Duration::ZERO);
         if self.installation().frozen.is_some() {
-            self.recover(Recovery::Restored);
+            self.recover();
         }
         self.throw(SwitchValue::Open);
     }
@@ -158,7 +158,8 @@ impl World {
             let row = rows.iter().find(|row| Some(row.value.token) == seen.token)?;
             let open = row.value.things.iter().any(|thing| thing.id == seen.id && thing.alive());
             let stripped = !seen.marked;
-            (!open && !stripped).then(|| format!("{} is alive and forgotten in {:?}", seen.id, row.value.state))
+            (!open && !stripped)
+                .then(|| format!("{} is alive and forgotten in {:?}", seen.id, row.value.state))
         })
     }
 
@@ -174,7 +175,8 @@ impl World {
         let ours = |seen: &&Seen| seen.alive && seen.machine && rows_of(rows, id, seen);
         let alive = truth.iter().filter(ours).count();
         let units = self.units();
-        let lost = units.iter().filter(|unit| &unit.value.reservation == id && unit.value.stage == Stage::Lost);
+        let lost =
+            units.iter().filter(|unit| &unit.value.reservation == id && unit.value.stage == Stage::Lost);
         let lost = if reservation.heal == Heal::Report {
             lost.filter(|unit| unit.value.want != Want::Gone).count()
         } else {
@@ -184,7 +186,10 @@ impl World {
         // A slot that was never filled while the wish is off has nothing to turn off.
         let empty = units.iter().filter(|unit| {
             let value = &unit.value;
-            off && &value.reservation == id && value.want != Want::Gone && value.current.is_none() && value.stage == Stage::Off
+            off && &value.reservation == id
+                && value.want != Want::Gone
+                && value.current.is_none()
+                && value.stage == Stage::Off
         });
         let wanted = (reservation.desired.count as usize).saturating_sub(lost).saturating_sub(empty.count());
         let stripped = stripped_of(id, truth, rows);
@@ -192,7 +197,8 @@ impl World {
             return Some(format!("{id} has {alive} machines and wants {wanted}: {:?}", reservation.summary));
         }
         let wrong_power = truth.iter().filter(ours).find(|seen| seen.marked && seen.on == off);
-        wrong_power.map(|seen| format!("{} is in the wrong power for {:?}", seen.id, reservation.desired.power))
+        wrong_power
+            .map(|seen| format!("{} is in the wrong power for {:?}", seen.id, reservation.desired.power))
     }
 
     /// Only things without their mark are left: they wait for a person.
@@ -204,7 +210,8 @@ impl World {
     fn left_over(&self) -> Option<String> {
         let truth = cloud::everything(&self.sim);
         let rows = self.rows();
-        let ours = |seen: &&Seen| seen.alive && seen.token.is_some() && seen.marked && !self.is_strange(&seen.id);
+        let ours =
+            |seen: &&Seen| seen.alive && seen.token.is_some() && seen.marked && !self.is_strange(&seen.id);
         let serves_stripped = |seen: &Seen| {
             let row = rows.iter().find(|row| Some(row.value.token) == seen.token);
             row.is_some_and(|row| self.is_stripped(&row.value.reservation, &truth, &rows))
@@ -221,7 +228,8 @@ impl World {
 }
 
 fn rows_of(rows: &[Versioned<Launch>], id: &ReservationId, seen: &Seen) -> bool {
-    rows.iter().any(|row| &row.value.reservation == id && row.value.things.iter().any(|thing| thing.id == seen.id))
+    rows.iter()
+        .any(|row| &row.value.reservation == id && row.value.things.iter().any(|thing| thing.id == seen.id))
 }
 
 fn stripped_of(id: &ReservationId, truth: &[Seen], rows: &[Versioned<Launch>]) -> usize {

@@ -61,9 +61,8 @@ impl Coverage {
     /// Everything that must have been met often enough, by name.
     pub fn musts(&self) -> Vec<(String, u64)> {
         let during = ["create", "power", "resize", "release", "restart", "converge"];
-        let crashes = during.map(|op| {
-            (format!("crashes_{op}"), self.crashed_during.get(op).copied().unwrap_or_default())
-        });
+        let crashes = during
+            .map(|op| (format!("crashes_{op}"), self.crashed_during.get(op).copied().unwrap_or_default()));
         let mut musts: Vec<_> = crashes.into();
         musts.push(("unknown_sends".to_owned(), self.unknown_sends));
         musts.push(("lagging_lists".to_owned(), self.lagging_lists));
@@ -73,7 +72,8 @@ impl Coverage {
     }
 
     pub fn line(&self) -> String {
-        let steps: Vec<String> = self.crashes.iter().map(|(kind, n)| format!("crash_{kind:?}={n}").to_lowercase()).collect();
+        let steps: Vec<String> =
+            self.crashes.iter().map(|(kind, n)| format!("crash_{kind:?}={n}").to_lowercase()).collect();
         let musts: Vec<String> = self.musts().into_iter().map(|(name, n)| format!("{name}={n}")).collect();
         format!(
             "COUNT crash_at_every_step seeds={} operations={} faults={} {} {} commits_lost={} pauses={} copies={} restores={} clock_jumps={} switch_races={}",

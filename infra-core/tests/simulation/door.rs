@@ -69,8 +69,9 @@ impl Door {
     pub fn launch(&self, frozen: &FrozenLaunch, facts: &Facts) {
         self.check_sealed("launch");
         let token = frozen.token;
-        let row: Option<Versioned<Launch>> =
-            self.read::<TokenRef>(TokenRef::place(token)).and_then(|reference| self.read(reference.value.launch));
+        let row: Option<Versioned<Launch>> = self
+            .read::<TokenRef>(TokenRef::place(token))
+            .and_then(|reference| self.read(reference.value.launch));
         let Some(row) = row else { return self.violated(format!("launch of {token}, which has no row")) };
         let launch = &row.value;
         self.expect(launch.state == LaunchState::Sent, || format!("launch of {token} in {:?}", launch.state));
@@ -93,14 +94,19 @@ impl Door {
             let ends = reservation.value.deadlines.0.get(&DeadlineKind::Ends).copied();
             reservation.value.desired.present && ends.is_none_or(|ends| now < ends)
         });
-        self.expect(wanted, || format!("launch of {} for {}, which is over", launch.token, launch.reservation));
+        self.expect(wanted, || {
+            format!("launch of {} for {}, which is over", launch.token, launch.reservation)
+        });
     }
 
     /// A switch that was acknowledged before the send was written must have stopped it.
     fn check_switches(&self, row: &Versioned<Launch>) {
         let launch = &row.value;
-        let scopes =
-            [SwitchScope::Global, SwitchScope::Lane(launch.lane.id()), SwitchScope::Tenant(launch.tenant.clone())];
+        let scopes = [
+            SwitchScope::Global,
+            SwitchScope::Lane(launch.lane.id()),
+            SwitchScope::Tenant(launch.tenant.clone()),
+        ];
         for scope in scopes {
             let Some(switch) = self.read::<Switch>(Switch::place(&scope.id())) else { continue };
             let forbids = !switch.value.value_at(self.truth.wall()).allows_create();
@@ -121,15 +127,17 @@ impl Door {
 
     fn check_end(&self, on: &OwnedHandle) {
         let token = on.mark().token;
-        let row: Option<Versioned<Launch>> =
-            self.read::<TokenRef>(TokenRef::place(token)).and_then(|reference| self.read(reference.value.launch));
+        let row: Option<Versioned<Launch>> = self
+            .read::<TokenRef>(TokenRef::place(token))
+            .and_then(|reference| self.read(reference.value.launch));
         let Some(row) = row else { return self.violated(format!("end of {}, which has no row", on.id())) };
         let listed = row.value.things.iter().any(|thing| &thing.id == on.id());
         self.expect(listed, || format!("end of {}, which is not on its row", on.id()));
         let place = Reservation::place(&row.value.tenant, &row.value.reservation);
         let Some(reservation) = self.read::<Reservation>(place) else { return };
         let ends = reservation.value.deadlines.0.get(&DeadlineKind::Ends).copied();
-        let early = row.value.cause == Some(EndCause::Deadline) && ends.is_some_and(|at| self.truth.wall() < at);
+        let early =
+            row.value.cause == Some(EndCause::Deadline) && ends.is_some_and(|at| self.truth.wall() < at);
         self.expect(!early, || format!("{} ended before its time", on.id()));
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_core::contracts::provider::{
-    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send as Sending,
-    Series,
+    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError,
+    Send as Sending, Series,
 };
 use infra_core::contracts::store::{
-    Change, Changes, Commit, DueQuery, Key, ListQuery, Page, Record, RecordKind, ReservationStore, StoreError,
-    StoreLimits,
+    Change, Changes, Commit, DueQuery, Key, ListQuery, Page, Record, RecordKind, ReservationStore,
+    StoreError, StoreLimits,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::credential::Credential;

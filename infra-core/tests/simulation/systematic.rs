@@ -47,7 +47,12 @@ fn crashed_at(seed: u64, op: Op, n: u64, when: When) -> Option<Result<Coverage, 
         return None;
     }
     let violation = world.violation().or_else(|| world.finish());
-    Some(violation.map_or_else(|| Ok(world.coverage.clone()), |wrong| Err(format!("{op:?} at {n} {when:?}: {wrong}"))))
+    Some(
+        violation.map_or_else(
+            || Ok(world.coverage.clone()),
+            |wrong| Err(format!("{op:?} at {n} {when:?}: {wrong}")),
+        ),
+    )
 }
 
 #[test]
