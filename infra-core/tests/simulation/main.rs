@@ -31,6 +31,11 @@ fn seeds() -> u64 {
     std::env::var("INFRA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
 }
 
+/// `INFRA_KEEP_GOING` shows every failing seed instead of the first: for whoever mends them.
+fn keep_going() -> bool {
+    std::env::var_os("INFRA_KEEP_GOING").is_some()
+}
+
 /// One world: 3 to 20 operations, the invariants after each, then calm, convergence and release.
 fn one(seed: u64, planted: Planted) -> (Coverage, Option<String>) {
     let mut world = World::new(seed, planted);
@@ -74,9 +79,12 @@ fn many(planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
                         run.unwrap_or_else(|_| (Coverage::default(), Some(format!("seed {seed} panicked"))));
                     let mut total = total.lock().expect("no panic under this lock");
                     total.0.add(&coverage);
-                    if verdict.is_some() && total.1.is_none() {
-                        total.1 = verdict;
-                        stop.store(true, Ordering::Relaxed);
+                    if let Some(verdict) = verdict {
+                        if keep_going() {
+                            println!("FAILED {verdict}");
+                        }
+                        stop.store(!keep_going(), Ordering::Relaxed);
+                        total.1.get_or_insert(verdict);
                     }
                 }
             });

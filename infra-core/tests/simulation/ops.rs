@@ -438,7 +438,7 @@ impl World {
         hands.extend(self.by_hand.keys().cloned());
         // What the lost store had made is nobody's now: reported, never touched.
         let known: Vec<_> = self.rows().into_iter().map(|row| row.value.token).collect();
-        let strangers = cloud::machines(&self.sim, true);
+        let strangers = cloud::everything(&self.sim);
         hands.extend(
             strangers
                 .into_iter()
