@@ -5,25 +5,25 @@ use std::path::{Path, PathBuf};
 
 /// One file, by its path from the root with `/` between.
 #[derive(Debug, Clone)]
-pub struct File {
-    pub path: String,
-    pub text: String,
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl File {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Tests may be long, and may unwrap.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let path = format!("/{}", self.path);
         let beside = path.ends_with("tests.rs") || path.contains("/tests/");
         beside || path.contains("/testing/") || path.starts_with("/benches/")
     }
 
     /// Everything before the first test module inside the file.
-    pub fn body(&self) -> &str {
+    pub(crate) fn body(&self) -> &str {
         let mut from = 0;
         while let Some(at) = self.text[from..].find("#[cfg(test)]") {
             let after = from + at + "#[cfg(test)]".len();
@@ -36,13 +36,13 @@ impl File {
     }
 
     /// The body without comments and without what stands in texts: line by line as it was.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         bare(self.body())
     }
 }
 
 /// The workspace's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("the crate stands in a workspace").to_owned()
 }
@@ -51,7 +51,7 @@ pub fn root() -> PathBuf {
 const SKIPPED: [&str; 4] = ["target", ".git", ".testbed", "infra-data"];
 
 /// Every text file of the tree.
-pub fn files() -> Vec<File> {
+pub(crate) fn files() -> Vec<File> {
     let root = root();
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
@@ -77,18 +77,18 @@ pub fn files() -> Vec<File> {
 }
 
 /// Every Rust file of the tree.
-pub fn rust() -> Vec<File> {
+pub(crate) fn rust() -> Vec<File> {
     files().into_iter().filter(|file| file.path.ends_with(".rs")).collect()
 }
 
 /// One file of the tree.
-pub fn file(path: &str) -> File {
+pub(crate) fn file(path: &str) -> File {
     let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     File::new(path, &text)
 }
 
 /// Blanks comments, texts and letters; line ends stay.
-pub fn bare(text: &str) -> String {
+pub(crate) fn bare(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -144,12 +144,12 @@ fn until(chars: &[char], from: usize, ends: impl Fn(&[char]) -> bool) -> usize {
 }
 
 /// May stand in a name?
-pub fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
 /// Every name in a text, in order.
-pub fn names(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !is_word(c)).filter(|name| !name.is_empty())
 }
 
