@@ -22,7 +22,8 @@
 //!
 //! # Caveats
 //! A switch that is thrown after the commit does not stop the call; who throws it is told which calls may
-//! still land. The fuse is charged before the call, also when that is refused.
+//! still land. The fuse is charged together with the bucket, before the
+//! commit: what then conflicts, or is refused, counts too.
 
 use super::{Tick, observe};
 use crate::connect::Connected;
@@ -124,9 +125,15 @@ impl Tick<'_> {
         let open =
             self.switches.allow_create(launch) || self.engine.parts.planted.is(Bug::C19SwitchUnchecked);
         let count = u32::from(launch.frozen.count);
+        let (now, limits) = (self.mono(), &self.engine.parts.limits);
         let machines = u32::try_from(launch.units.len()).unwrap_or(u32::MAX);
-        open && self.worker.fuse(self.engine, machines, wanted.max(count))
-            && self.worker.may_call(VerbClass::Create, self.mono())
+        let may = open
+            && self.worker.fuse(now, machines, wanted.max(count), limits)
+            && self.worker.may_call(VerbClass::Create, now);
+        if may {
+            self.worker.burn(now, machines);
+        }
+        may
     }
 
     /// Makes the commit fail when anything changed that spoke for the send: claim, switches, reservation,

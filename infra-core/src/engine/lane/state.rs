@@ -245,20 +245,20 @@ impl LaneWorker {
         });
     }
 
-    /// Counts creates against the lane's fuse; `false` once it has blown.
-    pub(super) fn fuse(&self, engine: &Engine, count: u32, wanted: u32) -> bool {
-        let now = engine.parts.clock.mono();
+    /// Would so many more creates still be plausible? Asking burns nothing: whoever waits asks again and again.
+    pub(super) fn fuse(&self, now: Duration, count: u32, wanted: u32, limits: &Limits) -> bool {
         self.with(|state| {
             while state.creates.front().is_some_and(|(at, _)| now.saturating_sub(*at) > HOUR) {
                 state.creates.pop_front();
             }
             let made: u32 = state.creates.iter().map(|(_, n)| n).sum();
-            let blown = guard::is_lane_runaway(made + count, wanted, &engine.parts.limits);
-            if !blown {
-                state.creates.push_back((now, count));
-            }
-            !blown
+            !guard::is_lane_runaway(made + count, wanted, limits)
         })
+    }
+
+    /// So many creates are allowed to go: they count against the fuse for an hour.
+    pub(super) fn burn(&self, now: Duration, count: u32) {
+        self.with(|state| state.creates.push_back((now, count)));
     }
 
     /// A thing that should be there was not in a complete listing: it is looked at by id.
@@ -361,4 +361,28 @@ impl Switches {
 /// The record of a lane.
 pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
     crate::contracts::store::Key { tenant: system_tenant(), kind: LaneRecord::KIND, id: lane.id().0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::lane::Endpoint;
+
+    #[test]
+    fn waiting_for_a_rate_never_blows_the_fuse() {
+        let limits = Limits::default();
+        let name = "sim";
+        let lane = Lane {
+            cloud: name.parse().expect("a legal name"),
+            endpoint: Endpoint::default(),
+            account: name.parse().expect("a legal name"),
+            region: name.parse().expect("a legal name"),
+        };
+        let worker = LaneWorker::new(lane, &limits, Duration::ZERO);
+        let asked = |now| worker.fuse(now, 1, 30, &limits);
+        assert!((0..1000).all(|n| asked(Duration::from_millis(n))), "nothing was sent");
+        worker.burn(Duration::from_secs(1), limits.lane_creates_per_hour);
+        assert!(!asked(Duration::from_secs(2)), "one too many in an hour");
+        assert!(asked(Duration::from_secs(3602)), "an hour later");
+    }
 }
