@@ -48,7 +48,7 @@ fn violations(files: &[File]) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in contracts {
         let code: String =
-            files.iter().filter(|file| contract(file) == Some(name)).map(|file| bare(file.body())).collect();
+            files.iter().filter(|file| contract(file) == Some(name)).map(|file| bare(&file.body())).collect();
         let listed = listed(&code);
         if listed.is_empty() {
             wrong.push(format!("{name}: no list of laws"));

@@ -59,7 +59,7 @@ fn too_large(file: &File) -> Vec<String> {
         return Vec::new();
     }
     let mut wrong = Vec::new();
-    let lines = code_lines(file.body());
+    let lines = code_lines(&file.body());
     if lines > FILE_LINES_MAX {
         wrong.push(format!("{}: {lines} lines of code, at most {FILE_LINES_MAX}", file.path));
     }
@@ -86,7 +86,7 @@ fn ignored(file: &File) -> Vec<String> {
 }
 
 fn docs_percent(files: &[File]) -> usize {
-    let sum = |count: fn(&str) -> usize| files.iter().map(|file| count(file.body())).sum::<usize>();
+    let sum = |count: fn(&str) -> usize| files.iter().map(|file| count(&file.body())).sum::<usize>();
     sum(doc_lines) * 100 / sum(code_lines).max(1)
 }
 

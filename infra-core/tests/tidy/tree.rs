@@ -22,22 +22,28 @@ impl File {
         beside || path.contains("/testing/") || path.starts_with("/benches/")
     }
 
-    /// Everything before the first test module inside the file.
-    pub(crate) fn body(&self) -> &str {
-        let mut from = 0;
-        while let Some(at) = self.text[from..].find("#[cfg(test)]") {
-            let after = from + at + "#[cfg(test)]".len();
-            if self.text[after..].trim_start().starts_with("mod ") {
-                return &self.text[..from + at];
+    /// Everything but the test modules inside the file.
+    pub(crate) fn body(&self) -> String {
+        let chars: Vec<char> = self.text.chars().collect();
+        // As many letters as the text has, so places in one are places in the other.
+        let bare: Vec<char> = bare(&self.text).chars().collect();
+        let mut body = String::with_capacity(self.text.len());
+        let mut at = 0;
+        while at < chars.len() {
+            match end_of_test_module(&bare, at) {
+                Some(end) => at = end,
+                None => {
+                    body.push(chars[at]);
+                    at += 1;
+                }
             }
-            from = after;
         }
-        &self.text
+        body
     }
 
     /// The body without comments and without what stands in texts: line by line as it was.
     pub(crate) fn code(&self) -> String {
-        bare(self.body())
+        bare(&self.body())
     }
 }
 
@@ -85,6 +91,29 @@ pub(crate) fn rust() -> Vec<File> {
 pub(crate) fn file(path: &str) -> File {
     let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     File::new(path, &text)
+}
+
+/// Where the test module that begins here ends; `None` when none does.
+fn end_of_test_module(bare: &[char], at: usize) -> Option<usize> {
+    if bare.get(at) != Some(&'#') {
+        return None;
+    }
+    let attribute: Vec<char> = "#[cfg(test)]".chars().collect();
+    let rest = bare.get(at..).filter(|rest| rest.starts_with(&attribute))?;
+    let item = attribute.len() + rest[attribute.len()..].iter().take_while(|c| c.is_whitespace()).count();
+    if !rest[item..].starts_with(&['m', 'o', 'd', ' ']) {
+        return None;
+    }
+    let mut depth = 0_usize;
+    let end = rest[item..].iter().position(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && matches!(c, '}' | ';')
+    });
+    Some(end.map_or(bare.len(), |end| at + item + end + 1))
 }
 
 /// Blanks comments, texts and letters; line ends stay.
@@ -163,11 +192,13 @@ fn what_stands_in_comments_and_texts_is_no_code() {
 }
 
 #[test]
-fn a_test_module_is_no_body_and_a_test_item_is() {
-    let file =
-        File::new("a/src/b.rs", "fn a() {}\n#[cfg(test)]\nuse x;\n#[cfg(test)]\nmod tests { fn b() {} }\n");
-    assert!(file.body().contains("use x;"));
-    assert!(!file.body().contains("fn b"));
+fn a_test_module_is_no_body_and_what_follows_it_is() {
+    let text = "fn a() {}\n#[cfg(test)]\nuse x;\n#[cfg(test)]\nmod tests { const C: &str = \"}\"; fn b() {} }\nfn c() {}\n";
+    let file = File::new("a/src/b.rs", text);
+    let body = file.body();
+    assert!(body.contains("use x;") && body.contains("fn c"), "{body}");
+    assert!(!body.contains("fn b"), "{body}");
+    assert!(File::new("a/src/b.rs", "#[cfg(test)]\nmod tests;\nfn c() {}").body().contains("fn c"));
     assert!(!file.is_test());
     assert!(File::new("a/tests/b.rs", "").is_test() && File::new("benches/b.rs", "").is_test());
 }
