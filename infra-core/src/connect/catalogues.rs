@@ -1,4 +1,12 @@
 //! What lanes offer, remembered for some minutes: quotes read nothing else.
+//!
+//! # Guarantees
+//! * Nobody sees a catalogue that was fetched with another tenant's key.
+//! * A cloud that fails costs its callers one wait, not one each: the others get the last answer, where there
+//!   is one, which says how old it is.
+//!
+//! # Caveats
+//! Kept in memory, per process: the first quote after a start asks every lane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +31,7 @@ pub(super) type CacheKey = (TenantId, Lane);
 #[derive(Debug, Default)]
 pub(super) struct Entry(Mutex<State>);
 
+/// What is known of one lane, and until when it is left alone.
 #[derive(Debug, Default)]
 struct State {
     /// The last answer, and when it came by the monotonic clock.
@@ -32,8 +41,9 @@ struct State {
 }
 
 impl Connections {
-    /// What a lane offers to a tenant; at most five minutes old unless the cloud fails to answer, in which case
-    /// the last answer of this process is served (its `as_of` says how old it is). Many callers ask once.
+    /// What a lane offers to a tenant; at most five minutes old unless the cloud fails to answer, in which
+    /// case the last answer of this process is served (its `as_of` says how old it is). Many callers ask
+    /// once.
     ///
     /// # Errors
     /// As [`Connections::provider`], and [`ConnectError::Provider`] when there is no last answer.
@@ -71,6 +81,7 @@ impl Connections {
         }
     }
 
+    /// Asks the cloud itself.
     async fn ask(
         &self,
         tenant: &TenantId,
@@ -81,6 +92,7 @@ impl Connections {
         connected.catalogue().await.map_err(|source| ConnectError::Provider { lane: lane.clone(), source })
     }
 
+    /// The place of one tenant's catalogue of one lane; made on first use.
     fn entry(&self, tenant: &TenantId, lane: &Lane) -> Arc<Entry> {
         let mut entries = self.shared.catalogues.lock().expect("nobody panics while reading it");
         if entries.len() >= CACHED_MAX {

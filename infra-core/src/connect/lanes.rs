@@ -1,4 +1,15 @@
 //! Which lanes there are, and with whose keys each can be worked.
+//!
+//! # Guarantees
+//! * A lane that was ever registered stays: it is swept for ever, because something may still be born there.
+//! * A key that is removed while somebody saves it again stays registered: the commit that unregisters it
+//!   checks that it is gone.
+//! * A retired key is dropped only when no launch of its account is left, closed ones that are kept for late
+//!   births included.
+//!
+//! # Caveats
+//! The lane list of a key follows the configuration of today: a region that is configured no more keeps its
+//! record and its rows.
 
 use super::{ConnectError, Connections};
 use crate::contracts::store::{Expect, Key, ListBy};
@@ -42,8 +53,8 @@ impl Connections {
         Ok(keys)
     }
 
-    /// The lanes that a tenant's active keys reach, each with one key: every region of the key's cloud. Where two
-    /// keys reach one lane the first by id serves.
+    /// The lanes that a tenant's active keys reach, each with one key: every region of the key's cloud. Where
+    /// two keys reach one lane the first by id serves.
     ///
     /// # Errors
     /// [`ConnectError::Repo`].
@@ -73,8 +84,8 @@ impl Connections {
         driver.regions().into_iter().map(lane).collect()
     }
 
-    /// Writes every lane that a key reaches into the register of lanes ever used. One commit per lane; repeating
-    /// writes only what is missing.
+    /// Writes every lane that a key reaches into the register of lanes ever used. One commit per lane;
+    /// repeating writes only what is missing.
     ///
     /// # Errors
     /// [`ConnectError::Repo`].
@@ -97,6 +108,7 @@ impl Connections {
         Ok(())
     }
 
+    /// Adds a key to a lane's record.
     async fn register(&self, lane: &Lane, tenant: &TenantId, id: &CredentialId) -> Result<(), ConnectError> {
         self.rewrite(lane, None, |keys| {
             if !keys.iter().any(|(whose, which)| whose == tenant && which == id) {
@@ -163,8 +175,8 @@ impl Connections {
         Err(ConnectError::Internal { why: format!("{lane} is being written by others all the time") })
     }
 
-    /// Removes a tenant's retired keys that no launch needs any more, not even one that is kept for late births.
-    /// Meant for the sweep. Answers what was removed.
+    /// Removes a tenant's retired keys that no launch needs any more, not even one that is kept for late
+    /// births. Meant for the sweep. Answers what was removed.
     ///
     /// # Errors
     /// [`ConnectError::Repo`].

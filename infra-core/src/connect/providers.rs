@@ -1,4 +1,16 @@
 //! One connection per tenant, key and lane.
+//!
+//! # Guarantees
+//! * A key serves a lane only when cloud and account are the lane's: a replaced key of another account never
+//!   sees the lane's things as absent.
+//! * The pinned key comes first, then an active one of the same account, then a retired one: what was made
+//!   can be ended as long as anything reaches it.
+//! * The answer says which key it was and at which version, so that a commit can check that it is still
+//!   there.
+//!
+//! # Caveats
+//! An old connection lives on in whoever holds it. What it may do is limited by the commit before each call,
+//! not by taking it away.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -40,8 +52,8 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Fails the commit when the key was replaced, retired or removed meanwhile. Belongs into every commit that
-    /// writes a send down, so that no send leaves with a key that somebody is taking away.
+    /// Fails the commit when the key was replaced, retired or removed meanwhile. Belongs into every commit
+    /// that writes a send down, so that no send leaves with a key that somebody is taking away.
     pub fn check(&self, txn: &mut Txn) {
         txn.check(self.key.clone(), Expect::Version(self.version));
     }
@@ -56,10 +68,11 @@ impl Deref for Connected {
 }
 
 impl Connections {
-    /// A tenant's connection to a lane: with the pinned key, or, when that is gone or retired, with an active one
-    /// of the same cloud and account, or with a retired one of that account.
+    /// A tenant's connection to a lane: with the pinned key, or, when that is gone or retired, with an active
+    /// one of the same cloud and account, or with a retired one of that account.
     ///
-    /// Reads the key and the installation from the store at every call; connects only when one of them changed.
+    /// Reads the key and the installation from the store at every call; connects only when one of them
+    /// changed.
     ///
     /// # Errors
     /// [`ConnectError::NoKey`], [`ConnectError::NoDriver`], [`ConnectError::OtherEndpoint`],
@@ -110,6 +123,7 @@ impl Connections {
         Ok(driver)
     }
 
+    /// Whose marks connections write and list.
     async fn installation(&self) -> Result<InstallationId, ConnectError> {
         let found = self.shared.repo.get::<Installation>(Installation::place()).await?;
         found
@@ -158,6 +172,7 @@ impl Connections {
         Ok(Credential { provider: stored.provider.clone(), kind: stored.kind.clone(), fields })
     }
 
+    /// A connection made earlier for exactly this.
     fn cached(&self, cache_key: &CacheKey) -> Option<Connected> {
         self.shared.providers.lock().expect("nobody panics while reading it").get(cache_key).cloned()
     }

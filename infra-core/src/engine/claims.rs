@@ -1,9 +1,30 @@
 //! Fenced claims on shards and lanes: who works on what.
 //!
-//! A claim record changes only when its holder does; the heartbeat beside it is renewed. Commits check the claim
-//! record, so a replica that lost its claim can write nothing more, and renewing never fails its own commits.
-//! A claim is taken over only by a replica that itself watched the heartbeat stand still for a whole life of it
-//! on its own monotonic clock. Where the store admits one process only, the previous holder is surely dead.
+//! A claim record changes only when its holder does; the heartbeat beside it is renewed. Commits check the
+//! claim record, so a replica that lost its claim can write nothing more, and renewing never fails its own
+//! commits. A claim is taken over only by a replica that itself watched the heartbeat stand still for a whole
+//! life of it on its own monotonic clock. Where the store admits one process only, the previous holder is
+//! surely dead.
+//!
+//! # Flow
+//! `hold` is asked before every pass over a shard or a lane. It answers from memory while the last renewal is
+//! fresh, else it renews the heartbeat, and takes the claim when nobody lives who has it. What it answers, an
+//! [`Ownership`], goes into every commit of the pass as a check.
+//!
+//! # Guarantees
+//! * Two replicas may both believe that they hold a claim; only one of them can commit. That is what a fence
+//!   is for: being wrong is harmless, not impossible.
+//! * A renewal never makes a claim longer than it was read: the clock is read before the records.
+//! * A fence's number rises with every change of holder and never falls, also over restores (its epoch does
+//!   that).
+//!
+//! # Assumptions
+//! The monotonic clock counts suspend: a laptop lid that was closed for a minute has lost its claims, and
+//! knows.
+//!
+//! # Caveats
+//! A claim says who may write, not who is writing. A call that left before the claim was lost still lands:
+//! its deadline is cut to the claim's remainder, and what is born of it late is found by its mark.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -41,12 +62,15 @@ impl Ownership {
     }
 }
 
+/// A heartbeat that somebody else writes, and since when it has not moved by our own clock. Wall clocks of
+/// two machines are never compared.
 #[derive(Debug, Clone)]
 struct Seen {
     heartbeat: Version,
     since: Duration,
 }
 
+/// A claim of ours, and when it was last renewed.
 #[derive(Debug, Clone)]
 struct Held {
     ownership: Ownership,
@@ -65,6 +89,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// No claims yet. `alone` says that no other process can have this store open.
     pub(crate) fn new(replica: ReplicaId, boot: BootId, alone: bool) -> Self {
         Self { replica, boot, alone, held: Mutex::default(), seen: Mutex::default() }
     }
@@ -103,6 +128,8 @@ impl Claims {
         }
     }
 
+    /// Reads claim and heartbeat, and writes both or nothing. A conflict means that another replica was
+    /// faster, which is no error: whoever asks again sees who it is.
     async fn renew_or_take(
         &self,
         repo: &Repo,
@@ -143,6 +170,8 @@ impl Claims {
         Ok(Some(Held { ownership, renewed: mono }))
     }
 
+    /// Has this replica itself watched the heartbeat stand still for a whole life of it? The first look only
+    /// begins to watch, so a replica that has just started waits; a claim without a heartbeat never was one.
     fn may_take(
         &self,
         on: &str,
@@ -163,10 +192,13 @@ impl Claims {
         mono.saturating_sub(watched.since) > limits.claim_ttl
     }
 
+    /// Our claim, under the next fence.
     fn claim(&self, on: &str, epoch: u32, seq: u64) -> Claim {
         Claim { on: on.to_owned(), holder: self.replica, boot: self.boot, fence: Fence { epoch, seq } }
     }
 
+    /// Our heartbeat. Its moment is also the newest that the store knows: the clock guard of the next start
+    /// reads it.
     fn beat(&self, on: &str, wall: Timestamp, limits: &Limits) -> Heartbeat {
         Heartbeat { on: on.to_owned(), boot: self.boot, until: later(wall, limits.claim_ttl), at: wall }
     }

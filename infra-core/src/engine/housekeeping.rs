@@ -1,4 +1,15 @@
 //! What may be forgotten, and when: closed launches after their late births, keys after their reservations.
+//!
+//! # Guarantees
+//! * Only closed rows are pruned, and only after `keep_until`: until then a thing that is seen alive under a
+//!   closed row finds it and is ended as a late birth. Afterwards it would be an orphan, which nobody
+//!   touches.
+//! * A row goes together with its token's reference, in one commit.
+//! * Nothing is forgotten while the clock is in doubt or a restore is recent: forgetting too early cannot be
+//!   mended.
+//!
+//! # Caveats
+//! A few rows per pass: housekeeping never holds a shard up, and a backlog takes as many passes as it takes.
 
 use super::claims::Ownership;
 use super::world::Engine;

@@ -1,4 +1,17 @@
-//! Delivers events. The log is the first sink; delivery is recorded, so each event is told once per sink.
+//! Delivers events. The log is the first sink; delivery is recorded, so that no event is told for ever.
+//!
+//! # Flow
+//! Whoever makes something happen writes the event in the same commit where it can; this delivers what is not
+//! yet delivered, and deletes what has been kept long enough.
+//!
+//! # Guarantees
+//! * An event that was written is told: delivery begins again after a crash.
+//! * One cause is one event: it is the record's key, and written only where there is none. A cause is kept as
+//!   long as closed launches are, so that it cannot come again under the same name.
+//!
+//! # Caveats
+//! A crash between telling and recording tells again: at least once, not exactly once. Events of different
+//! shards come in any order; events of one reservation in the order of their moments.
 
 use super::world::Engine;
 use crate::nouns::event::Outbox;
@@ -21,6 +34,8 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells a few events and records it in one commit. When that commit conflicts another replica has told
+    /// them.
     async fn deliver(&self, events: &[Versioned<Outbox>]) -> Result<(), RepoError> {
         let mut txn = self.parts.repo.txn();
         for event in events {

@@ -1,4 +1,18 @@
 //! Runs by itself: one loop over shards, one task per lane, all ended by one signal.
+//!
+//! # Flow
+//! The shard loop plans what changed, delivers events, starts a task for every lane it has not seen yet, and
+//! wakes all lanes; then it waits for the next change in the store, or half a second. A lane's task takes
+//! steps as long as there are any, and rests until it is woken or its poll is due.
+//!
+//! # Guarantees
+//! * A slow or hanging cloud holds up its own lane and nothing else.
+//! * A store that does not answer stops nothing for good: the loop says so, waits and tries again.
+//! * After `stop` nothing new begins; calls in hand are finished and recorded before `run` returns.
+//!
+//! # Caveats
+//! Lanes are never forgotten while the process lives: a lane ever used is swept for ever, and there are as
+//! many as accounts times regions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,8 +32,8 @@ const WAIT_FOR_CHANGES: Duration = Duration::from_millis(500);
 const WAIT_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Works until `stop` says `true`, then finishes what is in hand and returns. Needs a tokio runtime; lanes
-    /// run as tasks of their own, so that a slow cloud holds nobody else up.
+    /// Works until `stop` says `true`, then finishes what is in hand and returns. Needs a tokio runtime;
+    /// lanes run as tasks of their own, so that a slow cloud holds nobody else up.
     ///
     /// Dropping the future is a crash, and as harmless.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
@@ -39,6 +53,7 @@ impl Engine {
         while lanes.join_next().await.is_some() {}
     }
 
+    /// One round of the shard loop, and the wait for the next.
     async fn shards_turn(
         self: &Arc<Self>,
         changed: &Arc<Notify>,
@@ -64,6 +79,8 @@ impl Engine {
         }
     }
 
+    /// One lane until the end. Its own errors stay its own: they are logged, and the next turn begins from
+    /// what the store says.
     async fn run_lane(
         self: Arc<Self>,
         worker: Arc<LaneWorker>,

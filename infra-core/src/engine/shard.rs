@@ -1,4 +1,26 @@
 //! Reservation reconcile: reads, plans, writes. Talks to no cloud.
+//!
+//! # Flow
+//! A pass takes what is due and what the change feed called dirty, reads each reservation with all of its
+//! units and launches, lets the planner draft, and writes what differs. A shard that was just taken over is
+//! looked at whole once, because its changes may have been seen by somebody who is dead.
+//!
+//! # Guarantees
+//! * Everything is written under three checks: the claim is still held, the installation is as it was read
+//!   (so not frozen meanwhile), and the reservation is as it was planned for.
+//! * A plan larger than one commit is written in an order of which every prefix is true: free slots first,
+//!   then wishes onto attempts, then new attempts each with the slots it fills, then other slots, the
+//!   reservation last. Whoever reads in between plans the rest.
+//! * A decision about what is *desired* (its time is over, it has failed) is a commit of its own; the plan
+//!   that follows from it is made from the record that says so.
+//!
+//! # Errors
+//! A conflict is no error: somebody changed their mind, and the reservation is planned again in the next
+//! pass. Only a store that does not answer ends a pass.
+//!
+//! # Caveats
+//! A reservation is read whole for every plan: its cost grows with its units. Limits on their number are
+//! limits on this.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +93,7 @@ impl Engine {
         Ok(())
     }
 
+    /// Plans what is due and dirty in one shard, then prunes. Answers how many reservations were looked at.
     async fn shard_pass(
         &self,
         installation: &Versioned<Installation>,
@@ -120,6 +143,8 @@ impl Engine {
         Ok(mass)
     }
 
+    /// Plans one reservation until its plan decides nothing new. `calm` is false when so many of the tenant's
+    /// deadlines fell due at once that a person must say whether that is meant.
     async fn reconcile(
         &self,
         installation: &Versioned<Installation>,
@@ -142,6 +167,9 @@ impl Engine {
         Ok(())
     }
 
+    /// A reservation with everything that hangs on it, closed attempts included: they say what was tried.
+    /// Units and launches are read after the reservation, and its version is checked by every commit, so a
+    /// mix of two moments is never written.
     async fn read(&self, tenant: &TenantId, id: &ReservationId) -> Result<Option<Read>, RepoError> {
         let repo = &self.parts.repo;
         let Some(reservation) = repo.get::<Reservation>(Reservation::place(tenant, id)).await? else {
@@ -156,6 +184,8 @@ impl Engine {
         }))
     }
 
+    /// The planner's picture, and its answer. Everything that is not in the records (lanes, clock, limits) is
+    /// put in here, so that the planner itself stays a function.
     async fn draft(&self, read: &Read, installation: &Installation, mass: bool) -> Result<Draft, RepoError> {
         let reservation = &read.reservation.value;
         let lanes = self.lane_views(reservation, read.launches.values().map(|row| &row.value)).await;
@@ -177,6 +207,7 @@ impl Engine {
         Ok(plan(&picture, &mut || self.draw_token()))
     }
 
+    /// Is everything ready that this one waits for? A need that does not exist is not met.
     async fn needs_met(&self, reservation: &Reservation) -> Result<bool, RepoError> {
         for need in &reservation.needs {
             let place = Reservation::place(&reservation.tenant, &need.on);
@@ -188,6 +219,8 @@ impl Engine {
         Ok(true)
     }
 
+    /// What planning must know of every lane it may meet: those it could choose, and those where it has
+    /// something. A lane that no key reaches is left out, and nothing is planned there.
     async fn lane_views<'a>(
         &self,
         reservation: &Reservation,

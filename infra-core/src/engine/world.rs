@@ -1,4 +1,19 @@
 //! The engine's parts, and one tick of everything.
+//!
+//! # Flow
+//! [`Engine::tick`] is one pass of everything, one after the other: what simulations drive. [`Engine::run`]
+//! does the same with a task per lane. Both begin with the installation: while that is frozen, or at home
+//! somewhere else, nothing is done at all.
+//!
+//! # Guarantees
+//! * The cursor of the change feed and the set of dirty reservations move together, without an await between;
+//!   a crash begins again from nothing, and a shard that is taken is looked at whole.
+//! * A reservation that could not be written because of a conflict stays dirty.
+//!
+//! # Caveats
+//! What is in memory here may be forgotten at any time, and is, by every crash: cursor, dirty set, workers
+//! with their brakes, and the clock guard, which asks the store for the newest moment it knows when it
+//! starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,6 +127,8 @@ impl Engine {
         Ok(Some(installation))
     }
 
+    /// Begins to watch the clocks, once: the wall against the newest heartbeat of any replica, which is the
+    /// newest moment that the store knows.
     async fn start_clock_guard(&self) -> Result<(), RepoError> {
         if self.guard.lock().expect("no panic under this lock").is_some() {
             return Ok(());
@@ -156,6 +173,7 @@ impl Engine {
         guard.as_ref().map_or(wall, |guard| guard.now(wall, mono))
     }
 
+    /// A new token: one per attempt, never used again.
     pub(super) fn draw_token(&self) -> LaunchToken {
         LaunchToken::draw(self.now(), &*self.parts.entropy)
     }
@@ -199,8 +217,8 @@ impl Engine {
         Ok(lanes.iter().map(|record| self.worker(&record.value.lane)).collect())
     }
 
-    /// Reads, changes and writes one launch row until it is done or nothing is left to change. What is written
-    /// here is knowledge, not action: it needs no claim, because losing it would be a leak.
+    /// Reads, changes and writes one launch row until it is done or nothing is left to change. What is
+    /// written here is knowledge, not action: it needs no claim, because losing it would be a leak.
     pub(super) async fn record(
         &self,
         row: &Launch,

@@ -4,6 +4,14 @@
 //! An absence is believed only when the thing was not found twice at least `visible_within` apart, and a
 //! *complete* listing between the two did not show it either. Callers look only through a connection whose
 //! identity is the lane's. Anything seen alive in between starts over.
+//!
+//! # Assumptions
+//! Whoever calls has asked who it is: through another account's key everything is absent. A cloud shows what
+//! it made at the latest after `visible_within`, in look-ups and in listings.
+//!
+//! # Caveats
+//! A proof takes at least `visible_within`, minutes on some clouds. Until then the thing counts, and its slot
+//! waits. Seeing its end is quicker, and is preferred wherever the cloud shows it.
 
 use std::time::Duration;
 

@@ -1,8 +1,20 @@
 //! Which of the things that carry an attempt's mark did the attempt really make?
 //!
-//! Tags are copied by people, by backup tools, by scaling groups. So a mark never makes a thing ours; only what
-//! the *provider itself* stamped does, or, on clouds without a stamp, the attempt's unique name together with
-//! its type, image and time, and never more things than the attempt could make.
+//! Tags are copied by people, by backup tools, by scaling groups. So a mark never makes a thing ours; only
+//! what the *provider itself* stamped does, or, on clouds without a stamp, the attempt's unique name together
+//! with its type, image and time, and never more things than the attempt could make.
+//!
+//! # Guarantees
+//! * A thing that the provider stamped with another token is never this attempt's, whatever its tags say; one
+//!   that it stamped with this token always is.
+//! * Without stamps, an attempt never gets more things than it asked for. When more look alike than there is
+//!   room for, none is taken, and a person is asked: ending the wrong one cannot be undone.
+//! * A row that is full takes nothing more: whatever looks like its things is a copy, and none of our
+//!   business.
+//!
+//! # Assumptions
+//! Names are drawn from tokens, so two attempts never share one. The provider's clock and ours are at most a
+//! minute apart, or it is not believed to have made the thing before it was asked.
 
 use std::time::Duration;
 
@@ -46,6 +58,8 @@ pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births 
     if room == 0 { Births::Ours(Vec::new()) } else { Births::Ambiguous(alike) }
 }
 
+/// Has it this attempt's name, type and image, and was it made after it was first sent? Type and image count
+/// where the cloud tells them.
 fn is_alike(row: &Launch, seen: &Observed) -> bool {
     let named = seen.name.as_deref() == Some(row.frozen.name.as_str());
     let in_time = row.first_sent().is_some_and(|sent| between(seen.created_at, sent) <= CLOCK_SLACK);

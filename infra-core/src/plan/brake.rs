@@ -1,4 +1,19 @@
 //! Brakes of a lane: a token bucket per verb and a circuit breaker per verb class.
+//!
+//! # Flow
+//! A call asks its bucket and its breaker; its answer is told to the breaker, and a wish to be left alone to
+//! the bucket. Both live in the lane's worker: one per lane, whoever's call it is.
+//!
+//! # Guarantees
+//! * A bucket never gives more than its burst plus its rate times the time; after a pause that the cloud
+//!   asked for it is empty, not full.
+//! * An open breaker lets one canary through at a time, and closes only after several have come back well.
+//!
+//! # Assumptions
+//! `now` is monotonic and counts suspend.
+//!
+//! # Caveats
+//! A canary that was allowed and never sent is waited for as long as the shortest pause.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -62,11 +77,13 @@ pub struct Breaker {
     outcomes: VecDeque<(Duration, bool)>,
     open_until: Option<Duration>,
     pause: Duration,
-    canary_out: bool,
+    /// When the canary went out; `None` once it is back.
+    canary_at: Option<Duration>,
     successes: u32,
     limits: BreakerLimits,
 }
 
+/// The limits that concern breakers.
 #[derive(Debug, Clone, Copy)]
 struct BreakerLimits {
     failures_min: usize,
@@ -89,7 +106,7 @@ impl Breaker {
             outcomes: VecDeque::new(),
             open_until: None,
             pause: limits.breaker_open_min,
-            canary_out: false,
+            canary_at: None,
             successes: 0,
             limits: BreakerLimits {
                 failures_min: limits.breaker_failures_min as usize,
@@ -105,16 +122,22 @@ impl Breaker {
     pub fn allow(&mut self, now: Duration) -> bool {
         match self.open_until {
             None => true,
-            Some(until) if now < until || self.canary_out => false,
+            Some(until) if now < until || self.is_canary_out(now) => false,
             Some(until) if now.saturating_sub(until) > FORGET_AFTER => {
                 self.reset();
                 true
             }
             Some(_) => {
-                self.canary_out = true;
+                self.canary_at = Some(now);
                 true
             }
         }
+    }
+
+    /// Is a canary out that may still come back? Whoever asked for one may have been held by something else, or
+    /// have died: a canary that is away for longer than any call takes is lost, and the next one may go.
+    fn is_canary_out(&self, now: Duration) -> bool {
+        self.canary_at.is_some_and(|at| now < at + self.limits.open_min)
     }
 
     /// Is it open or half open?
@@ -132,10 +155,11 @@ impl Breaker {
         }
     }
 
+    /// A call came back, well or with an answer that the lane itself gave.
     fn succeeded(&mut self, now: Duration) {
         self.remember(now, true);
         if self.open_until.is_some() {
-            self.canary_out = false;
+            self.canary_at = None;
             self.successes += 1;
             if self.successes >= self.limits.successes {
                 self.reset();
@@ -143,10 +167,11 @@ impl Breaker {
         }
     }
 
+    /// A call failed. Half open, that opens it again, for twice as long.
     fn failed(&mut self, now: Duration) {
         self.remember(now, false);
         if self.open_until.is_some() {
-            self.canary_out = false;
+            self.canary_at = None;
             self.successes = 0;
             self.pause = (self.pause * 2).min(self.limits.open_max);
             self.open_until = Some(now + self.pause);
@@ -158,6 +183,7 @@ impl Breaker {
         }
     }
 
+    /// Remembers an outcome, and forgets what is out of the window.
     fn remember(&mut self, now: Duration, ok: bool) {
         self.outcomes.push_back((now, ok));
         let oldest = now.saturating_sub(self.limits.window);
@@ -167,11 +193,12 @@ impl Breaker {
         }
     }
 
+    /// Closed, and nothing remembered.
     fn reset(&mut self) {
         self.outcomes.clear();
         self.open_until = None;
         self.pause = self.limits.open_min;
-        self.canary_out = false;
+        self.canary_at = None;
         self.successes = 0;
     }
 }
@@ -211,6 +238,17 @@ mod tests {
             breaker.record(secs(n), None);
         }
         assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn a_canary_that_never_left_does_not_close_the_lane_for_ever() {
+        let mut breaker = Breaker::closed(&Limits::default());
+        for n in 0..5 {
+            breaker.record(secs(n), Some(FaultKind::Unavailable));
+        }
+        assert!(breaker.allow(secs(65)), "the canary, which something else then holds");
+        assert!(!breaker.allow(secs(124)), "it may still come back");
+        assert!(breaker.allow(secs(125)), "the next one");
     }
 
     #[test]

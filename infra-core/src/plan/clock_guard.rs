@@ -4,6 +4,18 @@
 //! One guard per process. At start the wall is compared with the store's newest moment, afterwards with the
 //! monotonic clock. When they disagree, destructive deadlines are held until a cloud's own date agrees with
 //! the wall: then it was a correction (or a long pause), not a fault.
+//!
+//! # Guarantees
+//! * Doubt stays: a wall that jumps and jumps back was wrong once, and may be again. Only somebody else's
+//!   clock lifts it.
+//! * In doubt nothing is lost: deadlines wait, and everything else goes on. What waits says so to its user.
+//!
+//! # Assumptions
+//! Clouds tell roughly the right time, and different clouds do not agree on a wrong one.
+//!
+//! # Caveats
+//! After a long pause of the whole installation the first cloud's answer lifts the doubt: what ran out
+//! meanwhile ends then, and the mass guard decides whether that is too much at once.
 
 use std::time::Duration;
 

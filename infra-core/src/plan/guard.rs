@@ -1,4 +1,12 @@
 //! Guards against doing much harm at once: mass endings, and listings that lie.
+//!
+//! # Guarantees
+//! Every guard needs both a share and a number: small installations are not held by shares, large ones not by
+//! numbers. None of them undoes anything; they hold, say so, and wait for a person.
+//!
+//! # Caveats
+//! A guard counts what is about to happen in one look. What happens slowly enough passes, and should: that is
+//! what people do.
 
 use crate::words::limits::Limits;
 
@@ -32,6 +40,7 @@ pub fn is_lane_runaway(created_in_hour: u32, wanted: u32, limits: &Limits) -> bo
     created_in_hour > wanted.saturating_mul(3).max(limits.lane_creates_per_hour)
 }
 
+/// Is a part more than this share of the whole? Nothing of nothing is not.
 #[allow(clippy::cast_precision_loss, reason = "counts of machines are far below 2^52")]
 fn over_share(part: usize, whole: usize, share: f64) -> bool {
     part as f64 > whole as f64 * share

@@ -1,4 +1,15 @@
 //! The proof of ownership: the only maker of [`OwnedHandle`]s.
+//!
+//! # Guarantees
+//! * There is no other way to a handle: its fields are private to this crate, and nothing but a helper for
+//!   laws makes one without proof.
+//! * A closed row proves nothing. What is alive under one is a late birth: the row is opened first, and that
+//!   is written down.
+//! * What was adopted gives a handle that may power and mark, and may not end.
+//!
+//! # Caveats
+//! The number in the mark is not compared: it witnesses restores, and a mark that was written again carries
+//! the row's own.
 
 use std::time::Duration;
 
@@ -55,8 +66,8 @@ pub fn prove(
     Ok(handle(row, seen, seen_at))
 }
 
-/// The owner confirmed that this thing, whose mark is gone, is the one on the row: enough to mark it again and
-/// to power it, never to end it.
+/// The owner confirmed that this thing, whose mark is gone, is the one on the row: enough to mark it again
+/// and to power it, never to end it.
 ///
 /// # Errors
 /// [`NotOwned::NotInLedger`].
@@ -68,10 +79,12 @@ pub fn prove_confirmed(row: &Launch, seen: &Observed, seen_at: Duration) -> Resu
     Ok(OwnedHandle { may: Authority::Power, ..handle(row, seen, seen_at) })
 }
 
+/// Same installation, same attempt, same kind.
 fn same_owner(found: &crate::words::lane::Mark, ours: &crate::words::lane::Mark) -> bool {
     found.installation == ours.installation && found.token == ours.token && found.kind == ours.kind
 }
 
+/// The handle itself, with what its origin allows.
 fn handle(row: &Launch, seen: &Observed, seen_at: Duration) -> OwnedHandle {
     OwnedHandle {
         id: seen.id.clone(),

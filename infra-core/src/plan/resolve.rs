@@ -1,4 +1,20 @@
 //! What a lane does next for one attempt: pure, and so specific that no choice is left when it is done.
+//!
+//! # Flow
+//! Planned: send it, or cancel it when nobody wants it or it has grown old. Sent: nothing, somebody has it in
+//! hand. Unknown: look it up; when that found nothing, replay it where that is legal, or close it where its
+//! absence is proven. Live and Ending: end or power what is not as wished, look at what is on its way, close
+//! when all of it is over. Closed: nothing.
+//!
+//! # Guarantees
+//! * Same row and same context, same steps, and a step taken twice does no more than once.
+//! * A send under Unknown needs a token, a window, a wish, and a look since the last send.
+//! * A close needs a proof, and says which.
+//! * A thing whose mark is lost gets neither an order to end nor one of power.
+//!
+//! # Caveats
+//! Steps say what would be right, not what is allowed: switches, brakes and guards are asked by whoever takes
+//! them.
 
 use std::time::Duration;
 
@@ -61,6 +77,8 @@ pub fn steps(row: &Launch, context: &Context<'_>) -> Vec<Step> {
     }
 }
 
+/// Written down and perhaps refused before: sent when due, closed when unwanted or stale. Stale means never
+/// sent: prices and wishes have moved, and a new plan costs nothing.
 fn planned(row: &Launch, context: &Context<'_>) -> Option<Step> {
     let never_sent = row.sends.is_empty();
     if !row.wanted() {
@@ -87,8 +105,8 @@ fn unknown(row: &Launch, context: &Context<'_>) -> Option<Step> {
     Some(if looked && may_resend(row, context) { Step::Send } else { Step::LookUp })
 }
 
-/// A replay is legal only with a token, inside the window in which the cloud surely knows it, while wanted, and
-/// never once the cloud has said that the token had another body.
+/// A replay is legal only with a token, inside the window in which the cloud surely knows it, while wanted,
+/// and never once the cloud has said that the token had another body.
 #[must_use]
 pub fn may_resend(row: &Launch, context: &Context<'_>) -> bool {
     let planted = context.planted;
@@ -118,6 +136,8 @@ fn unborn(row: &Launch, context: &Context<'_>) -> Option<Step> {
     Some(Step::Close(Closed::NeverBorn(proof)))
 }
 
+/// Everything about the things it has made. While it has made fewer than asked the rest is looked up, and
+/// given up once proven never born.
 fn living(row: &Launch, context: &Context<'_>) -> Vec<Step> {
     let whole = row.things.len() >= usize::from(row.frozen.count) || row.short;
     let mut steps: Vec<Step> = row.alive().flat_map(|thing| living_thing(row, thing, context)).collect();
@@ -131,6 +151,8 @@ fn living(row: &Launch, context: &Context<'_>) -> Vec<Step> {
     steps
 }
 
+/// One thing: the order it needs, if any, and a look whenever it is not settled. The look comes first,
+/// because an order needs a fresh proof.
 fn living_thing(row: &Launch, thing: &Thing, context: &Context<'_>) -> Vec<Step> {
     let want = row.want_of(thing);
     let id = || thing.id.clone();
@@ -154,6 +176,7 @@ fn living_thing(row: &Launch, thing: &Thing, context: &Context<'_>) -> Vec<Step>
     steps
 }
 
+/// Ordered to end never yet, or so long ago that the order is given again.
 fn end_due(thing: &Thing, context: &Context<'_>) -> bool {
     let ending = thing.state == ThingState::Ending;
     !thing.mark_lost && thing.ending.as_ref().map_or(!ending, |order| order.retry_at <= context.now)
@@ -190,6 +213,7 @@ pub fn suspect(row: &mut Launch, version: Version, now: Timestamp) {
     row.retry = None;
 }
 
+/// Has the pause after the last failure passed?
 fn is_due(row: &Launch, now: Timestamp) -> bool {
     row.retry.as_ref().is_none_or(|retry| retry.at <= now)
 }

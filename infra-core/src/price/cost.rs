@@ -1,4 +1,13 @@
 //! From an hourly price and a time to a charge.
+//!
+//! # Guarantees
+//! * Time is never given away: a begun second or hour counts whole, a minimum counts also for no time at all.
+//! * Exact until it is shown: products are 128 bits wide, so no sum of prices and times that can be asked
+//!   overflows, and two offers are compared by what they really cost.
+//!
+//! # Caveats
+//! What is shown is cut to the largest amount that money can say. Two absurd amounts may look equal and still
+//! be ranked.
 
 use std::time::Duration;
 

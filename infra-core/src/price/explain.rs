@@ -1,4 +1,20 @@
 //! Why nothing fits: the one limit whose relaxing helps most, and what misses by the least.
+//!
+//! # Flow
+//! The same assessment that finds what fits is asked why nothing does. No lanes, a place that no lane is in,
+//! and an image that no lane has are said first, because nothing else matters then. Otherwise the offers that
+//! miss the fewest limits are looked at, and the limit that most of them miss is named, with the best there
+//! is in its unit.
+//!
+//! # Guarantees
+//! * The limit that is named is one whose relaxing lets something in: asking for the best that is named does
+//!   fit, as far as that limit goes.
+//! * Nothing of another tenant is named: only lanes that the user's own keys reach are looked at.
+//! * Lists are short, sorted and the same every time.
+//!
+//! # Caveats
+//! One limit is named, although several may stand in the way: people change one thing at a time. The nearest
+//! offers show the rest.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +45,7 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
     NoFit { reason, failed, nearest: nearest(need, all) }
 }
 
+/// The reason, most fundamental first.
 fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
     let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
     if lanes.is_empty() {
@@ -64,10 +81,12 @@ fn helps_most(all: &[Fit<'_>]) -> Option<(Limit, u32)> {
     Limit::ALL.into_iter().rev().max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
 }
 
+/// The limit by its wire name, what was wrong, and the best there is.
 fn failed(limit: Limit, detail: String, best: Option<String>) -> FailedLimit {
     FailedLimit { field: limit.field().to_owned(), detail, limit: best }
 }
 
+/// What there is instead of the cloud or region that was asked for.
 fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let of_cloud = |lane: &&LaneView<'_>| need.provider.is_none_or(|it| it == &lane.priced.lane.cloud);
     match (need.provider, need.region) {
@@ -83,6 +102,7 @@ fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     }
 }
 
+/// What there is instead of the image or system that was asked for, for the architecture wanted.
 fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let images = lanes.iter().filter(|lane| lane.is_asked_for()).flat_map(|it| &it.priced.catalogue.images);
     let images = images.filter(|image| need.arch.is_none_or(|arch| arch == image.arch));
@@ -94,6 +114,7 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     failed(limit, format!("no image for {} {asked:?}; there is {there}", limit.field()), Some(there))
 }
 
+/// One sentence: what was asked, and the best that there is otherwise.
 fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     let best = best.unwrap_or("none");
     let field = limit.field();
@@ -112,6 +133,7 @@ fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     }
 }
 
+/// What was asked of a limit, in its unit.
 fn asked(limit: Limit, need: &Need<'_>) -> String {
     match limit {
         Limit::Vcpus => parts(need.vcpus_milli, 1000),
@@ -172,6 +194,7 @@ fn parts(units: u64, per_whole: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// The architecture's word on the wire.
 const fn arch_word(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "x86_64",
@@ -179,6 +202,7 @@ const fn arch_word(arch: Arch) -> &'static str {
     }
 }
 
+/// The market's word on the wire.
 const fn market_word(market: Market) -> &'static str {
     match market {
         Market::OnDemand => "on_demand",

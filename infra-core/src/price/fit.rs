@@ -1,4 +1,19 @@
 //! One offering of one lane, held against a need: what it costs and which limits it misses.
+//!
+//! # Flow
+//! What is the same for all offerings of a lane is found once: whether it is the place asked for, what
+//! machines of each architecture would boot, which offers failed there lately. Then each offering is held
+//! against the need in one pass that answers its cost and everything it misses.
+//!
+//! # Guarantees
+//! * An offer with misses is assessed like one without: explanations and rankings come from the same figures.
+//! * A price that is not known, or not above zero, gives no assessment at all; so does a type for which
+//!   nothing could boot.
+//! * An offer whose every zone failed lately misses capacity; one with an open zone is offered there only.
+//!
+//! # Caveats
+//! A disk that cannot be bought in the size asked counts as missed, and its price is left out of the near
+//! miss.
 
 use super::ROOT_DISK_GIB;
 use super::cost::charge_nanos;
@@ -155,6 +170,7 @@ impl<'a> Fit<'a> {
     }
 }
 
+/// Is it the accelerator asked for, in any spelling of case? Who asked for none takes any.
 fn model_fits(asked: Option<&str>, has: Option<&str>) -> bool {
     asked.is_none_or(|asked| has.is_some_and(|has| has.eq_ignore_ascii_case(asked)))
 }

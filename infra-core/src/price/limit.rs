@@ -1,4 +1,11 @@
 //! The limits a request can set, and sets of them that an offer misses.
+//!
+//! # Guarantees
+//! Every limit that a request can set has its bit here and its field's name on the wire. A new field that
+//! rules offers out needs a new limit, or nobody could be told about it.
+//!
+//! # Caveats
+//! A set has room for sixteen limits.
 
 /// One limit. Declaration order breaks ties when several limits rule out equally much: what people change most
 /// readily stands first.
@@ -66,20 +73,24 @@ impl Limit {
 pub(super) struct Misses(u16);
 
 impl Misses {
+    /// Adds a limit when it was missed.
     pub(super) const fn add_if(&mut self, missed: bool, limit: Limit) {
         if missed {
             self.0 |= 1 << limit as u16;
         }
     }
 
+    /// Was this limit missed?
     pub(super) const fn has(self, limit: Limit) -> bool {
         self.0 & (1 << limit as u16) != 0
     }
 
+    /// Was nothing missed: does it fit?
     pub(super) const fn none(self) -> bool {
         self.0 == 0
     }
 
+    /// How many limits were missed.
     pub(super) const fn count(self) -> u32 {
         self.0.count_ones()
     }

@@ -1,4 +1,10 @@
 //! A request in the units offers are counted in, read once.
+//!
+//! # Guarantees
+//! * Sizes are rounded up to whole units, but the dust of binary fractions is not: it does not ask for a unit
+//!   more.
+//! * What is no number, infinite or below zero is nonsense: it fits nothing, and is named before anything is
+//!   looked for.
 
 use std::time::Duration;
 

@@ -1,4 +1,14 @@
 //! The order of what fits, and the quotes made of it.
+//!
+//! # Guarantees
+//! * A total order: cost, then fresh before stale, then what wastes less, then names, then the whole row. Two
+//!   runs over the same offers in another order give the same list.
+//! * Zones of one offer stand directly behind each other: after a lack of capacity in one zone the next
+//!   choice is the same machine at the same price.
+//!
+//! # Caveats
+//! Everything that fits is sorted before the first few are taken. Catalogues have some thousand rows, and a
+//! quote is asked by people.
 
 use std::cmp::Ordering;
 

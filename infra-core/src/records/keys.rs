@@ -1,4 +1,14 @@
 //! Where each record stands and what it is found by: one place for all of them.
+//!
+//! # Guarantees
+//! * One function per kind says where it stands, one what it is found by; nobody else composes a key.
+//! * Children stand under `parent/child`, so they are listed by prefix; numbers are padded, so key order is
+//!   their order.
+//! * An index is derived from the record at every write. It can be rebuilt, and is never the only place of a
+//!   fact.
+//!
+//! # Caveats
+//! Shards are computed from the tenant and their number: that number must never change for a store.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,4 +1,17 @@
 //! Reading and writing typed records; a lost reply to a commit is answered by the same commit again.
+//!
+//! # Guarantees
+//! * A commit is answered, refused, or its fate is said to be unknown after several tries under one id: never
+//!   repeated under another, which would do it twice.
+//! * Lists are whole: every page is read, and each record that exists throughout stands on exactly one of
+//!   them.
+//!
+//! # Errors
+//! A conflict is an answer, and the only one that asks for reading again. Unknown after all tries means that
+//! nothing which needs the commit may go on; what it was about is found by the next look at the records.
+//!
+//! # Caveats
+//! Bodies are JSON: a field that an older version does not know is dropped when it rewrites the record.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -145,8 +158,8 @@ impl Repo {
     /// Sends a commit until its fate is known.
     ///
     /// # Errors
-    /// [`RepoError`]; with effect Unknown when the store never gave a definite answer: then nothing that needs
-    /// this commit may go on.
+    /// [`RepoError`]; with effect Unknown when the store never gave a definite answer: then nothing that
+    /// needs this commit may go on.
     pub async fn commit(&self, txn: Txn) -> Result<Version, RepoError> {
         let commit = txn.into_commit(CommitId::draw(self.clock.wall(), &*self.entropy));
         let mut pause = Duration::from_millis(20);

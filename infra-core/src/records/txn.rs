@@ -1,4 +1,12 @@
 //! A commit under construction: typed writes, each with what it expects.
+//!
+//! # Guarantees
+//! * Each change says what it expects; there is no way to write blindly.
+//! * Writing a key twice keeps the first expectation: it is what was read.
+//! * A check of a key that is also written adds nothing, and is left out.
+//!
+//! # Caveats
+//! Nobody counts here: a transaction with more changes than the store takes is refused by the store, by name.
 
 use crate::contracts::store::{Change, Commit, Expect, Key};
 use crate::words::ids::CommitId;
@@ -6,8 +14,8 @@ use crate::words::ids::CommitId;
 use super::keys::Stored;
 use super::repo::Versioned;
 
-/// Collects the changes of one commit. A key stands in it once: a later write to the same key replaces the body
-/// and keeps the first expectation.
+/// Collects the changes of one commit. A key stands in it once: a later write to the same key replaces the
+/// body and keeps the first expectation.
 #[derive(Debug, Clone, Default)]
 pub struct Txn {
     shards: u16,

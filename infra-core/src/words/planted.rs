@@ -3,25 +3,42 @@
 
 /// One planted defect, named after the rule that it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each variant is documented by the rule it breaks, in ARCHITECTURE.md")]
 pub enum Bug {
+    /// A copied store works on as if it were the original.
     C1CopiedStoreActs,
+    /// A store older than the cloud is not frozen.
     C2RestoredStoreActs,
+    /// Nobody asks whose account it is before an absence is believed.
     C3AbsenceOfAnotherAccount,
+    /// A replay sends another body than the one that is stored.
     C4BodyRebuilt,
+    /// A replay goes to another zone.
     C5TokenInAnotherZone,
+    /// A refusal closes a row although an earlier send may have gone through.
     C6RefusalClosesUnknown,
+    /// A launch is sent although it is old, or nobody wants it any more.
     C7OldLaunchResumed,
+    /// What has no idempotency token is sent again.
     C8TokenlessResend,
+    /// Whatever carries the mark is taken for ours.
     C9CopiedMarkAdopted,
+    /// What is alive under a closed row is ignored.
     C10LateBirthForgotten,
+    /// One "not found" is an absence.
     C11NotFoundIsGone,
+    /// A machine without its mark is counted as gone.
     C12LostMarkReplaced,
+    /// Deadlines fire by whatever the wall says.
     C13ClockTrusted,
+    /// A firewall is made before its row says so.
     C14SatelliteUnwritten,
+    /// A launch is sent again to learn what became of it, although it was released.
     C16ResentUnderRelease,
+    /// The commit before a call checks neither switches nor the reservation.
     C19SwitchUnchecked,
+    /// An idempotency key is written apart from its reservation.
     C20KeyInItsOwnWrite,
+    /// A commit whose reply was lost is taken for done.
     C21UnknownCommitTrusted,
 }
 

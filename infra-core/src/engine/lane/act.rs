@@ -1,5 +1,23 @@
 //! Acting on things that exist: every order is written down first, goes to a freshly proven handle, and is
 //! given again for ever until the cloud shows that it happened.
+//!
+//! # Flow
+//! Proof, switches, brakes; then the order is written on the thing with every check; then the call; then what
+//! was answered. That it happened is seen later, by a look or a listing: an answer of "accepted" ends
+//! nothing.
+//!
+//! # Guarantees
+//! * An act takes a handle, and a handle needs the id on the row and the mark on the thing, both in this
+//!   tick.
+//! * An order that was refused, or whose answer was lost, is given again after a pause, for as long as the
+//!   thing is there. Giving it twice is harmless: ending what has ended is accepted.
+//! * An ending that takes too long is told once, and goes on; it blocks no other.
+//! * The tenant's own key is used where it still connects; where it was taken away, any key of the same
+//!   account may end what is there.
+//!
+//! # Caveats
+//! A breaker stops creates, not endings: people wait for those, and what is not ended costs. They go as
+//! slowly as the bucket gives.
 
 use std::sync::Arc;
 

@@ -1,4 +1,18 @@
 //! Births: as the answer to a send, found by look-up or listing, or late, after their row was closed.
+//!
+//! # Flow
+//! Whatever carries the mark of an attempt, and is not on its row yet, is judged: the attempt's own is put on
+//! the row, more than it can have made waits for a person, a copy is reported. For a closed row the same
+//! judgement decides whether it is opened again, to be ended.
+//!
+//! # Guarantees
+//! * A mark makes nothing ours: people, backups and scaling groups copy tags. See [`births::judge`].
+//! * What is alive under a closed row is ended only with both proofs, like everything else: opening the row
+//!   makes the first possible, and the next tick asks for the second.
+//! * What was given away (`Evicted`) is left alone for ever.
+//!
+//! # Caveats
+//! A token without any row may be of a row that was pruned. After that long it is reported, not ended.
 
 use super::{Tick, observe};
 use crate::nouns::cloud::{Observed, ThingState};
@@ -73,6 +87,8 @@ impl Tick<'_> {
         }
     }
 
+    /// The row of a token, found by its reference, if it is of this very lane: another lane's thing with our
+    /// mark was copied there.
     async fn row_of(&self, token: LaunchToken) -> Result<Option<Versioned<Launch>>, RepoError> {
         let repo = &self.engine.parts.repo;
         let Some(reference) = repo.get::<TokenRef>(TokenRef::place(token)).await? else { return Ok(None) };
@@ -110,6 +126,8 @@ const fn is_up(state: ThingState) -> bool {
     !matches!(state, ThingState::Ended | ThingState::Ending)
 }
 
+/// Opens a closed row for things that are alive after all. Nothing of it is wanted any more, and it fills no
+/// slot: its slots may long have been given to other attempts.
 fn reopen(
     row: &mut Launch,
     ours: &[Observed],

@@ -1,5 +1,26 @@
 //! One listing for everything in a lane: presence, late births, orphans, and whether the store is older than
 //! the cloud.
+//!
+//! # Flow
+//! Identity, then the lane's own record, then every page. Every listing is compared with the store: a mark
+//! newer than its newest commit freezes everything. Then each open row hears what was seen of it, tokens
+//! without an open row are late births or orphans, and the lane's health is judged.
+//!
+//! # Guarantees
+//! * Only a complete listing says anything about what it does *not* show, and only about the moment at which
+//!   it began.
+//! * A listing that lost too many things at once is a lie: what it shows is believed, what it does not show
+//!   is not concluded from.
+//! * A failed listing changes nothing and stops nothing that needs no absence.
+//! * A thing without any row is reported after two sightings, at some age, and never touched.
+//!
+//! # Assumptions
+//! The cloud shows in a listing everything that carries our mark, at the latest `visible_within` after it was
+//! made.
+//!
+//! # Caveats
+//! The witness compares with what is marked and alive, or still shown: a store restored to before launches of
+//! which nothing is left looks as new as the cloud, and nothing is lost by believing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +98,7 @@ impl Tick<'_> {
         right
     }
 
+    /// Reads whether a person has allowed a mass ending here, and until when.
     async fn read_lane_record(&self) -> Result<(), RepoError> {
         let place = state::lane_place(&self.worker.lane);
         if let Some(record) = self.engine.parts.repo.get::<LaneRecord>(place).await? {
@@ -85,6 +107,8 @@ impl Tick<'_> {
         Ok(())
     }
 
+    /// Every page, or nothing: a listing that broke off in the middle is none. The date on each page is told
+    /// to the clock guard.
     async fn read_pages(&self) -> Option<Listing> {
         if !self.worker.may_call(VerbClass::Read, self.mono()) {
             return None;
@@ -133,6 +157,8 @@ impl Tick<'_> {
         Ok(true)
     }
 
+    /// Writes down that the store is older than the cloud. Every commit of every replica checks the
+    /// installation, so from now on none of them succeeds.
     async fn freeze(&self, seen: Version, newest: Version) -> Result<(), RepoError> {
         let lane = self.worker.lane.to_string();
         tracing::error!(%lane, %seen, %newest, "the cloud is newer than the store: frozen until `recover`");
@@ -205,6 +231,7 @@ impl Tick<'_> {
         Ok(())
     }
 
+    /// Tells of every machine whose mark is gone, once each.
     async fn tell_lost_marks(&self, row: &Versioned<Launch>) -> Result<(), RepoError> {
         for thing in row.value.alive().filter(|thing| thing.mark_lost) {
             let event =
@@ -225,6 +252,7 @@ impl Tick<'_> {
         self.enqueue(Outbox::new(row.value.tenant.clone(), cause, self.now(), event)).await
     }
 
+    /// Writes an event on its own. That it is there already means that it was told, or will be.
     async fn enqueue(&self, event: Outbox) -> Result<(), RepoError> {
         let mut txn = self.engine.parts.repo.txn();
         txn.insert(&event);

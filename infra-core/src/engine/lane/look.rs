@@ -1,4 +1,21 @@
 //! Looks at things in motion, by id, in batches; looks up attempts whose outcome is unknown.
+//!
+//! # Flow
+//! Presence comes from listings, absence is asked by id: what a complete listing shows is there, and only
+//! what it should have shown and did not, or what is on its way somewhere, is looked at singly, a hundred ids
+//! per call. An attempt whose outcome is unknown has no id; it is looked up by the strongest key that the
+//! cloud has.
+//!
+//! # Guarantees
+//! * What is not found is written down with its moment; two such moments far enough apart, with a listing
+//!   between, are a proof. Anything seen in between starts over.
+//! * Nothing found under Unknown is written down before a replay is thought of: the replay waits for a look
+//!   after the last send.
+//! * A failed look proves nothing, least of all an absence.
+//!
+//! # Caveats
+//! Looks share one cadence per lane: a lane in trouble is looked at as often as a calm one, and the read
+//! breaker is what spares it.
 
 use std::collections::BTreeMap;
 
@@ -49,6 +66,7 @@ impl Tick<'_> {
         Ok(fresh)
     }
 
+    /// Looks at up to a hundred things of one kind in one call.
     async fn look_at(
         &self,
         kind: ResourceKind,
@@ -75,6 +93,7 @@ impl Tick<'_> {
         Ok(())
     }
 
+    /// Writes down what one look said of one thing.
     async fn note_sighting(
         &self,
         row: &Versioned<Launch>,
@@ -121,6 +140,8 @@ impl Tick<'_> {
         }
     }
 
+    /// Writes down that a look-up found nothing, and when to look again: soon the first time, then ever
+    /// later.
     async fn note_nothing_found(&self, row: &Versioned<Launch>) -> Result<(), RepoError> {
         let (now, limits) = (self.now(), &self.engine.parts.limits);
         let change = |row: &mut Launch| {

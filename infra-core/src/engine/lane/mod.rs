@@ -3,6 +3,24 @@
 //! One tick: settle sends that were interrupted, list when a listing is due, look at what is in motion, then
 //! send, look up and act, each within every brake. All knowledge goes into the rows at once; nothing is
 //! remembered here that a crash may not forget.
+//!
+//! # Guarantees
+//! * Without the claim of this lane nothing is even read. With it, every commit that precedes a call checks
+//!   it again.
+//! * Nothing is changed before the identity is right and one complete listing has shown that the store is not
+//!   older than the cloud.
+//! * Only what was seen in this very tick is acted upon: a proof needs an observation, and an old one is
+//!   none.
+//! * All steps of one attempt are taken one after the other; different attempts go side by side, so many at
+//!   once as the lane may have calls open.
+//!
+//! # Assumptions
+//! One tick of a lane at a time, and every call it begins it also awaits: so a row that says Sent at the
+//! beginning of a tick was left behind by a crash.
+//!
+//! # Caveats
+//! An attempt that conflicts is left to the next tick. A lane with very many rows reads them three times per
+//! tick, because every phase writes what it learned.
 
 mod act;
 mod births;
@@ -67,12 +85,16 @@ impl LaneWorker {
         tick.run(rows, listing_due).await
     }
 
+    /// The open rows of this lane, of every tenant: the one place where tenants are read together, and
+    /// nothing of it leaves the lane.
     async fn rows(&self, engine: &Engine) -> Result<Vec<Versioned<Launch>>, RepoError> {
         engine.parts.repo.list_lane(&self.lane.id(), Some(index_state::OPEN)).await
     }
 }
 
 impl Tick<'_> {
+    /// Settles, lists, looks, then works. Answers how many steps were taken, so that whoever drives knows
+    /// whether to go on at once.
     async fn run(&self, rows: Vec<Versioned<Launch>>, listing_due: bool) -> Result<usize, RepoError> {
         let mut done = self.settle_interrupted(&rows).await?;
         if listing_due && !self.list(&rows).await? {
@@ -128,6 +150,8 @@ impl Tick<'_> {
         Ok(done)
     }
 
+    /// Takes one step. Answers whether anything was done: a brake that says no is no error, the step comes
+    /// again.
     async fn step(
         &self,
         row: &Versioned<Launch>,
@@ -153,8 +177,8 @@ impl Tick<'_> {
         }
     }
 
-    /// Would this tick end more of the lane at once than anybody plausibly meant? What people asked for by name
-    /// does not count.
+    /// Would this tick end more of the lane at once than anybody plausibly meant? What people asked for by
+    /// name does not count.
     fn is_mass(&self, rows: &[Versioned<Launch>]) -> bool {
         let things = |row: &Versioned<Launch>| row.value.alive().count();
         let total: usize = rows.iter().map(things).sum();
@@ -176,6 +200,8 @@ impl Tick<'_> {
         mass && !self.worker.is_mass_allowed(self.now())
     }
 
+    /// What resolving needs to know. `None` for a kind that this cloud cannot make (any more): its rows rest
+    /// until it can.
     fn context(&self, row: &Launch) -> Option<Context<'_>> {
         let facts: &KindFacts = self.provider.facts().kind(row.kind())?;
         let off_mode = self.provider.facts().off_modes.first().copied().unwrap_or(PowerMode::Stop);
@@ -183,10 +209,12 @@ impl Tick<'_> {
         Some(Context { now: self.now(), limits, facts, off_mode, planted: self.engine.parts.planted })
     }
 
+    /// What the wall says.
     fn now(&self) -> Timestamp {
         self.engine.now()
     }
 
+    /// What the monotonic clock says: brakes and proofs are measured by it.
     fn mono(&self) -> Duration {
         self.engine.parts.clock.mono()
     }

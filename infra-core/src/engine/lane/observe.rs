@@ -1,4 +1,12 @@
 //! What an observation says about a thing on a row: pure.
+//!
+//! # Guarantees
+//! * An end that was seen is final, whatever the tags of the thing say: clouds drop the tags of what has
+//!   ended.
+//! * A known id without its mark still counts as capacity. It is flagged, not replaced, and not ended.
+//! * A slot is filled by one thing of an attempt; what comes beyond the slots fills none, and so is not
+//!   wanted.
+//! * A sighting that says nothing new rewrites its row every ten minutes at most.
 
 use std::time::Duration;
 
@@ -92,6 +100,7 @@ pub(super) fn settle_state(row: &mut Launch) {
     row.state = if wanted { LaunchState::Live } else { LaunchState::Ending };
 }
 
+/// A thing as it stands on its row before anything of it was read: [`seen`] fills it in.
 fn thing(observed: &Observed, unit: Option<u32>, now: Timestamp) -> Thing {
     Thing {
         id: observed.id.clone(),

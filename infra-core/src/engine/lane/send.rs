@@ -1,4 +1,29 @@
-//! Sending: the commit that writes it down carries every check, and the call carries exactly what was written.
+//! Sending: the commit that writes it down carries every check, and the call carries exactly what was
+//! written.
+//!
+//! # Flow
+//! Still wanted? May it be sent (again)? Do the brakes allow it? Does a key of the tenant reach the lane?
+//! Then one commit writes the row as Sent and checks claim, installation, reservation, switches and key; then
+//! the call leaves with the stored body; then the answer is recorded.
+//!
+//! # Guarantees
+//! * No request leaves unless the commit that announces it was *acknowledged*. A commit whose fate is unknown
+//!   is sent again under its own id, or the call does not happen.
+//! * The body on the wire is the body in the row. Nothing is resolved, drawn or looked up in between; only
+//!   the first-boot script is opened from its seal.
+//! * A refusal closes a row only when every send of its token was refused: it says nothing about an earlier
+//!   send that may have gone through.
+//! * A token that the cloud knows with another body is looked up, never sent again.
+//! * A call that outlasts its time may have happened: Unknown.
+//!
+//! # Assumptions
+//! An implementation decides `effect` where it knows whether the request may have left, and says NotApplied
+//! only when it certainly did nothing.
+//!
+//! # Caveats
+//! A switch that is thrown after the commit does not stop the call; who throws it is told which calls may
+//! still land. The fuse is charged together with the bucket, before the
+//! commit: what then conflicts, or is refused, counts too.
 
 use super::{Tick, observe};
 use crate::connect::Connected;
@@ -95,15 +120,24 @@ impl Tick<'_> {
         Ok((wanted || planted).then_some(reservation))
     }
 
+    /// Switches, the lane's fuse, its bucket and its breaker, in this order.
     fn may_create(&self, launch: &Launch, wanted: u32) -> bool {
         let open =
             self.switches.allow_create(launch) || self.engine.parts.planted.is(Bug::C19SwitchUnchecked);
         let count = u32::from(launch.frozen.count);
+        let (now, limits) = (self.mono(), &self.engine.parts.limits);
         let machines = u32::try_from(launch.units.len()).unwrap_or(u32::MAX);
-        open && self.worker.fuse(self.engine, machines, wanted.max(count))
-            && self.worker.may_call(VerbClass::Create, self.mono())
+        let may = open
+            && self.worker.fuse(now, machines, wanted.max(count), limits)
+            && self.worker.may_call(VerbClass::Create, now);
+        if may {
+            self.worker.burn(now, machines);
+        }
+        may
     }
 
+    /// Makes the commit fail when anything changed that spoke for the send: claim, switches, reservation,
+    /// installation.
     fn check_everything(&self, txn: &mut Txn, launch: &Launch, reservation: &Versioned<Reservation>) {
         self.ownership.check(txn);
         self.switches.check(self.engine, launch, txn);
@@ -136,6 +170,8 @@ impl Tick<'_> {
         self.engine.record(sent, change).await.map(drop)
     }
 
+    /// Opens the first-boot script and sets the moment after which the call must not leave: the end of the
+    /// claim, or of the call's own time, whichever is first.
     fn prepare(&self, sent: &Launch) -> Result<Send, String> {
         let limits = &self.engine.parts.limits;
         let deadline = self.ownership.until.min(self.mono() + limits.call_timeout);
@@ -203,12 +239,15 @@ impl Tick<'_> {
     }
 }
 
+/// What recording a refusal depends on.
 struct Outcome<'a> {
     now: Timestamp,
     limits: &'a Limits,
     planted: Planted,
 }
 
+/// The cloud named what it made. A row that was closed while the call was on its way stays closed: a listing
+/// finds the thing by its mark, and it is ended as a late birth.
 fn answered(row: &mut Launch, things: &[Observed], sends: usize, now: Timestamp, planted: Planted) {
     if let Some(send) = row.sends.get_mut(sends - 1) {
         send.said = Some(format!("made {}", things.len()));
@@ -221,6 +260,8 @@ fn answered(row: &mut Launch, things: &[Observed], sends: usize, now: Timestamp,
     observe::adopt(row, things, now, planted);
 }
 
+/// The cloud said no, or nothing. The send is recorded either way; the row moves only if nobody resolved it
+/// meanwhile. Closed by refusal, back to Planned with a pause, or Unknown: see the guarantees above.
 fn refused(row: &mut Launch, error: &ProviderError, sends: usize, outcome: &Outcome<'_>) {
     let Some(send) = row.sends.get_mut(sends - 1) else { return };
     send.effect = Some(error.effect());
@@ -270,6 +311,7 @@ const fn is_final(kind: FaultKind) -> bool {
     )
 }
 
+/// Closes a row, and says until when it must be kept.
 fn close_as(row: &mut Launch, how: Closed, keep_until: Timestamp) {
     row.state = LaunchState::Closed(how);
     row.keep_until = Some(keep_until);

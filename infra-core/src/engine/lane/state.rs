@@ -1,4 +1,17 @@
 //! What a lane's worker remembers between ticks: brakes and cadence. All of it may be forgotten by a crash.
+//!
+//! # Flow
+//! One worker per lane and process. It remembers how fast calls may go, whether the cloud has been failing,
+//! when it was last listed and looked at, whether the identity was right and the store was witnessed, and
+//! what was missing from the last listing.
+//!
+//! # Guarantees
+//! * Identity and witness begin as "no": a worker that has just started changes nothing before it has asked.
+//! * Nothing here decides what is wanted; it only delays.
+//!
+//! # Caveats
+//! A process that crashes in a loop begins each time with full buckets and an unblown fuse. What it may make
+//! is still limited by what is wanted, and by the rows that are already there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -29,6 +42,7 @@ pub(in crate::engine) struct LaneWorker {
     state: Mutex<State>,
 }
 
+/// Everything a worker remembers, behind one lock that is never held over an await.
 #[derive(Debug)]
 struct State {
     facts: Option<Facts>,
@@ -53,6 +67,8 @@ const REMEMBERED_MAX: usize = 10_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl LaneWorker {
+    /// A worker that knows nothing. Its buckets are the configured ones until a connection has told the
+    /// cloud's own.
     pub(in crate::engine) fn new(lane: Lane, limits: &Limits, now: Duration) -> Self {
         let state = State {
             facts: None,
@@ -74,6 +90,7 @@ impl LaneWorker {
         Self { lane, state: Mutex::new(state) }
     }
 
+    /// Works on the state under its lock.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().expect("no panic under this lock"))
     }
@@ -118,6 +135,8 @@ impl LaneWorker {
         self.lane.id()
     }
 
+    /// The first connection tells what this cloud can do, and how fast: its buckets replace the configured
+    /// ones.
     fn remember_facts(&self, engine: &Engine, facts: &Facts) {
         let now = engine.parts.clock.mono();
         self.with(|state| {
@@ -151,14 +170,17 @@ impl LaneWorker {
         })
     }
 
+    /// A listing has been begun: also one that fails is not repeated at once.
     pub(super) fn listed(&self, now: Duration) {
         self.with(|state| state.listed_at = Some(now));
     }
 
+    /// What the cloud answered to "who is this key?": whether that is the account of this lane.
     pub(super) fn set_identity(&self, right: bool) {
         self.with(|state| state.identity_right = right);
     }
 
+    /// Was the last answer the right one? `false` until it has been asked.
     pub(super) fn is_identity_right(&self) -> bool {
         self.with(|state| state.identity_right)
     }
@@ -168,6 +190,7 @@ impl LaneWorker {
         self.with(|state| state.witnessed = true);
     }
 
+    /// Has a complete listing agreed with the store since this process began?
     pub(super) fn is_witnessed(&self) -> bool {
         self.with(|state| state.witnessed)
     }
@@ -181,10 +204,12 @@ impl LaneWorker {
         self.with(|state| state.sick = guard::is_unhealthy(bad, total, &share));
     }
 
+    /// Takes over what a person allowed, from the lane's record.
     pub(super) fn allow_mass(&self, record: &LaneRecord) {
         self.with(|state| state.mass_allowed_until = record.mass_allowed_until);
     }
 
+    /// Has a person allowed a mass ending, and not too long ago?
     pub(super) fn is_mass_allowed(&self, now: Timestamp) -> bool {
         self.with(|state| state.mass_allowed_until.is_some_and(|until| now < until))
     }
@@ -220,20 +245,20 @@ impl LaneWorker {
         });
     }
 
-    /// Counts creates against the lane's fuse; `false` once it has blown.
-    pub(super) fn fuse(&self, engine: &Engine, count: u32, wanted: u32) -> bool {
-        let now = engine.parts.clock.mono();
+    /// Would so many more creates still be plausible? Asking burns nothing: whoever waits asks again and again.
+    pub(super) fn fuse(&self, now: Duration, count: u32, wanted: u32, limits: &Limits) -> bool {
         self.with(|state| {
             while state.creates.front().is_some_and(|(at, _)| now.saturating_sub(*at) > HOUR) {
                 state.creates.pop_front();
             }
             let made: u32 = state.creates.iter().map(|(_, n)| n).sum();
-            let blown = guard::is_lane_runaway(made + count, wanted, &engine.parts.limits);
-            if !blown {
-                state.creates.push_back((now, count));
-            }
-            !blown
+            !guard::is_lane_runaway(made + count, wanted, limits)
         })
+    }
+
+    /// So many creates are allowed to go: they count against the fuse for an hour.
+    pub(super) fn burn(&self, now: Duration, count: u32) {
+        self.with(|state| state.creates.push_back((now, count)));
     }
 
     /// A thing that should be there was not in a complete listing: it is looked at by id.
@@ -245,6 +270,7 @@ impl LaneWorker {
         });
     }
 
+    /// What listings should have shown and did not; each is looked at once by id.
     pub(super) fn take_suspects(&self) -> BTreeMap<ResourceId, Duration> {
         self.with(|state| std::mem::take(&mut state.suspicious))
     }
@@ -276,6 +302,7 @@ pub(super) struct Switches {
 }
 
 impl Switches {
+    /// Reads every switch that covers the lane or one of its tenants, with the version a commit will check.
     pub(super) async fn read(
         engine: &Engine,
         lane: &Lane,
@@ -297,6 +324,7 @@ impl Switches {
         Ok(Self { read })
     }
 
+    /// The switches that cover one tenant in this lane: global, the lane's, the tenant's.
     fn covering(
         &self,
         lane: &Lane,
@@ -309,10 +337,12 @@ impl Switches {
             })
     }
 
+    /// May something be made, or turned on, for this row's tenant?
     pub(super) fn allow_create(&self, row: &Launch) -> bool {
         self.covering(&row.lane, &row.tenant).all(|(_, _, value)| value.allows_create())
     }
 
+    /// May something be ended, or turned off, for this row's tenant?
     pub(super) fn allow_delete(&self, row: &Launch) -> bool {
         self.covering(&row.lane, &row.tenant).all(|(_, _, value)| value.allows_delete())
     }
@@ -331,4 +361,28 @@ impl Switches {
 /// The record of a lane.
 pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
     crate::contracts::store::Key { tenant: system_tenant(), kind: LaneRecord::KIND, id: lane.id().0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::lane::Endpoint;
+
+    #[test]
+    fn waiting_for_a_rate_never_blows_the_fuse() {
+        let limits = Limits::default();
+        let name = "sim";
+        let lane = Lane {
+            cloud: name.parse().expect("a legal name"),
+            endpoint: Endpoint::default(),
+            account: name.parse().expect("a legal name"),
+            region: name.parse().expect("a legal name"),
+        };
+        let worker = LaneWorker::new(lane, &limits, Duration::ZERO);
+        let asked = |now| worker.fuse(now, 1, 30, &limits);
+        assert!((0..1000).all(|n| asked(Duration::from_millis(n))), "nothing was sent");
+        worker.burn(Duration::from_secs(1), limits.lane_creates_per_hour);
+        assert!(!asked(Duration::from_secs(2)), "one too many in an hour");
+        assert!(asked(Duration::from_secs(3602)), "an hour later");
+    }
 }

@@ -1,4 +1,19 @@
 //! New attempts for slots without one, within every limit.
+//!
+//! # Flow
+//! Slots that wait are grouped by the offer they try next, the satellites of that offer come first, and each
+//! run of neighbouring slots becomes one attempt. What was begun lately is counted, and too much of it holds
+//! the reservation.
+//!
+//! # Guarantees
+//! * No attempt while the reservation is held, ends, or waits for another; none in a lane that is in trouble.
+//! * What is planned and not sent yet uses up the budget of a cycle: planning again does not plan more.
+//! * A satellite is launched once per lane and reservation, and machines wait until it runs.
+//! * An attempt, its reference, its slots and every check fit one commit.
+//!
+//! # Caveats
+//! Of a request's public keys the first becomes the key pair. Slots whose numbers are not neighbours are
+//! different attempts, although one call could make them.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +52,7 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     brake_runaway(draft, picture);
 }
 
+/// Slots that may be tried now, by number; for the others the moment is noted at which they may.
 fn waiting(draft: &mut Draft, picture: &Picture<'_>) -> Vec<u32> {
     let wants = |stage, want| stage == Stage::Waiting && want == Want::On;
     let slots: Vec<_> = draft
@@ -58,6 +74,7 @@ fn budget(draft: &Draft, picture: &Picture<'_>) -> usize {
     per_cycle.saturating_sub(unsent.map(|row| row.units.len()).sum())
 }
 
+/// Attempts for these slots at one choice, or the reason why there is none, which is what the user reads.
 fn attempt(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -89,6 +106,7 @@ fn attempt(
     }
 }
 
+/// Says to the user why these slots wait.
 fn explain(draft: &mut Draft, slots: &[u32], why: &str) {
     for no in slots {
         if let Some(unit) = draft.units.get_mut(no) {
@@ -109,7 +127,8 @@ fn runs(slots: &[u32], max: usize) -> Vec<std::ops::Range<u32>> {
     runs
 }
 
-/// Everything machines of this choice need beside them; `None` while something is still missing (and planned).
+/// Everything machines of this choice need beside them; `None` while something is still missing (and
+/// planned).
 fn satellites(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -134,6 +153,9 @@ fn satellites(
     (!missing).then_some(ready)
 }
 
+/// The satellite of a kind that runs here, with its name; `None` while it is being made or waits for its next
+/// try. One that can never be made fails the reservation: without its firewall a machine would be open or
+/// unreachable.
 fn satellite(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -177,6 +199,8 @@ fn satellite(
     None
 }
 
+/// Holds the reservation when it began more than its wish explains: a wish that flaps, or machines that die
+/// as fast as they are made, would be a bill.
 fn brake_runaway(draft: &mut Draft, picture: &Picture<'_>) {
     let window = picture.limits.runaway_window;
     let recent = &mut draft.reservation.recent_creates;

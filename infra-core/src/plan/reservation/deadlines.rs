@@ -1,4 +1,16 @@
 //! What time does to a reservation.
+//!
+//! # Guarantees
+//! * An end is decided once: it sets `present` to false for good, and raises `change`, so that whoever
+//!   extends it meanwhile conflicts.
+//! * While the clock is in doubt, or the store was restored lately, nothing ends by itself. The user is told
+//!   why.
+//! * The time that was asked for counts from readiness, never beyond what it would have been with the longest
+//!   build. An extension made before that stands.
+//!
+//! # Caveats
+//! The next look is written with the record itself: there is no timer anywhere, and nothing that a crash
+//! could lose.
 
 use std::time::Duration;
 

@@ -1,4 +1,22 @@
 //! Each slot follows its attempt.
+//!
+//! # Flow
+//! A slot without an attempt rests, or waits for one. A slot with one shows what its attempt shows: launching
+//! while nobody knows, then the state of its own thing. When the attempt is over the slot is over with it, is
+//! lost, or is tried again: elsewhere after a lack of capacity, later after anything else.
+//!
+//! # Guarantees
+//! * Unknown is capacity. A slot is freed only by a proof, or, on clouds without tokens, by the end of the
+//!   hold, and then its old attempt is watched until it is proven never born.
+//! * A machine that ran and vanished is not bought again unless the reservation says so; one that never ran
+//!   was no machine yet, and is.
+//! * Nothing is replaced in a lane in trouble, or while so many of a reservation's machines are unhealthy
+//!   that replacing would feed an outage.
+//! * A machine whose mark is lost is neither replaced nor ended.
+//! * Who gives up says why, in the words of the cloud.
+//!
+//! # Caveats
+//! Health is what the cloud says of its machine. What runs on it is not looked at here.
 
 use std::collections::HashMap;
 
@@ -45,6 +63,7 @@ const fn rest(unit: &mut Unit) {
     };
 }
 
+/// One slot and its attempt, state by state.
 fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, replacing_stops: bool) {
     match &row.state {
         LaunchState::Planned | LaunchState::Sent | LaunchState::Unknown => {
@@ -112,6 +131,7 @@ fn held_until(row: &Launch, picture: &Picture<'_>) -> crate::words::clock::Times
     later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold)
 }
 
+/// The machine is there. It is not wanted any more, or in trouble, or well.
 fn alive(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -147,6 +167,7 @@ fn alive(
     }
 }
 
+/// The slot's stage, from the machine's state and the wish. Readiness forgives earlier failures.
 fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, thing: &Thing) {
     unit.stage = match (thing.state, unit.want) {
         (ThingState::Running, Want::On) => Stage::Ready,
@@ -166,6 +187,7 @@ fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Laun
     }
 }
 
+/// When a build is given up: counted from its last send.
 fn build_due(picture: &Picture<'_>, row: &Launch) -> crate::words::clock::Timestamp {
     later(row.last_sent().unwrap_or(row.created_at), picture.limits.build_deadline)
 }
@@ -182,6 +204,7 @@ fn trouble(picture: &Picture<'_>, row: &Launch, thing: &Thing) -> Option<String>
     }
 }
 
+/// Has this slot a machine that ran, and now is in trouble? A build that fails is no sign of an outage.
 fn is_unhealthy(draft: &Draft, picture: &Picture<'_>, unit: &Unit) -> bool {
     let row = unit.current.and_then(|token| draft.launches.get(&token));
     row.is_some_and(|row| {
@@ -190,6 +213,8 @@ fn is_unhealthy(draft: &Draft, picture: &Picture<'_>, unit: &Unit) -> bool {
     })
 }
 
+/// Its machine is to be ended and the slot filled again. The wish on the attempt changes; the slot's own does
+/// not.
 fn discard(draft: &mut Draft, unit: &mut Unit, row: &Launch) {
     unit.stage = Stage::Ending;
     if let Some(row) = draft.launches.get_mut(&row.token) {
@@ -218,6 +243,7 @@ fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch
     }
 }
 
+/// The attempt made nothing, proven.
 fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, absence: &Absence) {
     if unit.want == Want::Gone {
         unit.stage = Stage::Gone;
@@ -250,6 +276,8 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
     give_up_if_hopeless(draft, picture, unit, kind, choices, said);
 }
 
+/// Gives up when more tries would be the same: every offer refused it, or it was tried often enough. Before
+/// readiness the reservation fails and everything of it is ended; afterwards it is held, or tried slowly.
 fn give_up_if_hopeless(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -280,12 +308,14 @@ fn give_up_if_hopeless(
     }
 }
 
+/// The slot is free for another attempt. Its number stays, its incarnation rises.
 fn release_slot(unit: &mut Unit) {
     unit.current = None;
     unit.incarnation += 1;
     unit.stage = Stage::Waiting;
 }
 
+/// Notes a try, for the user to read.
 fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch, said: &str) {
     let offer = draft.reservation.spec.choices.get(unit.offer).map_or_else(
         || row.lane.to_string(),

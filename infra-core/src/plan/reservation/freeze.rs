@@ -1,4 +1,16 @@
 //! Freezes an attempt: everything is resolved here, once, and never again.
+//!
+//! # Guarantees
+//! * What is frozen is all that a send needs: image id, zone, disk, keys, satellites by id, tags. A replay
+//!   after a week is the same bytes.
+//! * The zone stands in it for machines of a cloud that has zones: the scope of its idempotency token depends
+//!   on that.
+//! * The name is drawn from the token, so nothing else has it.
+//! * The first-boot script stays sealed. It is opened for the call alone.
+//!
+//! # Caveats
+//! The mark's number is 0 until the first send is written down, because no commit knows its own number
+//! beforehand.
 
 use std::ops::Range;
 
@@ -64,6 +76,7 @@ pub(super) fn satellite(
     Some(Launch { wants, ..row(reservation, &zoneless, body, 1, token, now) })
 }
 
+/// A row in state Planned, with what every attempt has.
 fn row(
     reservation: &Reservation,
     choice: &Choice,

@@ -1,14 +1,22 @@
 //! What one reservation needs next: a pure function from what is known to what is written down.
 //!
 //! # Flow
-//! Deadlines, then wishes (how many slots, on or off), then each slot follows its attempt, then new attempts for
-//! slots without one, then the wishes are copied onto the attempts (which is all that lanes read), then the
-//! summary. The result is a draft of every record; who writes it compares it with what was read.
+//! Deadlines, then wishes (how many slots, on or off), then each slot follows its attempt, then new attempts
+//! for slots without one, then the wishes are copied onto the attempts (which is all that lanes read), then
+//! the summary. The result is a draft of every record; who writes it compares it with what was read.
 //!
 //! # Guarantees
 //! * Same picture and same tokens, same draft.
 //! * Running it again on its own draft changes nothing.
 //! * `Want::Gone` on an attempt is for ever: a release always wins.
+//!
+//! # Assumptions
+//! The picture is of one moment, or is checked to be when the draft is written. Closed attempts are in it:
+//! they say what was tried.
+//!
+//! # Caveats
+//! The planner knows no prices and no catalogue: choices were ranked at admission, and it walks down the
+//! list. When the list is used up it begins again, after the memory of lacking capacity has faded.
 
 mod attempts;
 mod deadlines;

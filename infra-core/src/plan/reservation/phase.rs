@@ -1,4 +1,13 @@
 //! The summary: derived, cached for lists, never decided upon.
+//!
+//! # Guarantees
+//! * A phase follows from what is desired and from the stages of the slots that are wanted. It is read back
+//!   only for its own next word, and by reservations that wait until this one is ready.
+//! * Released and failed mean that nothing is left in any cloud, as far as can be proven: every slot is over
+//!   *and* every attempt is closed.
+//!
+//! # Caveats
+//! At most twenty places stand in a summary; who wants all of them reads the units.
 
 use super::{Draft, Picture, deadlines};
 use crate::nouns::event::Event;
@@ -45,6 +54,8 @@ fn is_over(draft: &Draft) -> bool {
         && draft.launches.values().all(|row| row.closed())
 }
 
+/// The wire word. Failed while still desired means that every machine is lost: nothing is bought again
+/// without its owner, who may release it.
 fn phase(draft: &Draft) -> Phase {
     let reservation = &draft.reservation;
     let was = reservation.summary.phase;
@@ -75,6 +86,8 @@ fn phase(draft: &Draft) -> Phase {
     if begun || reservation.ready_at.is_some() { Phase::Creating } else { Phase::Pending }
 }
 
+/// Why it is not further: the brake that holds it, a deadline that is not believed, or what the first slot in
+/// trouble says.
 fn reason(draft: &Draft, picture: &Picture<'_>, phase: Phase) -> Option<String> {
     let reservation = &draft.reservation;
     let held = reservation.hold.as_ref().map(|hold| hold.detail.clone());

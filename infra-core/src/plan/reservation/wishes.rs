@@ -1,4 +1,14 @@
 //! How many slots are wanted, which of them, and in what power; then copied onto the attempts.
+//!
+//! # Guarantees
+//! * A slot that was given up is never wanted again, and its number never used again.
+//! * What is worth least goes first: what is lost or failed, then what waits, then what builds, and what is
+//!   ready last.
+//! * A lost machine keeps its place while it is wanted: otherwise losing it would quietly buy another.
+//! * `Want::Gone` on an attempt never goes back. A lane may act upon it however old its picture is.
+//!
+//! # Caveats
+//! Protected slots are skipped by shrinking, not by a release: that ends everything.
 
 use super::{Draft, Picture};
 use crate::nouns::launch::{EndCause, Launch, Want};
@@ -35,6 +45,7 @@ const fn occupies(unit: &Unit) -> bool {
     !matches!(unit.want, Want::Gone) && !matches!(unit.stage, Stage::Gone)
 }
 
+/// Gives up as many slots as are too many.
 fn shrink(draft: &mut Draft, picture: &Picture<'_>, by: u32) {
     let mut order: Vec<(u8, u32)> = draft
         .units
@@ -63,6 +74,7 @@ const fn worth(stage: Stage) -> u8 {
     }
 }
 
+/// Makes slots that are missing. Numbers begin after the highest that was ever used.
 fn grow(draft: &mut Draft, by: u32) {
     let reservation = &mut draft.reservation;
     let highest = draft.units.keys().next_back().map_or(0, |no| no + 1);
