@@ -190,12 +190,14 @@ const fn market_word(market: Market) -> &'static str {
 fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
     let mut ranked: Vec<(u32, u64, Fit<'a>)> =
         all.into_iter().map(|fit| (fit.misses.count(), shortfall(need, &fit), fit)).collect();
-    ranked.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2)));
+    rank::best_first(&mut ranked, NEAREST_MAX, |a, b| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2))
+    });
     let first_zone = |fit: &Fit<'a>| {
         let open = fit.lane.open_zones(fit.offering).into_iter().next();
         open.unwrap_or_else(|| fit.offering.zones.iter().min())
     };
-    ranked.iter().take(NEAREST_MAX).map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
+    ranked.iter().map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
 }
 
 /// By how much an offer misses, as millionths of what was asked, summed; 1,000,000 for what is no number.

@@ -15,12 +15,22 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
     let all = asked_for
         .flat_map(|lane| lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it)));
     let mut fits: Vec<Fit<'a>> = all.filter(|fit| fit.misses.none()).collect();
-    fits.sort_unstable_by(order);
+    // Each fit makes one quote at least, so only the best `limit` of them need an order among themselves.
+    best_first(&mut fits, limit, order);
     let in_zones = |fit: &Fit<'a>| {
         let zones = fit.lane.open_zones(fit.offering);
         zones.into_iter().map(|zone| quote(need, fit, zone)).collect::<Vec<_>>()
     };
     fits.iter().flat_map(in_zones).take(limit).collect()
+}
+
+/// Leaves the best `limit` items, in order: the rest is split off without being sorted.
+pub(super) fn best_first<T>(all: &mut Vec<T>, limit: usize, order: impl Fn(&T, &T) -> Ordering) {
+    if limit < all.len() {
+        all.select_nth_unstable_by(limit, &order);
+        all.truncate(limit);
+    }
+    all.sort_unstable_by(order);
 }
 
 /// Best first. Needs no need: what was asked is the same for all, so less beyond it is less in all.
