@@ -1,10 +1,14 @@
 //! From an hourly price and a time to a charge.
+//!
+//! Sums are exact in 128 bits: the hourly price has 63 bits and the seconds 64. They are cut to what an amount can
+//! show at the very end, so that two absurd totals still compare as they should.
 
 use std::time::Duration;
 
 use crate::nouns::offering::Billing;
 use crate::words::money::Money;
 
+/// Prices are per hour, times are in seconds.
 const HOUR_S: u64 = 3600;
 
 /// What one machine at this hourly price is charged for this time: begun seconds or hours count whole, the

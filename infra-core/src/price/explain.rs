@@ -1,4 +1,20 @@
 //! Why nothing fits: the one limit whose relaxing helps most, and what misses by the least.
+//!
+//! # Flow
+//! Places and images that are not there at all are said first, because no size would help. Then every offer is
+//! asked what it misses. Of those that miss the fewest limits, the limit that most of them miss is named: when one
+//! limit alone stands in the way, relaxing that one lets in more offers than relaxing any other.
+//!
+//! # Guarantees
+//! * The named best is usable as it stands: ask for it, with all else as it was, and something fits (where one
+//!   limit alone stands in the way).
+//! * `field` is a field of the wire's request. The one exception is `capacity`: everything that fits failed for
+//!   capacity or quota lately, so no field is to blame, and waiting helps.
+//! * At most [`NEAREST_MAX`] near misses, each offering once, in its first open zone.
+//!
+//! # Caveats
+//! Near misses are measured by what is lacking as a share of what was asked. What is no number (a region, an
+//! architecture) counts as lacking whole.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +45,7 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
     NoFit { reason, failed, nearest: nearest(need, all) }
 }
 
+/// The reason and the limit, for a request that makes sense.
 fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
     let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
     if lanes.is_empty() {
@@ -64,10 +81,12 @@ fn helps_most(all: &[Fit<'_>]) -> Option<(Limit, u32)> {
     Limit::ALL.into_iter().rev().max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
 }
 
+/// A limit under its name on the wire.
 fn failed(limit: Limit, detail: String, best: Option<String>) -> FailedLimit {
     FailedLimit { field: limit.field().to_owned(), detail, limit: best }
 }
 
+/// No lane is where it was asked for: the cloud is not reached at all, or not in that region.
 fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let of_cloud = |lane: &&LaneView<'_>| need.provider.is_none_or(|it| it == &lane.priced.lane.cloud);
     match (need.provider, need.region) {
@@ -83,6 +102,7 @@ fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     }
 }
 
+/// The lanes are there, but none can boot what was asked for.
 fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let images = lanes.iter().filter(|lane| lane.is_asked_for()).flat_map(|it| &it.priced.catalogue.images);
     let images = images.filter(|image| need.arch.is_none_or(|arch| arch == image.arch));
@@ -94,6 +114,7 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     failed(limit, format!("no image for {} {asked:?}; there is {there}", limit.field()), Some(there))
 }
 
+/// The failed limit in words.
 fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     let best = best.unwrap_or("none");
     let field = limit.field();
@@ -112,6 +133,7 @@ fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     }
 }
 
+/// What was asked for, as the wire would say it.
 fn asked(limit: Limit, need: &Need<'_>) -> String {
     match limit {
         Limit::Vcpus => parts(need.vcpus_milli, 1000),
@@ -172,6 +194,7 @@ fn parts(units: u64, per_whole: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// The wire's word for an architecture.
 const fn arch_word(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "x86_64",
@@ -179,6 +202,7 @@ const fn arch_word(arch: Arch) -> &'static str {
     }
 }
 
+/// The wire's word for a market.
 const fn market_word(market: Market) -> &'static str {
     match market {
         Market::OnDemand => "on_demand",

@@ -1,4 +1,9 @@
 //! The order of what fits, and the quotes made of it.
+//!
+//! # Guarantees
+//! * The order is total over everything that shows in a quote: however lanes and offerings come in, the quotes go
+//!   out the same, and those cut off at the limit are the same too.
+//! * Zones are no part of the order among offerings: those of one offering stay together.
 
 use std::cmp::Ordering;
 
