@@ -1,19 +1,14 @@
 //! From an hourly price and a time to a charge.
 //!
-//! # Guarantees
-//! * Time is never given away: a begun second or hour counts whole, a minimum counts also for no time at all.
-//! * Exact until it is shown: products are 128 bits wide, so no sum of prices and times that can be asked
-//!   overflows, and two offers are compared by what they really cost.
-//!
-//! # Caveats
-//! What is shown is cut to the largest amount that money can say. Two absurd amounts may look equal and still
-//! be ranked.
+//! Sums are exact in 128 bits: the hourly price has 63 bits and the seconds 64. They are cut to what an amount can
+//! show at the very end, so that two absurd totals still compare as they should.
 
 use std::time::Duration;
 
 use crate::nouns::offering::Billing;
 use crate::words::money::Money;
 
+/// Prices are per hour, times are in seconds.
 const HOUR_S: u64 = 3600;
 
 /// What one machine at this hourly price is charged for this time: begun seconds or hours count whole, the

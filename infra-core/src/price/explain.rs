@@ -1,20 +1,20 @@
 //! Why nothing fits: the one limit whose relaxing helps most, and what misses by the least.
 //!
 //! # Flow
-//! The same assessment that finds what fits is asked why nothing does. No lanes, a place that no lane is in,
-//! and an image that no lane has are said first, because nothing else matters then. Otherwise the offers that
-//! miss the fewest limits are looked at, and the limit that most of them miss is named, with the best there
-//! is in its unit.
+//! Places and images that are not there at all are said first, because no size would help. Then every offer is
+//! asked what it misses. Of those that miss the fewest limits, the limit that most of them miss is named: when one
+//! limit alone stands in the way, relaxing that one lets in more offers than relaxing any other.
 //!
 //! # Guarantees
-//! * The limit that is named is one whose relaxing lets something in: asking for the best that is named does
-//!   fit, as far as that limit goes.
-//! * Nothing of another tenant is named: only lanes that the user's own keys reach are looked at.
-//! * Lists are short, sorted and the same every time.
+//! * The named best is usable as it stands: ask for it, with all else as it was, and something fits (where one
+//!   limit alone stands in the way).
+//! * `field` is a field of the wire's request. The one exception is `capacity`: everything that fits failed for
+//!   capacity or quota lately, so no field is to blame, and waiting helps.
+//! * At most [`NEAREST_MAX`] near misses, each offering once, in its first open zone.
 //!
 //! # Caveats
-//! One limit is named, although several may stand in the way: people change one thing at a time. The nearest
-//! offers show the rest.
+//! Near misses are measured by what is lacking as a share of what was asked. What is no number (a region, an
+//! architecture) counts as lacking whole.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
     NoFit { reason, failed, nearest: nearest(need, all) }
 }
 
-/// The reason, most fundamental first.
+/// The reason and the limit, for a request that makes sense.
 fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
     let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
     if lanes.is_empty() {
@@ -81,12 +81,12 @@ fn helps_most(all: &[Fit<'_>]) -> Option<(Limit, u32)> {
     Limit::ALL.into_iter().rev().max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
 }
 
-/// The limit by its wire name, what was wrong, and the best there is.
+/// A limit under its name on the wire.
 fn failed(limit: Limit, detail: String, best: Option<String>) -> FailedLimit {
     FailedLimit { field: limit.field().to_owned(), detail, limit: best }
 }
 
-/// What there is instead of the cloud or region that was asked for.
+/// No lane is where it was asked for: the cloud is not reached at all, or not in that region.
 fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let of_cloud = |lane: &&LaneView<'_>| need.provider.is_none_or(|it| it == &lane.priced.lane.cloud);
     match (need.provider, need.region) {
@@ -102,7 +102,7 @@ fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     }
 }
 
-/// What there is instead of the image or system that was asked for, for the architecture wanted.
+/// The lanes are there, but none can boot what was asked for.
 fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     let images = lanes.iter().filter(|lane| lane.is_asked_for()).flat_map(|it| &it.priced.catalogue.images);
     let images = images.filter(|image| need.arch.is_none_or(|arch| arch == image.arch));
@@ -114,7 +114,7 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     failed(limit, format!("no image for {} {asked:?}; there is {there}", limit.field()), Some(there))
 }
 
-/// One sentence: what was asked, and the best that there is otherwise.
+/// The failed limit in words.
 fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     let best = best.unwrap_or("none");
     let field = limit.field();
@@ -133,7 +133,7 @@ fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     }
 }
 
-/// What was asked of a limit, in its unit.
+/// What was asked for, as the wire would say it.
 fn asked(limit: Limit, need: &Need<'_>) -> String {
     match limit {
         Limit::Vcpus => parts(need.vcpus_milli, 1000),
@@ -194,7 +194,7 @@ fn parts(units: u64, per_whole: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The architecture's word on the wire.
+/// The wire's word for an architecture.
 const fn arch_word(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "x86_64",
@@ -202,7 +202,7 @@ const fn arch_word(arch: Arch) -> &'static str {
     }
 }
 
-/// The market's word on the wire.
+/// The wire's word for a market.
 const fn market_word(market: Market) -> &'static str {
     match market {
         Market::OnDemand => "on_demand",
@@ -214,12 +214,14 @@ const fn market_word(market: Market) -> &'static str {
 fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
     let mut ranked: Vec<(u32, u64, Fit<'a>)> =
         all.into_iter().map(|fit| (fit.misses.count(), shortfall(need, &fit), fit)).collect();
-    ranked.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2)));
+    rank::best_first(&mut ranked, NEAREST_MAX, |a, b| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2))
+    });
     let first_zone = |fit: &Fit<'a>| {
         let open = fit.lane.open_zones(fit.offering).into_iter().next();
         open.unwrap_or_else(|| fit.offering.zones.iter().min())
     };
-    ranked.iter().take(NEAREST_MAX).map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
+    ranked.iter().map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
 }
 
 /// By how much an offer misses, as millionths of what was asked, summed; 1,000,000 for what is no number.

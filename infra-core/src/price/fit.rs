@@ -1,19 +1,13 @@
 //! One offering of one lane, held against a need: what it costs and which limits it misses.
 //!
 //! # Flow
-//! What is the same for all offerings of a lane is found once: whether it is the place asked for, what
-//! machines of each architecture would boot, which offers failed there lately. Then each offering is held
-//! against the need in one pass that answers its cost and everything it misses.
+//! What is the same for a whole lane (is it the region asked for, what boots there, what is excluded there) is found
+//! once, in a [`LaneView`]. Each offering then becomes a [`Fit`] without allocating, whether it fits or not.
 //!
 //! # Guarantees
-//! * An offer with misses is assessed like one without: explanations and rankings come from the same figures.
-//! * A price that is not known, or not above zero, gives no assessment at all; so does a type for which
-//!   nothing could boot.
-//! * An offer whose every zone failed lately misses capacity; one with an open zone is offered there only.
-//!
-//! # Caveats
-//! A disk that cannot be bought in the size asked counts as missed, and its price is left out of the near
-//! miss.
+//! * An offering without a known price above zero, or on which nothing could boot, becomes no fit at all: it can
+//!   neither be chosen nor be named as near.
+//! * An hourly price that no amount can say counts as disk that cannot be had.
 
 use super::ROOT_DISK_GIB;
 use super::cost::charge_nanos;
@@ -29,10 +23,13 @@ use crate::words::money::Money;
 /// A lane with what is the same for all its offerings, found once.
 #[derive(Debug)]
 pub(super) struct LaneView<'a> {
+    /// The lane as the context has it.
     pub(super) priced: &'a PricedLane<'a>,
+    /// What every offering here misses: the cloud, the region.
     misses: Misses,
     x86_64: Boot<'a>,
     arm64: Boot<'a>,
+    /// Exclusions of this lane.
     excluded: Vec<&'a Excluded>,
     now: crate::words::clock::Timestamp,
     stale_after: std::time::Duration,
@@ -41,6 +38,7 @@ pub(super) struct LaneView<'a> {
 /// What machines of one architecture boot in a lane.
 #[derive(Debug, Clone, Copy)]
 struct Boot<'a> {
+    /// What was asked for.
     wanted: Option<&'a Image>,
     /// Something bootable, for naming near misses.
     any: Option<&'a Image>,
@@ -61,6 +59,7 @@ impl<'a> Boot<'a> {
 }
 
 impl<'a> LaneView<'a> {
+    /// Looks at a lane for a need.
     pub(super) fn new(need: &Need<'_>, priced: &'a PricedLane<'a>, context: &PriceContext<'a>) -> Self {
         let mut misses = Misses::default();
         misses.add_if(need.provider.is_some_and(|it| it != &priced.lane.cloud), Limit::Provider);
@@ -120,8 +119,11 @@ impl<'a> LaneView<'a> {
 /// An offering as this need would take it.
 #[derive(Debug)]
 pub(super) struct Fit<'a> {
+    /// Where.
     pub(super) lane: &'a LaneView<'a>,
+    /// What.
     pub(super) offering: &'a Offering,
+    /// From which image; some other one when the wanted one is missed.
     pub(super) image: &'a Image,
     /// Disk to buy, GiB.
     pub(super) disk_gib: u32,
@@ -129,7 +131,9 @@ pub(super) struct Fit<'a> {
     pub(super) per_hour: i64,
     /// All machines for the time asked, or for an hour, billionths: what is minimised.
     pub(super) cost: i128,
+    /// Its price is live and old.
     pub(super) stale: bool,
+    /// What it misses; it fits when that is nothing.
     pub(super) misses: Misses,
 }
 
@@ -144,7 +148,7 @@ impl<'a> Fit<'a> {
         misses.add_if(u64::from(offering.vcpus_milli) < need.vcpus_milli, Limit::Vcpus);
         misses.add_if(offering.memory_mib < need.memory_mib, Limit::Memory);
         misses.add_if(offering.gpus < need.gpus, Limit::Gpus);
-        misses.add_if(!model_fits(need.gpu_model, offering.gpu_model.as_deref()), Limit::GpuModel);
+        misses.add_if(need.gpu_model.is_some_and(|asked| !has_model(offering, asked)), Limit::GpuModel);
         misses.add_if(need.arch.is_some_and(|arch| arch != offering.arch), Limit::Arch);
         misses.add_if(need.market != offering.market, Limit::Market);
         let catalogue = lane.priced.catalogue;
@@ -170,9 +174,9 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// Is it the accelerator asked for, in any spelling of case? Who asked for none takes any.
-fn model_fits(asked: Option<&str>, has: Option<&str>) -> bool {
-    asked.is_none_or(|asked| has.is_some_and(|has| has.eq_ignore_ascii_case(asked)))
+/// Is there an accelerator, and the one asked for? Case does not matter: clouds do not agree on it.
+fn has_model(offering: &Offering, asked: &str) -> bool {
+    offering.gpus > 0 && offering.gpu_model.as_deref().is_some_and(|has| has.eq_ignore_ascii_case(asked))
 }
 
 /// GiB of disk to buy beside the type's own; `None` when more is asked than can be had.

@@ -1,27 +1,35 @@
 //! The limits a request can set, and sets of them that an offer misses.
 //!
-//! # Guarantees
-//! Every limit that a request can set has its bit here and its field's name on the wire. A new field that
-//! rules offers out needs a new limit, or nobody could be told about it.
-//!
-//! # Caveats
-//! A set has room for sixteen limits.
+//! An offer that misses none fits. One that misses some is a near miss, and what it misses is the explanation: the
+//! same bits decide and explain, so that the two never differ.
 
 /// One limit. Declaration order breaks ties when several limits rule out equally much: what people change most
 /// readily stands first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Limit {
+    /// One machine with its disk costs more per hour than the cap.
     MaxPrice,
+    /// Less memory.
     Memory,
+    /// Fewer virtual processors.
     Vcpus,
+    /// More disk is asked than the type has and than can be bought.
     Disk,
+    /// Fewer accelerators.
     Gpus,
+    /// Another accelerator, or none.
     GpuModel,
+    /// Bought in another way.
     Market,
+    /// Another architecture.
     Arch,
+    /// In another region.
     Region,
+    /// At another cloud.
     Provider,
+    /// The image asked for by id is not there, or not for this architecture.
     Image,
+    /// No image of the operating system for this architecture.
     Os,
     /// No field of the request: every zone failed for capacity or quota lately.
     Capacity,
@@ -30,6 +38,7 @@ pub(super) enum Limit {
 }
 
 impl Limit {
+    /// Every limit, in declaration order.
     pub(super) const ALL: [Self; 14] = [
         Self::MaxPrice,
         Self::Memory,
@@ -73,24 +82,24 @@ impl Limit {
 pub(super) struct Misses(u16);
 
 impl Misses {
-    /// Adds a limit when it was missed.
+    /// Adds a limit if it was missed.
     pub(super) const fn add_if(&mut self, missed: bool, limit: Limit) {
         if missed {
             self.0 |= 1 << limit as u16;
         }
     }
 
-    /// Was this limit missed?
+    /// Is this one missed?
     pub(super) const fn has(self, limit: Limit) -> bool {
         self.0 & (1 << limit as u16) != 0
     }
 
-    /// Was nothing missed: does it fit?
+    /// Is none missed?
     pub(super) const fn none(self) -> bool {
         self.0 == 0
     }
 
-    /// How many limits were missed.
+    /// How many are missed.
     pub(super) const fn count(self) -> u32 {
         self.0.count_ones()
     }

@@ -1,10 +1,12 @@
 //! A request in the units offers are counted in, read once.
 //!
 //! # Guarantees
-//! * Sizes are rounded up to whole units, but the dust of binary fractions is not: it does not ask for a unit
-//!   more.
-//! * What is no number, infinite or below zero is nonsense: it fits nothing, and is named before anything is
-//!   looked for.
+//! * From here on there are only whole numbers: no comparison can be false in both directions, as it is with NaN.
+//! * Fractions are rounded up, so what fits in units fits as asked.
+//!
+//! # Caveats
+//! `duration_s` wins over `ends_at`, should both be said; admission refuses that before. An `ends_at` in the past is
+//! a time of zero, for which the cloud's minimum is still charged.
 
 use std::time::Duration;
 
@@ -17,23 +19,36 @@ use crate::words::ids::{CloudName, ImageId, Region};
 /// What to boot.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish<'a> {
+    /// Exactly this image.
     Id(&'a ImageId),
+    /// The newest image of this operating system.
     Os(&'a str),
 }
 
 /// What must fit, in whole units, rounded up.
 #[derive(Debug)]
 pub(super) struct Need<'a> {
+    /// Machines.
     pub(super) count: u32,
+    /// Thousandths of a virtual processor, as offers count them.
     pub(super) vcpus_milli: u64,
+    /// Memory, MiB.
     pub(super) memory_mib: u64,
+    /// Disk, GiB; 0 when none was asked for.
     pub(super) disk_gib: u64,
+    /// Accelerators.
     pub(super) gpus: u32,
+    /// Which accelerator.
     pub(super) gpu_model: Option<&'a str>,
+    /// Only this architecture.
     pub(super) arch: Option<Arch>,
+    /// Only this market.
     pub(super) market: Market,
+    /// Only this region.
     pub(super) region: Option<&'a Region>,
+    /// Only this cloud.
     pub(super) provider: Option<&'a CloudName>,
+    /// What it boots.
     pub(super) wish: Wish<'a>,
     /// Billionths of a dollar per machine and hour.
     pub(super) cap: Option<i64>,
@@ -44,7 +59,9 @@ pub(super) struct Need<'a> {
 /// A value that no machine could ever meet: nothing fits, and this is why.
 #[derive(Debug)]
 pub(super) struct Nonsense {
+    /// The field.
     pub(super) limit: Limit,
+    /// What is wrong with it, for people.
     pub(super) detail: String,
 }
 
@@ -70,14 +87,13 @@ impl<'a> Need<'a> {
             let detail = "count must be 1 at least".to_owned();
             nonsense = Some(Nonsense { limit: Limit::Count, detail });
         }
-        let gpu_model = request.gpu_model.as_deref();
         let need = Self {
             count: request.count(),
             vcpus_milli,
             memory_mib,
             disk_gib,
-            gpus: request.gpus.unwrap_or(0).max(u32::from(gpu_model.is_some())),
-            gpu_model,
+            gpus: request.gpus.unwrap_or(0),
+            gpu_model: request.gpu_model.as_deref(),
             arch: request.arch,
             market: request.market.unwrap_or_default(),
             region: request.region.as_ref(),

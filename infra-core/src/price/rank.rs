@@ -1,14 +1,9 @@
 //! The order of what fits, and the quotes made of it.
 //!
 //! # Guarantees
-//! * A total order: cost, then fresh before stale, then what wastes less, then names, then the whole row. Two
-//!   runs over the same offers in another order give the same list.
-//! * Zones of one offer stand directly behind each other: after a lack of capacity in one zone the next
-//!   choice is the same machine at the same price.
-//!
-//! # Caveats
-//! Everything that fits is sorted before the first few are taken. Catalogues have some thousand rows, and a
-//! quote is asked by people.
+//! * The order is total over everything that shows in a quote: however lanes and offerings come in, the quotes go
+//!   out the same, and those cut off at the limit are the same too.
+//! * Zones are no part of the order among offerings: those of one offering stay together.
 
 use std::cmp::Ordering;
 
@@ -25,12 +20,22 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
     let all = asked_for
         .flat_map(|lane| lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it)));
     let mut fits: Vec<Fit<'a>> = all.filter(|fit| fit.misses.none()).collect();
-    fits.sort_unstable_by(order);
+    // Each fit makes one quote at least, so only the best `limit` of them need an order among themselves.
+    best_first(&mut fits, limit, order);
     let in_zones = |fit: &Fit<'a>| {
         let zones = fit.lane.open_zones(fit.offering);
         zones.into_iter().map(|zone| quote(need, fit, zone)).collect::<Vec<_>>()
     };
     fits.iter().flat_map(in_zones).take(limit).collect()
+}
+
+/// Leaves the best `limit` items, in order: the rest is split off without being sorted.
+pub(super) fn best_first<T>(all: &mut Vec<T>, limit: usize, order: impl Fn(&T, &T) -> Ordering) {
+    if limit < all.len() {
+        all.select_nth_unstable_by(limit, &order);
+        all.truncate(limit);
+    }
+    all.sort_unstable_by(order);
 }
 
 /// Best first. Needs no need: what was asked is the same for all, so less beyond it is less in all.

@@ -401,6 +401,9 @@ pub fn no_fit_names_the_limit_and_the_nearest(engine: &dyn PricingEngine) -> Ver
     hold!(too_much.failed.limit.as_deref() == Some("128"), "limit {:?}", too_much.failed.limit);
     let near = types(&too_much.nearest);
     hold!(near == ["t64", "t32", "t16", "t8", "t4"], "nearest {near:?}");
+    let model = Request { gpu_model: Some("t4".to_owned()), ..Request::default() };
+    let field = nothing(engine, &world, &model)?.failed.field;
+    hold!(field == "gpu_model", "{field} is named where only a model was asked for");
     let elsewhere = Request { region: "mars".parse().ok(), ..Request::default() };
     let os = Request { os: Some("plan 9".to_owned()), ..Request::default() };
     for (world, need, reason, field) in [
