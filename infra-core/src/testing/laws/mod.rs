@@ -59,6 +59,7 @@ macro_rules! laws {
     };
 }
 
+pub mod provider;
 pub mod store;
 
 /// Why a law was not kept.
