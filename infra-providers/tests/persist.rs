@@ -115,7 +115,7 @@ async fn kill_9_loses_nothing_that_was_answered() {
     }
     // At most one launch per kill was done and not answered; none is there twice.
     let launched = truth.len() / 2;
-    assert!(truth.len() % 2 == 0, "half a batch survived");
+    assert!(truth.len().is_multiple_of(2), "half a batch survived");
     let kills = usize::try_from(KILLS).expect("a small number");
     assert!((answered.len()..=answered.len() + kills).contains(&launched), "{launched} launches");
     let on = subject(&SimDriver::new(world), Arc::new(SystemClock), "sim-east", "t3.small").await;

@@ -15,6 +15,7 @@
 //! # Caveats
 //! A call takes no time unless a rule says so, and there is no network in between unless it is served.
 
+mod acts;
 mod catalogue;
 mod chance;
 mod config;
