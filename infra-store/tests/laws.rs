@@ -1,10 +1,10 @@
 //! The laws of the store, on every store of this crate, and on one store per law that breaks it.
 
-use std::path::PathBuf;
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use infra_core::ReservationStore;
 use infra_core::testing::laws::store::{Subject, broken, laws};
 use infra_core::testing::laws::{LawReport, run, run_mutants};
 use infra_store::MemoryStore;
@@ -33,25 +33,12 @@ async fn memory_breaks_a_law_or_a_law_proves_nothing() {
 async fn sqlite_breaks_a_law_or_a_law_proves_nothing() {
     use infra_store::SqliteStore;
 
-    /// A folder that is gone after the test, with a folder per store in it.
-    struct Folder(PathBuf, AtomicUsize);
-
-    impl Folder {
-        fn store(&self) -> Arc<dyn ReservationStore> {
-            let path = self.0.join(self.1.fetch_add(1, Ordering::Relaxed).to_string());
-            Arc::new(SqliteStore::open(path).expect("opens"))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _best_effort = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    let path = std::env::temp_dir().join(format!("infra-store-laws-{}", std::process::id()));
-    let folder = Folder(path, AtomicUsize::new(0));
-    let mut report = run("store", "sqlite", "file", &laws(), async || folder.store()).await;
-    run_mutants(&mut report, &laws(), async |law| Some(broken(law, folder.store()))).await;
+    let (folder, count) = (common::Folder::new("laws"), AtomicUsize::new(0));
+    let fresh = || -> Subject {
+        let path = folder.join(count.fetch_add(1, Ordering::Relaxed).to_string());
+        Arc::new(SqliteStore::open(path).expect("opens"))
+    };
+    let mut report = run("store", "sqlite", "file", &laws(), async || fresh()).await;
+    run_mutants(&mut report, &laws(), async |law| Some(broken(law, fresh()))).await;
     print(&report);
 }

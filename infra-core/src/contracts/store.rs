@@ -215,7 +215,7 @@ pub struct ListQuery {
     pub state_max: Option<u8>,
     /// Begin after this key.
     pub after: Option<Key>,
-    /// At most so many, cut to [`StoreLimits::page_max`].
+    /// At most so many, cut to [`StoreLimits::page_max`]; 0 counts as 1, so that pages always lead on.
     pub limit: usize,
 }
 
@@ -257,11 +257,11 @@ pub struct DueQuery {
 
 /// A page, and where the next one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct Page<T, N = Key> {
     /// What is on it.
     pub items: Vec<T>,
     /// Pass as `after` for the next page; `None` on the last.
-    pub next: Option<Key>,
+    pub next: Option<N>,
 }
 
 /// What changed since a version.

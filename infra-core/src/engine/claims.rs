@@ -12,10 +12,17 @@ use std::time::Duration;
 use crate::contracts::store::Expect;
 use crate::nouns::installation::{Claim, Heartbeat};
 use crate::records::{Repo, RepoError, Txn, Versioned};
-use crate::words::clock::{Clock, Timestamp, later};
+use crate::words::clock::{Timestamp, later};
 use crate::words::ids::{BootId, ReplicaId};
 use crate::words::lane::{Fence, Version};
 use crate::words::limits::Limits;
+
+/// Now, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) wall: Timestamp,
+    pub(crate) mono: Duration,
+}
 
 /// A claim that is held now.
 #[derive(Debug, Clone)]
@@ -66,20 +73,19 @@ impl Claims {
     pub(crate) async fn hold(
         &self,
         repo: &Repo,
-        clock: &dyn Clock,
+        now: Moment,
         limits: &Limits,
         epoch: u32,
         on: &str,
     ) -> Result<Option<Ownership>, RepoError> {
-        let now = clock.mono();
         let held = self.held.lock().expect("no panic under this lock").get(on).cloned();
         if let Some(held) = &held {
-            let fresh = now < held.renewed + limits.claim_renew_every && now < held.ownership.until;
+            let fresh = now.mono < held.renewed + limits.claim_renew_every && now.mono < held.ownership.until;
             if fresh {
                 return Ok(Some(held.ownership.clone()));
             }
         }
-        match self.renew_or_take(repo, clock, limits, epoch, on).await {
+        match self.renew_or_take(repo, now, limits, epoch, on).await {
             Ok(Some(held)) => {
                 let ownership = held.ownership.clone();
                 self.held.lock().expect("no panic under this lock").insert(on.to_owned(), held);
@@ -100,13 +106,12 @@ impl Claims {
     async fn renew_or_take(
         &self,
         repo: &Repo,
-        clock: &dyn Clock,
+        // Taken before the records are read: time spent reading must not lengthen the claim.
+        Moment { wall, mono }: Moment,
         limits: &Limits,
         epoch: u32,
         on: &str,
     ) -> Result<Option<Held>, RepoError> {
-        // Read before the records: time spent reading must not lengthen the claim.
-        let (mono, wall) = (clock.mono(), clock.wall());
         let claim: Option<Versioned<Claim>> = repo.get(Claim::place(on)).await?;
         let heartbeat: Option<Versioned<Heartbeat>> = repo.get(Heartbeat::place(on)).await?;
         let beat = self.beat(on, wall, limits);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::claims::{Claims, Ownership};
+use super::claims::{Claims, Moment, Ownership};
 use super::lane::LaneWorker;
 use crate::connect::Connections;
 use crate::contracts::store::{ListBy, RecordKind};
@@ -126,28 +126,34 @@ impl Engine {
 
     /// Why deadlines are not believed now, if they are not.
     pub(super) fn deadlines_held(&self, installation: &Installation) -> Option<String> {
-        let now = self.now();
-        if installation.deadlines_held_until.is_some_and(|until| now < until) {
+        let wall = self.parts.clock.wall();
+        if installation.deadlines_held_until.is_some_and(|until| self.now() < until) {
             return Some("the store was restored lately and deadlines are held".to_owned());
         }
         if self.parts.planted.is(Bug::C13ClockTrusted) {
             return None;
         }
         let mut guard = self.guard.lock().expect("no panic under this lock");
-        let doubt = guard.as_mut().and_then(|guard| guard.look(now, self.parts.clock.mono()));
+        let doubt = guard.as_mut().and_then(|guard| guard.look(wall, self.parts.clock.mono()));
         doubt.map(|doubt| format!("the clock is in doubt: {doubt}"))
     }
 
     /// A cloud told its date.
     pub(super) fn cloud_says(&self, date: Timestamp) {
-        let (wall, mono) = (self.now(), self.parts.clock.mono());
+        let (wall, mono) = (self.parts.clock.wall(), self.parts.clock.mono());
         if let Some(guard) = self.guard.lock().expect("no panic under this lock").as_mut() {
             guard.cloud_says(date, wall, mono);
         }
     }
 
+    /// The time that goes into records and decisions; a wall that has jumped does not.
     pub(super) fn now(&self) -> Timestamp {
-        self.parts.clock.wall()
+        let (wall, mono) = (self.parts.clock.wall(), self.parts.clock.mono());
+        if self.parts.planted.is(Bug::C13ClockTrusted) {
+            return wall;
+        }
+        let guard = self.guard.lock().expect("no panic under this lock");
+        guard.as_ref().map_or(wall, |guard| guard.now(wall, mono))
     }
 
     pub(super) fn draw_token(&self) -> LaunchToken {
@@ -157,7 +163,8 @@ impl Engine {
     /// Holds a claim, or says that somebody else does.
     pub(super) async fn hold(&self, epoch: u32, on: &str) -> Result<Option<Ownership>, RepoError> {
         let EngineParts { repo, clock, limits, .. } = &self.parts;
-        self.claims.hold(repo, &**clock, limits, epoch, on).await
+        let now = Moment { wall: self.now(), mono: clock.mono() };
+        self.claims.hold(repo, now, limits, epoch, on).await
     }
 
     /// Reads the change feed: every reservation that was touched is planned again, every lane looked at.

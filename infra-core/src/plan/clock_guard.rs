@@ -48,6 +48,15 @@ impl ClockGuard {
         self.doubt.as_deref()
     }
 
+    /// What time it is, as far as anybody can tell: the wall, or, once that has jumped, where it would be by the
+    /// monotonic clock. So a jump never gets into a record, where it would outlive its repair.
+    #[must_use]
+    pub fn now(&self, wall: Timestamp, mono: Duration) -> Timestamp {
+        let expected = later(self.base_wall, mono.saturating_sub(self.base_mono));
+        let drift = between(expected, wall).max(between(wall, expected));
+        if drift > self.drift_max { expected } else { wall }
+    }
+
     /// A cloud told its date just now: if it agrees with the wall, the wall is believed again.
     pub fn cloud_says(&mut self, date: Timestamp, wall: Timestamp, mono: Duration) {
         let apart = between(date, wall).max(between(wall, date));

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::absence;
 use crate::contracts::provider::{KindFacts, TokenScope};
 use crate::nouns::cloud::{PowerMode, ThingState};
-use crate::nouns::launch::{Absence, Closed, Launch, LaunchState, Thing, Want};
+use crate::nouns::launch::{Absence, Closed, Launch, LaunchState, SendRecord, Thing, Want};
 use crate::words::clock::{Timestamp, between, later};
-use crate::words::fault::FaultKind;
-use crate::words::ids::ResourceId;
+use crate::words::fault::{Effect, FaultKind};
+use crate::words::ids::{BootId, ResourceId};
+use crate::words::lane::Version;
 use crate::words::limits::Limits;
 use crate::words::planted::{Bug, Planted};
 
@@ -171,6 +172,22 @@ fn power_due(thing: &Thing, want: Want, context: &Context<'_>) -> Option<PowerMo
     let fresh =
         |(last, at): &(PowerMode, Timestamp)| *last == mode && context.now < later(*at, POWER_SETTLES);
     (!thing.mark_lost && !thing.power.as_ref().is_some_and(fresh)).then_some(mode)
+}
+
+/// A restored store's planned rows may have been sent in the future that was lost: they count as sent, with the
+/// very mark that the first send of this version of the row would have written.
+pub fn suspect(row: &mut Launch, version: Version, now: Timestamp) {
+    if row.state != LaunchState::Planned {
+        return;
+    }
+    if row.sends.is_empty() {
+        row.frozen.mark.seq = version;
+    }
+    let said = Some("the store was restored: it may have been sent".to_owned());
+    let by = BootId(uuid::Uuid::nil());
+    row.sends.push(SendRecord { at: now, by, effect: Some(Effect::Unknown), said });
+    row.state = LaunchState::Unknown;
+    row.retry = None;
 }
 
 fn is_due(row: &Launch, now: Timestamp) -> bool {

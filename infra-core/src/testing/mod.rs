@@ -2,6 +2,8 @@
 
 pub mod fixtures;
 pub mod laws;
+pub mod price_world;
+pub mod reference_allocator;
 mod seeded;
 mod virtual_clock;
 

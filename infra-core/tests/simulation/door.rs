@@ -20,6 +20,13 @@ use infra_core::words::limits::Limits;
 use infra_core::words::planted::Planted;
 use infra_store::MemoryStore;
 
+/// Why no mutation may leave, and in which accounts; in all when none is named.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    pub why: &'static str,
+    pub accounts: Vec<String>,
+}
+
 /// Watches one replica's requests. Violations are collected, not thrown: the harness decides when to stop.
 #[derive(Debug)]
 pub struct Door {
@@ -30,7 +37,7 @@ pub struct Door {
     /// Things that people made by hand: nobody may act on them.
     pub by_hand: Mutex<BTreeSet<ResourceId>>,
     /// No mutation may leave, because of this.
-    pub sealed: Mutex<Option<&'static str>>,
+    pub sealed: Mutex<Option<Seal>>,
     violations: Mutex<Vec<String>>,
 }
 
@@ -67,10 +74,12 @@ impl Door {
 
     /// A create call is about to leave.
     pub fn launch(&self, frozen: &FrozenLaunch, facts: &Facts) {
-        self.check_sealed("launch");
+        let account = launch_account(self, frozen);
+        self.check_sealed("launch", &account);
         let token = frozen.token;
-        let row: Option<Versioned<Launch>> =
-            self.read::<TokenRef>(TokenRef::place(token)).and_then(|reference| self.read(reference.value.launch));
+        let row: Option<Versioned<Launch>> = self
+            .read::<TokenRef>(TokenRef::place(token))
+            .and_then(|reference| self.read(reference.value.launch));
         let Some(row) = row else { return self.violated(format!("launch of {token}, which has no row")) };
         let launch = &row.value;
         self.expect(launch.state == LaunchState::Sent, || format!("launch of {token} in {:?}", launch.state));
@@ -93,14 +102,19 @@ impl Door {
             let ends = reservation.value.deadlines.0.get(&DeadlineKind::Ends).copied();
             reservation.value.desired.present && ends.is_none_or(|ends| now < ends)
         });
-        self.expect(wanted, || format!("launch of {} for {}, which is over", launch.token, launch.reservation));
+        self.expect(wanted, || {
+            format!("launch of {} for {}, which is over", launch.token, launch.reservation)
+        });
     }
 
     /// A switch that was acknowledged before the send was written must have stopped it.
     fn check_switches(&self, row: &Versioned<Launch>) {
         let launch = &row.value;
-        let scopes =
-            [SwitchScope::Global, SwitchScope::Lane(launch.lane.id()), SwitchScope::Tenant(launch.tenant.clone())];
+        let scopes = [
+            SwitchScope::Global,
+            SwitchScope::Lane(launch.lane.id()),
+            SwitchScope::Tenant(launch.tenant.clone()),
+        ];
         for scope in scopes {
             let Some(switch) = self.read::<Switch>(Switch::place(&scope.id())) else { continue };
             let forbids = !switch.value.value_at(self.truth.wall()).allows_create();
@@ -111,7 +125,7 @@ impl Door {
 
     /// An act is about to leave.
     pub fn act(&self, on: &OwnedHandle, act: Act) {
-        self.check_sealed(act.word());
+        self.check_sealed(act.word(), on.lane().account.as_str());
         let by_hand = self.by_hand.lock().expect("no panic under this lock").contains(on.id());
         self.expect(!by_hand, || format!("{} on {}, which a person made", act.word(), on.id()));
         if act == Act::Terminate {
@@ -121,23 +135,35 @@ impl Door {
 
     fn check_end(&self, on: &OwnedHandle) {
         let token = on.mark().token;
-        let row: Option<Versioned<Launch>> =
-            self.read::<TokenRef>(TokenRef::place(token)).and_then(|reference| self.read(reference.value.launch));
+        let row: Option<Versioned<Launch>> = self
+            .read::<TokenRef>(TokenRef::place(token))
+            .and_then(|reference| self.read(reference.value.launch));
         let Some(row) = row else { return self.violated(format!("end of {}, which has no row", on.id())) };
         let listed = row.value.things.iter().any(|thing| &thing.id == on.id());
         self.expect(listed, || format!("end of {}, which is not on its row", on.id()));
         let place = Reservation::place(&row.value.tenant, &row.value.reservation);
         let Some(reservation) = self.read::<Reservation>(place) else { return };
         let ends = reservation.value.deadlines.0.get(&DeadlineKind::Ends).copied();
-        let early = row.value.cause == Some(EndCause::Deadline) && ends.is_some_and(|at| self.truth.wall() < at);
+        let early =
+            row.value.cause == Some(EndCause::Deadline) && ends.is_some_and(|at| self.truth.wall() < at);
         self.expect(!early, || format!("{} ended before its time", on.id()));
     }
 
-    fn check_sealed(&self, what: &str) {
-        if let Some(why) = *self.sealed.lock().expect("no panic under this lock") {
-            self.violated(format!("{what} although {why}"));
+    fn check_sealed(&self, what: &str, account: &str) {
+        let seal = self.sealed.lock().expect("no panic under this lock").clone();
+        if let Some(seal) =
+            seal.filter(|seal| seal.accounts.is_empty() || seal.accounts.iter().any(|a| a == account))
+        {
+            self.violated(format!("{what} although {}", seal.why));
         }
     }
+}
+
+/// The account that a launch's row names; empty when there is no row.
+fn launch_account(door: &Door, frozen: &FrozenLaunch) -> String {
+    let reference = door.read::<TokenRef>(TokenRef::place(frozen.token));
+    let row = reference.and_then(|reference| door.read::<Launch>(reference.value.launch));
+    row.map_or_else(String::new, |row| row.value.lane.account.to_string())
 }
 
 /// Typed access to a store in memory, for reading.

@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_core::contracts::provider::{
-    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send as Sending,
-    Series,
+    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError,
+    Send as Sending, Series,
 };
 use infra_core::contracts::store::{
-    Change, Changes, Commit, DueQuery, Key, ListQuery, Page, Record, RecordKind, ReservationStore, StoreError,
-    StoreLimits,
+    Change, Changes, Commit, DueQuery, Key, ListQuery, Page, Record, RecordKind, ReservationStore,
+    StoreError, StoreLimits,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::credential::Credential;
 use infra_core::nouns::launch::{FrozenLaunch, Launch, LaunchState};
 use infra_core::nouns::offering::Catalogue;
-use infra_core::words::clock::Timestamp;
 use infra_core::words::fault::Effect;
 use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind, Version};
@@ -95,6 +94,11 @@ impl Gate {
         state.crash_at = Some((state.effects + n, when));
     }
 
+    /// No crash lies in wait any more.
+    pub fn disarm(&self) {
+        self.state().crash_at = None;
+    }
+
     pub fn crashed(&self) -> Option<StepKind> {
         self.state().crashed
     }
@@ -150,7 +154,9 @@ impl Gate {
         }
     }
 
-    async fn door_opens(&self) {
+    /// Waits at the door while launches are paused; says whether it had to.
+    async fn door_opens(&self) -> bool {
+        let had_to = self.state().pause_launches;
         self.state().paused += 1;
         std::future::poll_fn(|context| {
             if self.state().pause_launches {
@@ -162,6 +168,7 @@ impl Gate {
         })
         .await;
         self.state().paused -= 1;
+        had_to
     }
 }
 
@@ -282,8 +289,11 @@ impl CloudProvider for GateProvider {
 
     async fn launch(&self, frozen: &FrozenLaunch, send: &Sending) -> Result<Vec<Observed>, ProviderError> {
         self.door.launch(frozen, self.provider.facts());
-        self.gate.door_opens().await;
-        self.gate.effect(StepKind::Launch, self.provider.launch(frozen, send)).await
+        // A pause here is a pause between the provider's own look at its deadline and the socket: no look helps.
+        let slept = self.gate.door_opens().await;
+        let deadline = if slept { Duration::MAX } else { send.deadline };
+        let send = Sending { deadline, ..send.clone() };
+        self.gate.effect(StepKind::Launch, self.provider.launch(frozen, &send)).await
     }
 
     async fn find(&self, query: &FindQuery) -> Result<Vec<Observed>, ProviderError> {
@@ -311,9 +321,4 @@ impl CloudProvider for GateProvider {
     async fn measure(&self, ids: &[ResourceId], query: &MetricQuery) -> Result<Vec<Series>, ProviderError> {
         self.provider.measure(ids, query).await
     }
-}
-
-/// A moment as whole seconds, for messages.
-pub fn seconds(at: Timestamp) -> i64 {
-    at.as_second()
 }

@@ -245,6 +245,19 @@ impl SimWorld {
         });
     }
 
+    /// From now on a key reaches another account, or its own again: a credential that was scoped anew behind our
+    /// back. Only the key's digest is kept.
+    pub fn lead_key(&self, token: &str, to: Option<AccountId>) {
+        self.with(|state, _| {
+            let key = key_name(token);
+            match to {
+                Some(account) => state.small.led.insert(key, account),
+                None => state.small.led.remove(&key),
+            };
+            state.changed.small = true;
+        });
+    }
+
     /// A revoked key works again.
     pub fn restore_key(&self, token: &str) {
         self.with(|state, _| {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use infra_core::contracts::provider::{ProviderError, TokenScope};
 use infra_core::nouns::cloud::Cursor;
 use infra_core::nouns::launch::LaunchBody;
-use infra_core::nouns::offering::Catalogue;
+use infra_core::nouns::offering::{Billing, Catalogue};
 use infra_core::words::clock::{Clock, Timestamp, later};
 use infra_core::words::fault::Fault;
 use infra_core::words::ids::{AccountId, InstallationId, LaunchToken, Region, ResourceId};
@@ -61,7 +61,7 @@ impl SimWorld {
 
     /// What rules may match a call by.
     fn about(&self, state: &State, asked: &Asked) -> Match {
-        let account = self.account_of(&asked.key);
+        let account = self.account_of(state, &asked.key);
         let mut about = match &asked.call {
             Call::Launch { frozen, .. } => {
                 let type_name = match &frozen.body {
@@ -94,7 +94,10 @@ impl SimWorld {
         about
     }
 
-    fn account_of(&self, key: &str) -> Option<AccountId> {
+    fn account_of(&self, state: &State, key: &str) -> Option<AccountId> {
+        if let Some(led) = state.small.led.get(&key_name(key)) {
+            return Some(led.clone());
+        }
         let config = &self.inner.config;
         let listed = config.keys.get(key).cloned();
         let open = || key.strip_prefix("sim-").and_then(|account| AccountId::new(account).ok());
@@ -111,7 +114,7 @@ impl SimWorld {
         if state.small.revoked.contains(&key_name) {
             return Err(refused("was revoked"));
         }
-        let account = self.account_of(key).ok_or_else(|| refused("is not known"))?;
+        let account = self.account_of(state, key).ok_or_else(|| refused("is not known"))?;
         if !self.inner.shelves.contains_key(region) {
             return Err(invalid("UnknownRegion", format!("region {region} is not known")));
         }
@@ -210,6 +213,7 @@ impl SimWorld {
             offerings: shelf.offerings.clone(),
             images: state.small.images.clone(),
             disk_gib_hour: shelf.disk_gib_hour,
+            billing: Billing::default(),
             as_of: now,
         }
     }

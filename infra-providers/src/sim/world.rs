@@ -70,6 +70,8 @@ pub(super) struct Small {
     pub(super) no_capacity: BTreeSet<(TypeName, Option<Zone>)>,
     pub(super) revoked: BTreeSet<String>,
     pub(super) machines_max: BTreeMap<AccountId, u32>,
+    #[serde(default)]
+    pub(super) led: BTreeMap<String, AccountId>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl State {
             no_capacity: BTreeSet::new(),
             revoked: BTreeSet::new(),
             machines_max: BTreeMap::new(),
+            led: BTreeMap::new(),
         };
         Self {
             small,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::follow::{age, failures_of};
+use super::follow::{age, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
 use super::{Draft, Picture, backoff};
 use crate::nouns::cloud::ThingState;
@@ -143,10 +143,15 @@ fn satellite(
 ) -> Option<(ResourceId, String)> {
     let here = |row: &&Launch| row.units.is_empty() && row.kind() == kind && row.lane == choice.lane;
     let planned = draft.new_launches.iter().any(|row| here(&row));
-    let open = draft.launches.values().filter(here).find(|row| !row.closed() && row.wanted());
-    if let Some(row) = open {
-        let thing = row.alive().find(|thing| thing.state == ThingState::Running)?;
-        return Some((thing.id.clone(), row.frozen.name.clone()));
+    let open =
+        draft.launches.values_mut().filter(|row| here(&&**row)).find(|row| !row.closed() && row.wanted());
+    match open {
+        Some(row) if is_hopeless(row, picture) => supersede(row),
+        Some(row) => {
+            let thing = row.alive().find(|thing| thing.state == ThingState::Running)?;
+            return Some((thing.id.clone(), row.frozen.name.clone()));
+        }
+        None => {}
     }
     if planned {
         return None;

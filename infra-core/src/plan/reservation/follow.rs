@@ -1,5 +1,7 @@
 //! Each slot follows its attempt.
 
+use std::collections::HashMap;
+
 use super::{Draft, Picture, backoff};
 use crate::contracts::provider::TokenScope;
 use crate::nouns::cloud::ThingState;
@@ -19,11 +21,12 @@ const TRIES_MAX: usize = 50;
 pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>) {
     let unhealthy = draft.units.values().filter(|unit| is_unhealthy(draft, picture, unit)).count();
     let replacing_stops = guard::is_unhealthy(unhealthy, draft.units.len(), picture.limits);
-    let numbers: Vec<u32> = draft.units.keys().copied().collect();
-    for no in numbers {
-        let Some(mut unit) = draft.units.remove(&no) else { continue };
-        match unit.current.and_then(|token| draft.launches.get(&token).cloned()) {
-            Some(row) => follow(draft, picture, &mut unit, &row, replacing_stops),
+    // Rows as they were read: what one slot writes on a row never changes what another slot of it sees, but for
+    // its being superseded.
+    let rows: HashMap<LaunchToken, &Launch> = picture.launches.iter().map(|row| (row.token, row)).collect();
+    for (no, mut unit) in std::mem::take(&mut draft.units) {
+        match unit.current.and_then(|token| rows.get(&token)) {
+            Some(row) => follow(draft, picture, &mut unit, row, replacing_stops),
             None => rest(&mut unit),
         }
         draft.units.insert(no, unit);
@@ -73,26 +76,40 @@ fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launc
 /// Without a token an unknown attempt is never sent again: its slot is given to a new one after the hold, and
 /// it is watched until it is proven never born, or ended when it shows up.
 fn supersede_if_hopeless(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch) {
-    let token =
-        picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind())).map(|k| k.token);
-    let tokenless = token == Some(TokenScope::None);
-    let Some(sent) = row.last_sent().filter(|_| tokenless && row.state == LaunchState::Unknown) else {
-        return;
-    };
-    if unit.want == Want::Gone || row.ambiguous {
-        return;
+    let unknown = row.state == LaunchState::Unknown && unit.want != Want::Gone;
+    if draft.launches.get(&row.token).is_some_and(|row| row.superseded) {
+        // Superseded together with another slot of the same attempt.
+        release_slot(unit);
+    } else if unknown && is_hopeless(row, picture) {
+        if let Some(row) = draft.launches.get_mut(&row.token) {
+            supersede(row);
+        }
+        release_slot(unit);
+        unit.reason = Some("an attempt's outcome is unknown; trying anew".to_owned());
+    } else if unknown && is_tokenless(row, picture) {
+        draft.look_at(held_until(row, picture));
     }
-    let held_until = later(sent, picture.limits.unknown_hold);
-    if picture.now < held_until {
-        draft.look_at(held_until);
-        return;
-    }
-    if let Some(row) = draft.launches.get_mut(&row.token) {
-        row.superseded = true;
-        row.cause = Some(EndCause::LateBirth);
-    }
-    release_slot(unit);
-    unit.reason = Some("an attempt's outcome is unknown; trying anew".to_owned());
+}
+
+/// Is nothing gained by waiting for this unknown attempt any longer?
+pub(super) fn is_hopeless(row: &Launch, picture: &Picture<'_>) -> bool {
+    let unknown = row.state == LaunchState::Unknown && !row.ambiguous;
+    unknown && is_tokenless(row, picture) && held_until(row, picture) <= picture.now
+}
+
+/// Gives an attempt's slots away; what it made after all is ended when it shows up.
+pub(super) const fn supersede(row: &mut Launch) {
+    row.superseded = true;
+    row.cause = Some(EndCause::LateBirth);
+}
+
+fn is_tokenless(row: &Launch, picture: &Picture<'_>) -> bool {
+    let lane = picture.lanes.get(&row.lane.id());
+    lane.and_then(|lane| lane.facts.kind(row.kind())).is_some_and(|kind| kind.token == TokenScope::None)
+}
+
+fn held_until(row: &Launch, picture: &Picture<'_>) -> crate::words::clock::Timestamp {
+    later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold)
 }
 
 fn alive(

@@ -59,6 +59,8 @@ macro_rules! laws {
     };
 }
 
+pub mod allocator;
+pub mod pricing;
 pub mod provider;
 pub mod store;
 
