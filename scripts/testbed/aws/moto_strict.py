@@ -57,6 +57,7 @@ from moto.moto_api._internal import urls as control_urls  # noqa: E402
 from moto.server import main  # noqa: E402
 
 SETTINGS = {
+    "STRICT_LAUNCH_S": 0.0,  # RunInstances takes this much longer (plain moto: 9 ms)
     "STRICT_BOOT_S": 0.0,  # pending until running
     "STRICT_STOP_S": 0.0,  # stopping until stopped, shutting-down until terminated
     "STRICT_LIST_LAG_S": 0.0,  # a new machine is missing from listings and filters
@@ -331,10 +332,6 @@ def patch_filters():
 
 # ---------------------------------------------------------------- launch tokens
 
-# One launch at a time: two sends of one token that overlap must not both launch.
-LAUNCHING = threading.Lock()
-
-
 class Launch:
     """What a token bought: the body it was first sent with, the answer, the machines."""
 
@@ -386,6 +383,7 @@ def patch_tokens():
 
     def launch(self):
         """EC2 launches up to MaxCount, and this cloud never runs out; moto looks at MinCount alone."""
+        time.sleep(setting("STRICT_LAUNCH_S"))
         self.params["MinCount"] = self._get_param("MaxCount", self._get_param("MinCount", 1))
         return moto_run(self)
 
@@ -396,10 +394,12 @@ def patch_tokens():
         if not token:
             self.params["ClientToken"] = ""  # moto would invent one
             return launch(self)
-        with LAUNCHING:
-            # Kept in the backend: one per account and region, and emptied by a reset.
-            seen = self.ec2_backend.__dict__.setdefault("_strict_launches", {})
-            key, body = (zone_of(self), token), body_of(self)
+        # Kept in the backend: one per account and region, and emptied by a reset.
+        seen = self.ec2_backend.__dict__.setdefault("_strict_launches", {})
+        locks = self.ec2_backend.__dict__.setdefault("_strict_launching", {})
+        key, body = (zone_of(self), token), body_of(self)
+        # Two sends of one token that overlap must not both launch.
+        with locks.setdefault(key, threading.Lock()):
             if key in seen and not seen[key].forgotten():
                 return replay(seen[key], body)
             result = launch(self)

@@ -74,7 +74,7 @@ def client(service="ec2", port=None, region="us-east-1", key="free", secret="fre
 def empty_world():
     http_json(MOTO, "POST", "/moto-api/reset-auth", b"inf")
     http_json(MOTO, "POST", "/moto-api/reset")
-    settings(boot_s=0, stop_s=0, list_lag_s=0, id_lag_s=0, gone_shown_s=60, tag_decay_s=0, token_kept_s=86400, emr_s=0)
+    settings(launch_s=0, boot_s=0, stop_s=0, list_lag_s=0, id_lag_s=0, gone_shown_s=60, tag_decay_s=0, token_kept_s=86400, emr_s=0)
     control("POST", "/reset")
 
 
@@ -126,6 +126,19 @@ def eventually(condition, within_s=5.0):
         time.sleep(0.02)
 
 
+CREATE = {"operation": "RunInstances"}
+
+
+def arm(at, then, match=CREATE, **more):
+    return control("POST", "/rules", {"match": match, "at": at, "then": then, **more})["ids"][0]
+
+
+def fired(count=1):
+    found = control("GET", f"/fired?count={count}&wait_s=10")["fired"]
+    assert len(found) >= count, f"fired: {found}"
+    return found
+
+
 # ---------------------------------------------------------------- launch tokens
 
 
@@ -140,12 +153,19 @@ def same_token_and_body_replay_the_same_answer():
 
 @law
 def overlapping_sends_of_one_token_launch_once():
-    found, sends = set(), [threading.Thread(target=lambda: found.add(run_id(client()))) for _ in range(4)]
-    for send in sends:
-        send.start()
-    for send in sends:
-        send.join()
-    assert len(found) == 1 and len(machines(client())) == 1
+    """The proxy gathers the sends of one token and lets them go together."""
+    settings(launch_s=0.1)
+    clients, found = [client(port=PROXY) for _ in range(6)], set()
+    for round_, token in enumerate("ab"):
+        arm("before_forward", "hold", times=len(clients))
+        sends = [threading.Thread(target=lambda ec2=ec2: found.add(run_id(ec2, token))) for ec2 in clients]
+        for send in sends:
+            send.start()
+        fired(len(clients) * (round_ + 1))
+        control("POST", "/release")
+        for send in sends:
+            send.join()
+    assert len(found) == 2 and len(machines(client())) == 2
 
 
 @law
@@ -421,20 +441,6 @@ def signatures_survive_the_proxy():
     check_authentication(PROXY)
 
 
-CREATE = {"operation": "RunInstances"}
-WINDOWS = ("before_forward", "after_forward_hold_reply", "after_reply_sent")
-
-
-def arm(at, then, match=CREATE, **more):
-    return control("POST", "/rules", {"match": match, "at": at, "then": then, **more})["ids"][0]
-
-
-def fired(count=1):
-    found = control("GET", f"/fired?count={count}&wait_s=10")["fired"]
-    assert len(found) >= count, f"fired: {found}"
-    return found
-
-
 @law
 def a_dropped_request_never_reaches_the_cloud():
     arm("before_forward", "drop")
@@ -487,6 +493,7 @@ def a_held_reply_means_the_cloud_has_acted():
 def a_hold_has_a_limit():
     arm("before_forward", "hold", hold_s=0.2)
     lost(run, client(port=PROXY))
+    assert fired()[0]["state"] == "dropped"
 
 
 @law
