@@ -1,1 +1,7 @@
-//! Under construction.
+//! Front ends over `infra-core`. Thin: they translate, and call the handle.
+//!
+//! * [`http`]: an axum router over [`infra_core`], to be mounted by any program.
+//! * [`server`]: what the `http-server` binary needs around it.
+
+pub mod http;
+pub mod server;
