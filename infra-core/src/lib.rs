@@ -2,6 +2,7 @@
 //! level-triggered engine makes it so.
 
 pub mod contracts;
+pub mod infra;
 pub mod nouns;
 pub mod records;
 #[cfg(feature = "testing")]
@@ -12,6 +13,7 @@ pub use contracts::allocator::Allocator;
 pub use contracts::pricing::PricingEngine;
 pub use contracts::provider::{CloudDriver, CloudProvider};
 pub use contracts::store::ReservationStore;
+pub use infra::{Infra, InfraBuilder, InfraError, Operator, UserHandle};
 pub use words::clock::{Clock, SystemClock};
 pub use words::entropy::{Entropy, SystemEntropy};
 pub use words::fault::{Effect, Fault, FaultKind};
