@@ -62,11 +62,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {
-    let said = error.to_string();
-    if said.contains("number out of range") {
-        return Problem::field(Code::OutOfRange, "body", said, None);
-    }
-    Problem::new(Code::MalformedJson, said)
+    Problem::new(Code::MalformedJson, error.to_string())
 }
 
 /// serde says what is wrong only in words; the words are stable and tested here.
@@ -74,30 +70,39 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
     let said = error.to_string();
     // " at line 1 column 20" says where in the text; the path says where in the meaning.
     let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(message, _)| message);
-    let parent = path.trim_matches('.');
-    let quoted = || message.split('`').nth(1).unwrap_or_default();
-    let join = |field: &str| {
-        if parent.is_empty() || parent.rsplit('.').next() == Some(field) && message.starts_with("unknown") {
-            field.to_owned()
-        } else {
-            format!("{parent}.{field}")
-        }
-    };
-    let here = if parent.is_empty() { "body" } else { parent };
+    let path = path.trim_matches('.');
+    let here = if path.is_empty() { "body" } else { path };
+    let named = |message: &str| message.split('`').nth(1).unwrap_or_default().to_owned();
+    let child = |name: String| if path.is_empty() { name } else { format!("{path}.{name}") };
     if message.starts_with("unknown field") {
-        let field = if parent.is_empty() { quoted().to_owned() } else { join(quoted()) };
+        // Here the path ends in the unknown name itself.
+        let field = if path.is_empty() { named(message) } else { path.to_owned() };
         Problem::field(Code::UnknownField, &field, message, None)
     } else if message.starts_with("missing field") {
-        Problem::field(Code::WrongType, &join(quoted()), "is required", None)
+        Problem::field(Code::WrongType, &child(named(message)), "is required", None)
     } else if message.starts_with("duplicate field") {
-        Problem::field(Code::MalformedJson, &join(quoted()), "stands twice", None)
-    } else if message.starts_with("invalid type") {
-        Problem::field(Code::WrongType, here, message, None)
+        Problem::field(Code::MalformedJson, &child(named(message)), "stands twice", None)
+    } else if let Some((given, wanted)) = mismatch(message, "invalid type: ") {
+        Problem::field(Code::WrongType, here, format!("must be {wanted}, not {given}"), None)
+    } else if let Some((_, wanted)) = mismatch(message, "invalid value: ") {
+        Problem::field(Code::OutOfRange, here, format!("must be {wanted}"), Some(wanted.to_owned()))
+    } else if message.starts_with("number out of range") {
+        Problem::field(Code::OutOfRange, here, message, None)
+    } else if error.is_syntax() || error.is_eof() {
+        Problem::field(Code::MalformedJson, here, message, None)
     } else {
-        // An unknown variant, a number that does not fit, a name that breaks its rules.
-        let limit = message.split_once("expected ").map(|(_, limit)| limit.to_owned());
+        // An unknown variant, or a name that breaks its rules.
+        let limit = message.split_once("expected ").map(|(_, limit)| limit.replace('`', ""));
         Problem::field(Code::OutOfRange, here, message, limit)
     }
+}
+
+/// What was given, by its type alone since the value may be a secret, and what is wanted.
+fn mismatch<'a>(message: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
+    let rest = message.strip_prefix(kind)?;
+    let (given, wanted) = rest.rsplit_once(", expected ")?;
+    let given = given.split(['`', '"']).next().unwrap_or_default().trim();
+    Some((given, wanted))
 }
 
 /// The parameters of a query, each known and given at most once.
@@ -240,7 +245,8 @@ mod tests {
             ("{\"count\":1.5}", Code::WrongType, Some("count")),
             ("{\"count\":-1}", Code::OutOfRange, Some("count")),
             ("{\"count\":4294967296}", Code::OutOfRange, Some("count")),
-            ("{\"vcpus\":1e999}", Code::OutOfRange, Some("body")),
+            ("{\"vcpus\":1e999}", Code::OutOfRange, Some("vcpus")),
+            ("{\"name\":\"\\ud800\"}", Code::MalformedJson, Some("name")),
             ("{\"tags\":{\"a\":1}}", Code::WrongType, Some("tags.a")),
             ("{\"ssh_public_keys\":[\"a\",2]}", Code::WrongType, Some("ssh_public_keys[1]")),
             ("{\"market\":\"barter\"}", Code::OutOfRange, Some("market")),
@@ -256,6 +262,8 @@ mod tests {
         ] {
             assert_eq!(refused::<Deep>(text), (code, Some(field.to_owned())), "{text}");
         }
+        let told = parse::<Request>(b"{\"count\":\"planted-secret\"}").expect_err("a text is no number");
+        assert!(!format!("{told:?}").contains("planted"), "{told:?}");
         let deep = "[".repeat(100_000);
         assert_eq!(refused::<Request>(&deep).0, Code::MalformedJson);
     }
@@ -288,7 +296,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_whole_or_not_at_all() {
-        for (text, millis) in [("60", 60_000), ("60s", 60_000), ("500ms", 500), ("1m30s", 90_000), ("1h", 3_600_000)] {
+        for (text, millis) in
+            [("60", 60_000), ("60s", 60_000), ("500ms", 500), ("1m30s", 90_000), ("1h", 3_600_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for bad in ["", "s", "60x", "1.5s", "-1s", "60s ", "5000000000s"] {

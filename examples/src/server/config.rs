@@ -14,7 +14,7 @@ use super::error::StartError;
 use super::file::{self, CloudFile, File, LogFile};
 
 /// Name of the built-in simulator among the clouds.
-pub const SIM: &str = "sim";
+pub(super) const SIM: &str = "sim";
 
 /// Where records are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +189,8 @@ impl Settings {
         let sim = self.clouds.get(SIM);
         let remote = sim.is_some_and(|sim| sim.endpoint.is_some());
         if (self.sim_control || self.sim_only) && !self.simulated() {
-            let real: Vec<&str> = self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
+            let real: Vec<&str> =
+                self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
             let real = real.join(", ");
             return config(format!("sim-control and sim-only are refused beside a real provider ({real})"));
         }
@@ -214,7 +215,11 @@ impl Settings {
                 return config(format!("clouds.{name}.endpoint {url:?} must begin with http:// or https://"));
             }
         }
-        if self.admin_token.as_ref().is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic())) {
+        if self
+            .admin_token
+            .as_ref()
+            .is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic()))
+        {
             return config("INFRA_ADMIN_TOKEN must be printable ASCII without spaces".into());
         }
         Ok(())
@@ -255,9 +260,9 @@ fn clouds(
         .collect();
     let env = env.unwrap_or_default();
     let env = env.split(',').filter(|part| !part.is_empty()).map(args::cloud);
-    let env: Vec<_> = env.collect::<Result<_, _>>().map_err(|why| {
-        StartError::Config(format!("INFRA_CLOUD {why}, several separated by commas"))
-    })?;
+    let env: Vec<_> = env
+        .collect::<Result<_, _>>()
+        .map_err(|why| StartError::Config(format!("INFRA_CLOUD {why}, several separated by commas")))?;
     for (name, endpoint) in env.iter().chain(flags) {
         clouds.entry(name.clone()).or_default().endpoint = Some(endpoint.clone());
     }
@@ -300,7 +305,8 @@ mod tests {
             .expect("the temporary folder takes a file");
         let file = path.to_str().expect("temporary paths are text");
         let env = [("INFRA_LISTEN", "127.0.0.1:2"), ("INFRA_DATA", "/from/env"), ("INFRA_STORE", "")];
-        let settings = load(&["--config", file, "--listen", "127.0.0.1:3"], &env).expect("all are well formed");
+        let settings =
+            load(&["--config", file, "--listen", "127.0.0.1:3"], &env).expect("all are well formed");
         std::fs::remove_file(&path).expect("it was just written");
         assert_eq!(settings.listen.port(), 3);
         assert_eq!(settings.data, PathBuf::from("/from/env"));

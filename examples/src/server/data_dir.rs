@@ -47,10 +47,9 @@ impl DataDir {
             .map_err(wrong)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StartError::InUse(format!(
-                "data folder {} is in use by another process",
-                path.display()
-            ))),
+            Err(TryLockError::WouldBlock) => {
+                Err(StartError::InUse(format!("data folder {} is in use by another process", path.display())))
+            }
             Err(TryLockError::Error(error)) => Err(wrong(error)),
         }
     }

@@ -124,7 +124,8 @@ pub(super) mod tests {
     }
 
     fn settings(env: &[(&str, &str)]) -> Settings {
-        let find = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let find =
+            |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Settings::load(&Args::default(), &find).expect("well formed")
     }
 

@@ -17,7 +17,7 @@ mod master_key;
 mod shutdown;
 
 pub use args::Args;
-pub use config::{CloudSettings, LogFormat, Settings, StoreUrl};
+pub use config::{CloudSettings, Environment, LogFormat, Settings, StoreUrl};
 pub use data_dir::DataDir;
 pub use error::StartError;
 pub use logging::install as install_logging;

@@ -67,7 +67,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Stop, clock: Arc
             () = stop.told() => break,
             accepted = accept(&listener, &room, &*clock) => accepted,
         };
-        let (Some((stream, place)), router, stop) = (accepted, router.clone(), stop.clone()) else { continue };
+        let (Some((stream, place)), router, stop) = (accepted, router.clone(), stop.clone()) else {
+            continue;
+        };
         open.spawn(async move {
             connection(stream, router, stop).await;
             drop(place);
