@@ -1,6 +1,7 @@
 //! Capacity is leased, never owned: everything is a reservation, front doors change what is desired, and one
 //! level-triggered engine makes it so.
 
+pub mod connect;
 pub mod contracts;
 pub mod infra;
 pub mod nouns;

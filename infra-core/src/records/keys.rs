@@ -12,7 +12,8 @@ use crate::nouns::launch::{Launch, LaunchState};
 use crate::nouns::reservation::{Phase, Reservation};
 use crate::nouns::switch::Switch;
 use crate::nouns::unit::Unit;
-use crate::words::ids::{LaunchToken, ReservationId, TenantId};
+use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, UserId};
+use crate::words::lane::Lane;
 
 /// Index states: what is open sorts below what is over.
 pub mod state {
@@ -232,7 +233,7 @@ impl Heartbeat {
 impl Stored for StoredCredential {
     const KIND: RecordKind = RecordKind::Credential;
     fn key(&self) -> Key {
-        key(&self.tenant, Self::KIND, self.id.as_str())
+        Self::place_of(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
         Index {
@@ -244,13 +245,29 @@ impl Stored for StoredCredential {
     }
 }
 
+impl StoredCredential {
+    /// Where a tenant's key stands.
+    #[must_use]
+    pub fn place_of(tenant: &TenantId, id: &CredentialId) -> Key {
+        key(tenant, RecordKind::Credential, id.as_str())
+    }
+}
+
 impl Stored for User {
     const KIND: RecordKind = RecordKind::User;
     fn key(&self) -> Key {
-        key(&system_tenant(), Self::KIND, self.id.as_str())
+        Self::place(&self.id)
     }
     fn index(&self, _: u16) -> Index {
         Index { owner: Some(self.id.clone()), ..Index::default() }
+    }
+}
+
+impl User {
+    /// Where a user stands.
+    #[must_use]
+    pub fn place(id: &UserId) -> Key {
+        key(&system_tenant(), RecordKind::User, id.as_str())
     }
 }
 
@@ -258,10 +275,18 @@ impl Stored for AccessToken {
     const KIND: RecordKind = RecordKind::AccessToken;
     fn key(&self) -> Key {
         // Found by the digest of what a caller shows; the secret itself is nowhere.
-        key(&system_tenant(), Self::KIND, self.digest.clone())
+        Self::place(&self.digest)
     }
     fn index(&self, _: u16) -> Index {
         Index { owner: Some(self.user.clone()), ..Index::default() }
+    }
+}
+
+impl AccessToken {
+    /// Where the token with this digest stands.
+    #[must_use]
+    pub fn place(digest: &str) -> Key {
+        key(&system_tenant(), RecordKind::AccessToken, digest)
     }
 }
 
@@ -304,9 +329,17 @@ impl Switch {
 impl Stored for LaneRecord {
     const KIND: RecordKind = RecordKind::Lane;
     fn key(&self) -> Key {
-        key(&system_tenant(), Self::KIND, self.lane.id().0)
+        Self::place(&self.lane)
     }
     fn index(&self, _: u16) -> Index {
         Index { lane: Some(self.lane.id()), ..Index::default() }
+    }
+}
+
+impl LaneRecord {
+    /// Where a lane's record stands.
+    #[must_use]
+    pub fn place(lane: &Lane) -> Key {
+        key(&system_tenant(), RecordKind::Lane, lane.id().0)
     }
 }
