@@ -92,6 +92,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where records are kept.
     pub store: StoreUrl,
+    /// Where the store lives, when the machine's id and the path would change by themselves (containers).
+    pub home: Option<String>,
     /// Which clouds, by name. Never empty.
     pub clouds: BTreeMap<String, CloudSettings>,
     /// Is the simulator's control API served?
@@ -134,6 +136,7 @@ impl Settings {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             store: store.unwrap_or_else(|| StoreUrl::Sqlite(data.join("store.db"))),
             data,
+            home: env("INFRA_HOME").or(file.home),
             clouds: clouds(&args.cloud, env("INFRA_CLOUD"), file.clouds)?,
             sim_control: args.sim_control
                 || read(&env, "INFRA_SIM_CONTROL")?.or(file.sim_control).unwrap_or(false),
@@ -162,6 +165,7 @@ impl Settings {
             listen: Some(self.listen),
             data: Some(self.data.clone()),
             store: Some(self.store.clone()),
+            home: self.home.clone(),
             master_key_file: self.master_key_file.clone(),
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),

@@ -19,6 +19,8 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<super::config::StoreUrl>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sim_control: Option<bool>,

@@ -8,17 +8,23 @@
 //! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
 
 mod args;
+mod banner;
 mod config;
 mod data_dir;
 mod error;
 mod file;
+mod home;
 mod logging;
 mod master_key;
+mod parts;
 mod shutdown;
+mod start;
 
 pub use args::Args;
+pub use banner::Banner;
 pub use config::{CloudSettings, Environment, LogFormat, Settings, StoreUrl};
 pub use data_dir::DataDir;
 pub use error::StartError;
 pub use logging::install as install_logging;
 pub use shutdown::{Stop, serve};
+pub use start::{Server, check, start};
