@@ -20,7 +20,7 @@ pub struct Args {
     /// TOML file with settings
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where records are kept: sqlite:PATH or memory: [default: sqlite in the data folder]
+    /// Where records are kept: sqlite:FOLDER or memory: [default: sqlite in the data folder]
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreUrl>,
     /// Address of a cloud's API: sim=http://127.0.0.1:9000; may stand several times

@@ -20,7 +20,7 @@ pub(super) const SIM: &str = "sim";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StoreUrl {
-    /// One file on this machine.
+    /// A folder on this machine.
     Sqlite(PathBuf),
     /// Nowhere: gone when the process ends.
     Memory,
@@ -36,7 +36,7 @@ impl FromStr for StoreUrl {
         let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
         match path {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("must be sqlite:PATH or memory:".to_owned()),
+            _ => Err("must be sqlite:FOLDER or memory:".to_owned()),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Settings {
         let store = args.store.clone().or(read(&env, "INFRA_STORE")?).or(file.store);
         let settings = Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            store: store.unwrap_or_else(|| StoreUrl::Sqlite(data.join("store.db"))),
+            store: store.unwrap_or_else(|| StoreUrl::Sqlite(data.clone())),
             data,
             home: env("INFRA_HOME").or(file.home),
             clouds: clouds(&args.cloud, env("INFRA_CLOUD"), file.clouds)?,
@@ -298,7 +298,7 @@ mod tests {
     fn nothing_said_means_the_simulator_on_loopback() {
         let settings = load(&[], &[]).expect("no configuration is a configuration");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.store.to_string(), "sqlite:./infra-data/store.db");
+        assert_eq!(settings.store.to_string(), "sqlite:./infra-data");
         assert!(settings.simulated());
     }
 

@@ -102,7 +102,7 @@ mod tests {
             ("[log]\nformat = \"xml\"\n", &["line 2", "log.format", "xml"]),
             ("listen = 127\n\nx = [\n", &["line"]),
             ("listen = \"nowhere\"\n", &["line 1", "listen"]),
-            ("store = \"postgres://x\"\n", &["line 1", "store", "sqlite:PATH"]),
+            ("store = \"postgres://x\"\n", &["line 1", "store", "sqlite:FOLDER"]),
         ] {
             let why = parse(text).expect_err(text);
             assert!(wanted.iter().all(|part| why.contains(part)), "{text:?} said {why:?}");

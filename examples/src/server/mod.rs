@@ -13,7 +13,6 @@ mod config;
 mod data_dir;
 mod error;
 mod file;
-mod home;
 mod logging;
 mod master_key;
 mod parts;

@@ -13,6 +13,8 @@ use infra_core::words::entropy::Entropy;
 use super::config::{Settings, StoreUrl};
 use super::data_dir::DataDir;
 use super::error::StartError;
+use super::start::store_failed;
+use infra_store::{MemoryStore, SqliteStore};
 
 #[derive(Debug)]
 pub(super) struct Sim;
@@ -32,9 +34,50 @@ impl Sim {
     }
 }
 
-pub(super) async fn open_store(settings: &Settings) -> Result<Arc<dyn ReservationStore>, StartError> {
-    match &settings.store {
-        StoreUrl::Memory | StoreUrl::Sqlite(_) => Ok(Arc::new(infra_store::MemoryStore::new())),
+/// An open store, and how it is closed.
+#[derive(Debug)]
+pub(super) enum Store {
+    Sqlite(Arc<SqliteStore>),
+    Memory(Arc<MemoryStore>),
+}
+
+/// Is there nothing yet that a master key has sealed?
+pub(super) fn store_is_new(url: &StoreUrl) -> bool {
+    match url {
+        StoreUrl::Sqlite(folder) => !folder.join("store.sqlite").exists(),
+        StoreUrl::Memory => true,
+    }
+}
+
+impl Store {
+    pub(super) fn open(url: &StoreUrl) -> Result<Self, StartError> {
+        match url {
+            StoreUrl::Memory => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
+            StoreUrl::Sqlite(folder) => SqliteStore::open(folder)
+                .map(|store| Self::Sqlite(Arc::new(store)))
+                .map_err(|e| store_failed(&e)),
+        }
+    }
+
+    pub(super) fn records(&self) -> Arc<dyn ReservationStore> {
+        match self {
+            Self::Sqlite(store) => Arc::clone(store) as _,
+            Self::Memory(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Machine and path: it differs in a copy. A store in memory cannot be copied.
+    pub(super) fn location(&self) -> String {
+        match self {
+            Self::Sqlite(store) => store.location(),
+            Self::Memory(_) => "memory".to_owned(),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        if let Self::Sqlite(store) = self {
+            store.close().await;
+        }
     }
 }
 

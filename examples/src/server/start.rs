@@ -16,11 +16,11 @@ use infra_core::words::secret::{MasterKey, Secret};
 use tokio::net::TcpListener;
 
 use super::banner::Banner;
-use super::config::{Settings, StoreUrl};
+use super::config::Settings;
 use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Stop, serve};
-use super::{home, logging, master_key, parts};
+use super::{logging, master_key, parts};
 use crate::http::{HttpOptions, admin_only, router};
 
 /// The engine gets this long to stop, after the requests had their time.
@@ -32,7 +32,7 @@ pub struct Server {
     banner: Banner,
     listener: TcpListener,
     router: Router,
-    infra: Option<Infra>,
+    work: Option<(Infra, parts::Store)>,
     // Held until the end: the lock on the data folder.
     _data: DataDir,
 }
@@ -73,30 +73,27 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     };
     if settings.sim_only {
         let router = admin_only(sim.control_router(), sim.api_router(), options);
-        return Ok(Server { banner, listener, router, infra: None, _data: data });
+        return Ok(Server { banner, listener, router, work: None, _data: data });
     }
     options.sim_control = settings.sim_control.then(|| sim.control_router());
-    let new = match &settings.store {
-        StoreUrl::Sqlite(path) => !path.exists(),
-        StoreUrl::Memory => true,
-    };
+    let new = parts::store_is_new(&settings.store);
     let (master, origin) = master_key::find(&settings, data.path(), new, &*entropy)?;
     banner.master_key = Some(origin);
-    let store = parts::open_store(&settings).await?;
-    same_master_key(&*store, &master, &*entropy).await?;
+    let store = parts::Store::open(&settings.store)?;
+    same_master_key(&*store.records(), &master, &*entropy).await?;
     let mut builder = Infra::builder()
-        .with_store(store)
+        .with_store(store.records())
         .with_pricing(parts::pricing())
         .with_clock(Arc::clone(&clock))
         .with_entropy(entropy)
         .with_master_key(master)
-        .with_home(home::of(&settings, data.path()));
+        .with_home(settings.home.clone().unwrap_or_else(|| store.location()));
     for driver in parts::drivers(&settings, &sim)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;
     let router = router(infra.clone(), options);
-    Ok(Server { banner, listener, router, infra: Some(infra), _data: data })
+    Ok(Server { banner, listener, router, work: Some((infra, store)), _data: data })
 }
 
 impl Server {
@@ -110,11 +107,14 @@ impl Server {
     pub async fn run(self, stop: Stop) {
         let waiting: Arc<dyn Clock> = Arc::new(SystemClock);
         serve(self.listener, self.router, stop, Arc::clone(&waiting)).await;
-        if let Some(infra) = self.infra {
-            tokio::select! {
-                () = infra.shutdown() => tracing::info!("stopped"),
-                () = waiting.sleep(ENGINE_WITHIN) => tracing::warn!("the engine is cut; the next start goes on"),
-            }
+        let Some((infra, store)) = self.work else { return };
+        let ending = async {
+            infra.shutdown().await;
+            store.close().await;
+        };
+        tokio::select! {
+            () = ending => tracing::info!("stopped"),
+            () = waiting.sleep(ENGINE_WITHIN) => tracing::warn!("the engine is cut; the next start goes on"),
         }
     }
 }
