@@ -55,6 +55,6 @@ impl fmt::Display for Banner {
         if settings.sim_control || settings.sim_only {
             writeln!(f, "  sim control  /sim/... with the admin token")?;
         }
-        Ok(())
+        writeln!(f, "  ready        stop it with Ctrl-C")
     }
 }
