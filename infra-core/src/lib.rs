@@ -5,6 +5,7 @@ pub mod connect;
 pub mod contracts;
 pub mod infra;
 pub mod nouns;
+pub mod price;
 pub mod records;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -15,6 +16,7 @@ pub use contracts::pricing::PricingEngine;
 pub use contracts::provider::{CloudDriver, CloudProvider};
 pub use contracts::store::ReservationStore;
 pub use infra::{Infra, InfraBuilder, InfraError, Operator, UserHandle};
+pub use price::CheapestFit;
 pub use words::clock::{Clock, SystemClock};
 pub use words::entropy::{Entropy, SystemEntropy};
 pub use words::fault::{Effect, Fault, FaultKind};

@@ -61,7 +61,7 @@ pub trait Allocator: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`AllocateError::UnknownPool`].
-    async fn list(&self, query: &PoolQuery) -> Result<Page<DeviceView>, AllocateError>;
+    async fn list(&self, query: &PoolQuery) -> Result<Page<DeviceView, DeviceId>, AllocateError>;
 
     /// What happened after a fence. Waits up to `wait` for the first; polling is legal.
     ///

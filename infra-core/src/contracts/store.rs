@@ -255,11 +255,11 @@ pub struct DueQuery {
 
 /// A page, and where the next one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct Page<T, N = Key> {
     /// What is on it.
     pub items: Vec<T>,
     /// Pass as `after` for the next page; `None` on the last.
-    pub next: Option<Key>,
+    pub next: Option<N>,
 }
 
 /// What changed since a version.

@@ -93,6 +93,37 @@ pub struct Image {
     pub created_at: Timestamp,
 }
 
+/// How a cloud turns an hourly price and a running time into a charge, per machine with its disk.
+///
+/// What the clouds document today, each read by the provider that fills its catalogue:
+/// * EC2 on Linux and EBS volumes: by the second, 60 seconds at least
+///   (<https://aws.amazon.com/about-aws/whats-new/2017/10/announcing-amazon-ec2-per-second-billing/>).
+/// * DigitalOcean, since 2026-01-01: by the second, 60 seconds or 0.01 US dollars at least, whichever is more; by
+///   the begun hour before (DigitalOcean's own update in
+///   <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Billing {
+    /// By the begun second.
+    PerSecond {
+        /// Seconds paid at least.
+        min_s: u32,
+        /// Amount paid at least, per machine.
+        #[serde(default)]
+        min_charge: Money,
+    },
+    /// By the begun hour, one at least.
+    PerHour,
+}
+
+impl Default for Billing {
+    /// By the second, 60 of them at least.
+    fn default() -> Self {
+        Self::PerSecond { min_s: 60, min_charge: Money::default() }
+    }
+}
+
 /// What one lane offers: read by pricing, and by freezing (image and zone are resolved once, into the body).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
@@ -100,8 +131,11 @@ pub struct Catalogue {
     pub offerings: Vec<Offering>,
     /// Images.
     pub images: Vec<Image>,
-    /// Price of a GiB of disk per hour where disks are bought apart; zero when included.
+    /// Price of a GiB of disk per hour where disks are bought apart; zero where none can be bought.
     pub disk_gib_hour: Money,
+    /// How running time is charged.
+    #[serde(default)]
+    pub billing: Billing,
     /// When it was read, by the provider's clock.
     pub as_of: Timestamp,
 }

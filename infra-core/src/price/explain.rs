@@ -1,0 +1,221 @@
+//! Why nothing fits: the one limit whose relaxing helps most, and what misses by the least.
+
+use std::collections::BTreeSet;
+
+use super::fit::{Fit, LaneView};
+use super::limit::Limit;
+use super::need::{Need, Nonsense, Wish};
+use super::{NEAREST_MAX, rank};
+use crate::contracts::pricing::{FailedLimit, NoFit, NoFitReason, Quote};
+use crate::nouns::request::{Arch, Market};
+use crate::words::money::Money;
+
+/// Most names listed as what there is.
+const NAMES_MAX: usize = 10;
+
+/// Explains. `lanes` hold no offer that misses nothing, unless `nonsense` was asked.
+pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: Option<Nonsense>) -> NoFit {
+    let all: Vec<Fit<'a>> = lanes
+        .iter()
+        .flat_map(|lane| lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it)))
+        .collect();
+    let (reason, failed) = nonsense.map_or_else(
+        || why(need, lanes, &all),
+        |it| {
+            let limit = if it.limit == Limit::Count { None } else { best(it.limit, need, &all) };
+            (NoFitReason::TooDemanding, failed(it.limit, it.detail, limit))
+        },
+    );
+    NoFit { reason, failed, nearest: nearest(need, all) }
+}
+
+fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
+    let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
+    if lanes.is_empty() {
+        let detail = "no key reaches any cloud".to_owned();
+        return (NoFitReason::NoLanes, failed(Limit::Provider, detail, None));
+    }
+    if asked_for.peek().is_none() {
+        return (NoFitReason::UnknownRegion, unknown_place(need, lanes));
+    }
+    if !asked_for.any(|lane| lane.can_boot(need)) {
+        return (NoFitReason::UnknownImage, unknown_image(need, lanes));
+    }
+    let too_much = match helps_most(all) {
+        Some((limit, fewest)) => {
+            let missing: Vec<&Fit<'_>> =
+                all.iter().filter(|fit| fit.misses.has(limit) && fit.misses.count() == fewest).collect();
+            let best = best(limit, need, missing.iter().copied());
+            let detail = detail(limit, need, best.as_deref());
+            failed(limit, detail, best)
+        }
+        None => failed(Limit::MaxPrice, "no offer has a known price and an image".to_owned(), None),
+    };
+    (NoFitReason::TooDemanding, too_much)
+}
+
+/// Of the offers that miss the fewest limits: the limit that most of them miss, and how many that fewest is. When
+/// one limit alone stands in the way, dropping the answer lets in more offers than dropping any other.
+fn helps_most(all: &[Fit<'_>]) -> Option<(Limit, u32)> {
+    let fewest = all.iter().map(|fit| fit.misses.count()).min()?;
+    let near = || all.iter().filter(|fit| fit.misses.count() == fewest);
+    let lets_in = |limit: Limit| near().filter(|fit| fit.misses.has(limit)).count();
+    // `rev`, because the last of equals wins and the first declared should.
+    Limit::ALL.into_iter().rev().max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
+}
+
+fn failed(limit: Limit, detail: String, best: Option<String>) -> FailedLimit {
+    FailedLimit { field: limit.field().to_owned(), detail, limit: best }
+}
+
+fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
+    let of_cloud = |lane: &&LaneView<'_>| need.provider.is_none_or(|it| it == &lane.priced.lane.cloud);
+    match (need.provider, need.region) {
+        (Some(cloud), _) if !lanes.iter().any(|lane| of_cloud(&lane)) => {
+            let there = names(lanes.iter().map(|lane| lane.priced.lane.cloud.as_str()));
+            failed(Limit::Provider, format!("no key reaches {cloud}; there is {there}"), Some(there))
+        }
+        (_, region) => {
+            let there = names(lanes.iter().filter(of_cloud).map(|lane| lane.priced.lane.region.as_str()));
+            let asked = region.map_or("", |it| it.as_str());
+            failed(Limit::Region, format!("no key reaches region {asked}; there is {there}"), Some(there))
+        }
+    }
+}
+
+fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
+    let images = lanes.iter().filter(|lane| lane.is_asked_for()).flat_map(|it| &it.priced.catalogue.images);
+    let images = images.filter(|image| need.arch.is_none_or(|arch| arch == image.arch));
+    let (asked, there) = match need.wish {
+        Wish::Id(id) => (id.as_str(), names(images.map(|image| image.id.as_str()))),
+        Wish::Os(os) => (os, names(images.map(|image| image.os.as_str()))),
+    };
+    let limit = need.image_limit();
+    failed(limit, format!("no image for {} {asked:?}; there is {there}", limit.field()), Some(there))
+}
+
+fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
+    let best = best.unwrap_or("none");
+    let field = limit.field();
+    match limit {
+        Limit::Capacity => {
+            "every offer that fits failed for capacity or quota in the last minutes".to_owned()
+        }
+        Limit::MaxPrice => {
+            let cap = need.cap.map_or_else(String::new, |nanos| Money::usd_nanos(nanos).to_string());
+            format!("{field} is {cap}; the cheapest that fits otherwise costs {best} with its disk")
+        }
+        Limit::Vcpus | Limit::Memory | Limit::Disk | Limit::Gpus => {
+            format!("{field} is {}; the most there is otherwise is {best}", asked(limit, need))
+        }
+        _ => format!("{field} is {}; what fits otherwise has {best}", asked(limit, need)),
+    }
+}
+
+fn asked(limit: Limit, need: &Need<'_>) -> String {
+    match limit {
+        Limit::Vcpus => parts(need.vcpus_milli, 1000),
+        Limit::Memory => parts(need.memory_mib, 1024),
+        Limit::Disk => need.disk_gib.to_string(),
+        Limit::Gpus => need.gpus.to_string(),
+        Limit::GpuModel => need.gpu_model.unwrap_or_default().to_owned(),
+        Limit::Market => market_word(need.market).to_owned(),
+        Limit::Arch => need.arch.map_or("", arch_word).to_owned(),
+        Limit::Region => need.region.map_or_else(String::new, ToString::to_string),
+        Limit::Provider => need.provider.map_or_else(String::new, ToString::to_string),
+        Limit::Image | Limit::Os => match need.wish {
+            Wish::Id(id) => id.to_string(),
+            Wish::Os(os) => os.to_owned(),
+        },
+        Limit::MaxPrice | Limit::Capacity | Limit::Count => String::new(),
+    }
+}
+
+/// The best these offers have in a limit's unit: the most, the lowest price, or the names.
+fn best<'f, 'a: 'f>(
+    limit: Limit,
+    need: &Need<'_>,
+    fits: impl IntoIterator<Item = &'f Fit<'a>>,
+) -> Option<String> {
+    let fits = fits.into_iter();
+    let some = |names: String| (!names.is_empty()).then_some(names);
+    match limit {
+        Limit::MaxPrice => fits.map(|it| it.per_hour).min().map(|it| Money::usd_nanos(it).to_string()),
+        Limit::Vcpus => fits.map(|it| it.offering.vcpus_milli).max().map(|it| parts(it.into(), 1000)),
+        Limit::Memory => fits.map(|it| it.offering.memory_mib).max().map(|it| parts(it, 1024)),
+        Limit::Disk => fits.map(|it| it.offering.disk_gib).max().map(|it| it.to_string()),
+        Limit::Gpus => fits.map(|it| it.offering.gpus).max().map(|it| it.to_string()),
+        Limit::GpuModel => some(names(fits.filter_map(|it| it.offering.gpu_model.as_deref()))),
+        Limit::Market => some(names(fits.map(|it| market_word(it.offering.market)))),
+        Limit::Arch => some(names(fits.map(|it| arch_word(it.offering.arch)))),
+        Limit::Region => some(names(fits.map(|it| it.lane.priced.lane.region.as_str()))),
+        Limit::Provider => some(names(fits.map(|it| it.lane.priced.lane.cloud.as_str()))),
+        Limit::Image | Limit::Os => some(names(fits.map(|it| match need.wish {
+            Wish::Id(_) => it.image.id.as_str(),
+            Wish::Os(_) => it.image.os.as_str(),
+        }))),
+        Limit::Capacity | Limit::Count => None,
+    }
+}
+
+/// The first names by alphabet, each once.
+fn names<'n>(of: impl Iterator<Item = &'n str>) -> String {
+    let sorted: BTreeSet<&str> = of.collect();
+    sorted.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
+}
+
+/// `units` parts as a decimal number of wholes.
+fn parts(units: u64, per_whole: u64) -> String {
+    // Rounded down, so that asking for what is named as the most there is does fit.
+    let milli = u128::from(units % per_whole) * 1000 / u128::from(per_whole);
+    let text = format!("{}.{milli:03}", units / per_whole);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+const fn arch_word(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64",
+        Arch::Arm64 => "arm64",
+    }
+}
+
+const fn market_word(market: Market) -> &'static str {
+    match market {
+        Market::OnDemand => "on_demand",
+        Market::Spot => "spot",
+    }
+}
+
+/// The offers that miss the fewest limits, by the least, then the best of them; one quote each.
+fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
+    let mut ranked: Vec<(u32, u64, Fit<'a>)> =
+        all.into_iter().map(|fit| (fit.misses.count(), shortfall(need, &fit), fit)).collect();
+    ranked.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2)));
+    let first_zone = |fit: &Fit<'a>| {
+        let open = fit.lane.open_zones(fit.offering).into_iter().next();
+        open.unwrap_or_else(|| fit.offering.zones.iter().min())
+    };
+    ranked.iter().take(NEAREST_MAX).map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
+}
+
+/// By how much an offer misses, as millionths of what was asked, summed; 1,000,000 for what is no number.
+fn shortfall(need: &Need<'_>, fit: &Fit<'_>) -> u64 {
+    const WHOLE: u64 = 1_000_000;
+    let share = |asked: u64, has: u64| {
+        let lacks = u128::from(asked.saturating_sub(has)) * u128::from(WHOLE);
+        u64::try_from(lacks / u128::from(asked.max(1))).unwrap_or(WHOLE)
+    };
+    let missed = Limit::ALL.into_iter().filter(|limit| fit.misses.has(*limit));
+    missed
+        .map(|limit| match limit {
+            Limit::Vcpus => share(need.vcpus_milli, fit.offering.vcpus_milli.into()),
+            Limit::Memory => share(need.memory_mib, fit.offering.memory_mib),
+            Limit::Disk => share(need.disk_gib, fit.offering.disk_gib.into()),
+            Limit::Gpus => share(need.gpus.into(), fit.offering.gpus.into()),
+            Limit::MaxPrice => {
+                share(fit.per_hour.unsigned_abs(), need.cap.unwrap_or(0).max(0).unsigned_abs())
+            }
+            _ => WHOLE,
+        })
+        .sum()
+}

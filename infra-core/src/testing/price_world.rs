@@ -1,0 +1,139 @@
+//! A small world of offers that a test owns, alters and asks an engine about.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::contracts::pricing::{Excluded, PriceContext, PricedLane, PricingEngine, Ranking};
+use crate::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use crate::nouns::request::{Arch, Market, Request};
+use crate::words::clock::Timestamp;
+use crate::words::ids::CredentialId;
+use crate::words::lane::{Endpoint, Lane};
+use crate::words::money::Money;
+
+/// A lane and what it offers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldLane {
+    /// Which.
+    pub lane: Lane,
+    /// With which key.
+    pub credential: CredentialId,
+    /// What it offers.
+    pub catalogue: Catalogue,
+}
+
+/// Everything a ranking depends on, owned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriceWorld {
+    /// Lanes, in the order an engine sees them.
+    pub lanes: Vec<WorldLane>,
+    /// Offers not to take.
+    pub excluded: BTreeSet<Excluded>,
+    /// Now.
+    pub now: Timestamp,
+    /// When live prices are stale.
+    pub stale_after: Duration,
+    /// Quotes at most.
+    pub limit: usize,
+}
+
+/// 2026-01-01, midnight UTC: when the world's prices were read.
+pub const PRICED_AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+impl Default for PriceWorld {
+    /// No lanes; the moment is [`PRICED_AT`], and up to a thousand quotes are wanted.
+    fn default() -> Self {
+        let stale_after = Duration::from_secs(30 * 24 * 3600);
+        Self { lanes: Vec::new(), excluded: BTreeSet::new(), now: PRICED_AT, stale_after, limit: 1000 }
+    }
+}
+
+impl PriceWorld {
+    /// A copy of what an engine was shown.
+    #[must_use]
+    pub fn copy_of(context: &PriceContext<'_>) -> Self {
+        let copy = |it: &PricedLane<'_>| WorldLane {
+            lane: it.lane.clone(),
+            credential: it.credential.clone(),
+            catalogue: it.catalogue.clone(),
+        };
+        Self {
+            lanes: context.lanes.iter().map(copy).collect(),
+            excluded: context.excluded.clone(),
+            now: context.now,
+            stale_after: context.stale_after,
+            limit: context.limit,
+        }
+    }
+
+    /// The world with one more lane: `ubuntu 24.04` for both architectures, no disk sold, billed by the second.
+    #[must_use]
+    pub fn with_lane(mut self, cloud: &str, region: &str, offerings: Vec<Offering>) -> Self {
+        let image = |arch: Arch, id: &str| Image {
+            id: id.parse().expect("a short id"),
+            name: id.to_owned(),
+            os: "ubuntu 24.04".to_owned(),
+            arch,
+            created_at: PRICED_AT,
+        };
+        self.lanes.push(WorldLane {
+            lane: Lane {
+                cloud: cloud.parse().expect("a short name"),
+                endpoint: Endpoint::default(),
+                account: "payer".parse().expect("a short name"),
+                region: region.parse().expect("a short name"),
+            },
+            credential: format!("{cloud}/default").parse().expect("a short name"),
+            catalogue: Catalogue {
+                offerings,
+                images: vec![image(Arch::X86_64, "ubuntu-x86"), image(Arch::Arm64, "ubuntu-arm")],
+                disk_gib_hour: Money::default(),
+                billing: Billing::default(),
+                as_of: PRICED_AT,
+            },
+        });
+        self
+    }
+
+    /// The last lane's catalogue, to alter.
+    ///
+    /// # Panics
+    /// When there is no lane yet.
+    pub fn last(&mut self) -> &mut Catalogue {
+        &mut self.lanes.last_mut().expect("a lane was added").catalogue
+    }
+
+    /// Asks an engine.
+    pub fn rank(&self, engine: &dyn PricingEngine, need: &Request) -> Ranking {
+        let lanes: Vec<PricedLane<'_>> = self
+            .lanes
+            .iter()
+            .map(|WorldLane { lane, credential, catalogue }| PricedLane { lane, credential, catalogue })
+            .collect();
+        let Self { excluded, now, stale_after, limit, .. } = self;
+        let context =
+            PriceContext { lanes: &lanes, excluded, now: *now, stale_after: *stale_after, limit: *limit };
+        engine.rank(need, &context)
+    }
+}
+
+/// An offering on demand without disk, accelerators or zones; `usd` is its price per hour.
+///
+/// # Panics
+/// When the name or the price is malformed.
+#[must_use]
+pub fn offering(name: &str, vcpus: u32, memory_gib: u64, usd: &str) -> Offering {
+    let per_hour = Money::parse_usd(usd).expect("a decimal");
+    Offering {
+        type_name: name.parse().expect("a short name"),
+        vcpus_milli: vcpus * 1000,
+        memory_mib: memory_gib * 1024,
+        disk_gib: 0,
+        gpus: 0,
+        gpu_model: None,
+        arch: Arch::X86_64,
+        market: Market::OnDemand,
+        zones: Vec::new(),
+        price: Price::Known { per_hour, as_of: PRICED_AT, source: "test".to_owned(), live: false },
+    }
+}

@@ -1,0 +1,168 @@
+//! Brute force: every offer in every zone, held against the request in the plainest way, sorted whole. It shares no
+//! code with the engine, floats and loops included.
+
+use infra_core::contracts::pricing::{Excluded, Quote};
+use infra_core::nouns::offering::{Billing, Image, Offering, Price};
+use infra_core::nouns::request::{Market, Request};
+use infra_core::testing::price_world::{PriceWorld, WorldLane};
+
+/// What one way to fulfil a request comes to, ordered as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    pub(crate) total: i128,
+    pub(crate) stale: bool,
+    pub(crate) vcpus: u32,
+    pub(crate) memory: u64,
+    pub(crate) names: [String; 4],
+    pub(crate) zone: Option<String>,
+    pub(crate) image: String,
+    pub(crate) disk: u32,
+    pub(crate) each: i64,
+}
+
+impl Row {
+    /// What the order is by: rows may differ in the rest, zones among it, and still be equal in rank.
+    pub(crate) fn rank(&self) -> (i128, bool, u32, u64, &[String; 4]) {
+        (self.total, self.stale, self.vcpus, self.memory, &self.names)
+    }
+
+    /// A quote as a row; the total of one without a duration is its hour's.
+    pub(crate) fn of(quote: &Quote) -> Self {
+        let choice = &quote.choice;
+        Self {
+            total: quote.total.unwrap_or(quote.per_hour).nanos.into(),
+            stale: quote.stale,
+            vcpus: choice.offering.vcpus_milli,
+            memory: choice.offering.memory_mib,
+            names: [
+                choice.offering.type_name.to_string(),
+                choice.lane.cloud.to_string(),
+                choice.lane.region.to_string(),
+                choice.credential.to_string(),
+            ],
+            zone: choice.zone.as_ref().map(ToString::to_string),
+            image: choice.image.to_string(),
+            disk: choice.disk_gib,
+            each: choice.per_hour.nanos,
+        }
+    }
+}
+
+/// Every way to fulfil a request, best first.
+pub(crate) fn rows(world: &PriceWorld, need: &Request) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for lane in &world.lanes {
+        for offering in &lane.catalogue.offerings {
+            let mut zones: Vec<_> = offering.zones.iter().cloned().map(Some).collect();
+            if zones.is_empty() {
+                zones.push(None);
+            }
+            zones.sort();
+            zones.dedup();
+            for zone in zones {
+                let mut barred = Excluded {
+                    lane: lane.lane.id(),
+                    type_name: offering.type_name.clone(),
+                    zone: None,
+                    market: offering.market,
+                };
+                let everywhere = world.excluded.contains(&barred);
+                barred.zone = zone.clone();
+                if !everywhere && !world.excluded.contains(&barred) {
+                    rows.extend(
+                        row(world, lane, offering, need)
+                            .map(|row| Row { zone: zone.as_ref().map(ToString::to_string), ..row }),
+                    );
+                }
+            }
+        }
+    }
+    rows.sort();
+    rows
+}
+
+fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request) -> Option<Row> {
+    let at_least =
+        |has: f64, asked: Option<f64>| asked.is_none_or(|asked| asked >= 0.0 && has >= asked - 1e-9);
+    let same = |has: bool| has.then_some(());
+    let Price::Known { per_hour, as_of, live, .. } = &offering.price else { return None };
+    same(per_hour.nanos > 0)?;
+    same(need.count != Some(0))?;
+    same(need.region.as_ref().is_none_or(|it| *it == lane.lane.region))?;
+    same(need.provider.as_ref().is_none_or(|it| *it == lane.lane.cloud))?;
+    same(at_least(f64::from(offering.vcpus_milli) / 1000.0, need.vcpus))?;
+    same(at_least(offering.memory_mib as f64 / 1024.0, need.memory_gib))?;
+    same(offering.gpus >= need.gpus.unwrap_or(0))?;
+    same(need.gpu_model.is_none() || (offering.gpus > 0 && offering.gpu_model == need.gpu_model))?;
+    same(need.arch.is_none_or(|it| it == offering.arch))?;
+    same(offering.market == need.market.unwrap_or(Market::OnDemand))?;
+    let image = image(lane, offering, need)?;
+    let disk = disk(lane, offering, need.disk_gib)?;
+    let each = per_hour.nanos.checked_add(lane.catalogue.disk_gib_hour.nanos * i64::from(disk))?;
+    same(need.max_price_per_hour.is_none_or(|cap| cap.is_finite() && each as f64 / 1e9 <= cap))?;
+    let age = world.now.duration_since(*as_of).as_secs();
+    Some(Row {
+        total: total(lane, each, need) * i128::from(need.count.unwrap_or(1)),
+        stale: *live && age > 30 * 24 * 3600,
+        vcpus: offering.vcpus_milli,
+        memory: offering.memory_mib,
+        names: [
+            offering.type_name.to_string(),
+            lane.lane.cloud.to_string(),
+            lane.lane.region.to_string(),
+            lane.credential.to_string(),
+        ],
+        zone: None,
+        image: image.id.to_string(),
+        disk,
+        each,
+    })
+}
+
+fn image<'a>(lane: &'a WorldLane, offering: &Offering, need: &Request) -> Option<&'a Image> {
+    let mut found: Option<&Image> = None;
+    for image in lane.catalogue.images.iter().filter(|it| it.arch == offering.arch) {
+        let wanted = match &need.image {
+            Some(id) => image.id == *id,
+            None => image.os == need.os.as_deref().unwrap_or("ubuntu 24.04"),
+        };
+        let newer =
+            |than: &Image| (image.created_at, image.id.as_str()) > (than.created_at, than.id.as_str());
+        if wanted && found.is_none_or(newer) {
+            found = Some(image);
+        }
+    }
+    found
+}
+
+fn disk(lane: &WorldLane, offering: &Offering, asked: Option<f64>) -> Option<u32> {
+    let asked = asked.unwrap_or(0.0);
+    let sold = lane.catalogue.disk_gib_hour.nanos > 0;
+    if !asked.is_finite() || asked < 0.0 {
+        return None;
+    }
+    match (offering.disk_gib, sold) {
+        (0, true) => Some(whole(asked.max(8.0))),
+        (own, _) if asked <= f64::from(own) => Some(0),
+        (own, true) => Some(whole(asked - f64::from(own))),
+        (_, false) => None,
+    }
+}
+
+/// The smallest whole number not below: by counting, as nobody would write it in earnest.
+fn whole(at_least: f64) -> u32 {
+    (0..=10_000).find(|n| f64::from(*n) >= at_least).expect("the worlds ask for no more")
+}
+
+fn total(lane: &WorldLane, each: i64, need: &Request) -> i128 {
+    let Some(seconds) = need.duration_s else { return each.into() };
+    let round_up = |amount: i128, by: i128| (amount + by - 1) / by;
+    match lane.catalogue.billing {
+        Billing::PerHour => i128::from(each) * round_up(seconds.into(), 3600).max(1),
+        Billing::PerSecond { min_s, min_charge } => {
+            let billed = seconds.max(min_s.into());
+            round_up(i128::from(each) * i128::from(billed), 3600).max(min_charge.nanos.into())
+        }
+        _ => unreachable!("the worlds bill in no other way"),
+    }
+}

@@ -1,0 +1,290 @@
+//! On random worlds and requests the engine says what brute force says, in any order of the input. The same
+//! property is run on the broken engines, and must catch them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use infra_core::CheapestFit;
+use infra_core::PricingEngine;
+use infra_core::contracts::pricing::{Excluded, PriceContext, Ranking};
+use infra_core::nouns::offering::{Billing, Image, Offering, Price};
+use infra_core::nouns::request::{Arch, Market, Request};
+use infra_core::testing::price_world::{PRICED_AT, PriceWorld, offering};
+use infra_core::words::money::Money;
+use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use crate::mutants::{Defect, Mutant};
+use crate::oracle::{Row, rows};
+
+/// Requests asked of each random world.
+const ASKED: usize = 10;
+const WORLDS: u32 = 2_500;
+
+const CLOUDS: [&str; 2] = ["aws", "hut"];
+const REGIONS: [&str; 2] = ["east", "west"];
+const TYPES: [&str; 4] = ["a", "b", "c", "d"];
+const ZONES: [&str; 3] = ["z1", "z2", "z3"];
+const MODELS: [&str; 2] = ["t4", "a100"];
+const OSES: [&str; 2] = ["ubuntu 24.04", "debian 13"];
+const ARCHES: [Arch; 2] = [Arch::X86_64, Arch::Arm64];
+const MARKETS: [Market; 2] = [Market::OnDemand, Market::Spot];
+
+fn named<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
+    name.parse().expect("a legal name")
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    let nanos = select(vec![-10_000_000, 0, 1, 10_000_000, 20_000_000, 20_000_001, 36_000_000_000]);
+    (nanos, any::<bool>(), select(vec![0_i64, 29, 31, 400]), 0..10).prop_map(|(nanos, live, days, known)| {
+        if known == 0 {
+            return Price::Unknown { reason: "random".to_owned() };
+        }
+        let as_of = PRICED_AT - SignedDuration::from_hours(24 * days);
+        Price::Known { per_hour: Money::usd_nanos(nanos), as_of, source: "random".to_owned(), live }
+    })
+}
+
+fn an_offering() -> impl Strategy<Value = Offering> {
+    let size = (select(vec![500_u32, 1000, 2000, 4000]), select(vec![512_u64, 1024, 2048, 4096]));
+    let zones = vec(select(ZONES.to_vec()), 0..4);
+    let gpus = (0..3_u32, select(MODELS.to_vec()));
+    let kind = (select(ARCHES.to_vec()), select(MARKETS.to_vec()), select(vec![0_u32, 0, 10, 50]));
+    (select(TYPES.to_vec()), size, gpus, kind, zones, price()).prop_map(
+        |(name, (vcpus_milli, memory_mib), (gpus, model), (arch, market, disk_gib), zones, price)| Offering {
+            vcpus_milli,
+            memory_mib,
+            disk_gib,
+            gpus,
+            gpu_model: (gpus > 0).then(|| model.to_owned()),
+            arch,
+            market,
+            zones: zones.into_iter().map(named).collect(),
+            price,
+            ..offering(name, 1, 1, "1")
+        },
+    )
+}
+
+fn images() -> impl Strategy<Value = Vec<Image>> {
+    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64);
+    vec(one, 0..5).prop_map(|all| {
+        let image = |(nth, (os, arch, age)): (usize, (&str, Arch, i64))| Image {
+            id: named(&format!("i{nth}")),
+            name: os.to_owned(),
+            os: os.to_owned(),
+            arch,
+            created_at: PRICED_AT - SignedDuration::from_secs(age),
+        };
+        all.into_iter().enumerate().map(image).collect()
+    })
+}
+
+fn world() -> impl Strategy<Value = PriceWorld> {
+    let cent = Money::usd_nanos(10_000_000);
+    let billing = select(vec![
+        Billing::PerHour,
+        Billing::default(),
+        Billing::PerSecond { min_s: 0, min_charge: Money::default() },
+        Billing::PerSecond { min_s: 60, min_charge: cent },
+    ]);
+    let disk = select(vec![0_i64, 100_000, 300_000, -5]);
+    let place = (select(CLOUDS.to_vec()), select(REGIONS.to_vec()));
+    let lane = (place, vec(an_offering(), 0..12), images(), disk, billing);
+    let excluded = (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..4_usize, select(MARKETS.to_vec()));
+    (vec(lane, 0..5), vec(excluded, 0..4), select(vec![1_usize, 3, 1000, 1000])).prop_map(
+        |(lanes, excluded, limit)| {
+            let mut world = PriceWorld { limit, ..PriceWorld::default() };
+            for (nth, ((cloud, region), offerings, images, disk, billing)) in lanes.into_iter().enumerate() {
+                world = world.with_lane(cloud, region, offerings);
+                world.lanes[nth].credential = named(&format!("key{nth}"));
+                let catalogue = world.last();
+                catalogue.images.extend(images);
+                catalogue.images.drain(..2 - nth % 2);
+                catalogue.disk_gib_hour = Money::usd_nanos(disk);
+                catalogue.billing = billing;
+            }
+            for (cloud, name, zone, market) in excluded {
+                let lane =
+                    world.lanes.iter().find(|it| it.lane.cloud.as_str() == cloud).map(|it| it.lane.id());
+                let zone = ZONES.get(zone).map(|zone| named(zone));
+                world.excluded.extend(lane.map(|lane| Excluded {
+                    lane,
+                    type_name: named(name),
+                    zone,
+                    market,
+                }));
+            }
+            world
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let size = || {
+        let usual = select(vec![0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 5.0]);
+        let odd = select(vec![f64::NAN, -1.0, f64::INFINITY, f64::MAX]);
+        proptest::option::weighted(0.5, prop_oneof![30 => usual, 1 => odd])
+    };
+    let disk =
+        proptest::option::weighted(0.3, select(vec![0.0, 4.0, 8.0, 10.0, 10.5, 60.0, 2000.0, f64::NAN]));
+    let cap = proptest::option::weighted(
+        0.2,
+        select(vec![0.0, 0.01, 0.02, 0.0208, 0.05, 40.0, 40.0, f64::NAN, -1.0]),
+    );
+    let rare = 0.1;
+    let kind = (
+        proptest::option::weighted(rare, 0..4_u32),
+        proptest::option::weighted(rare, select(MODELS.to_vec())),
+        proptest::option::weighted(rare, select(ARCHES.to_vec())),
+        proptest::option::weighted(0.3, select(MARKETS.to_vec())),
+    );
+    let place = (
+        proptest::option::weighted(rare, select(CLOUDS.to_vec())),
+        proptest::option::weighted(rare, select(REGIONS.to_vec())),
+        proptest::option::weighted(rare, select(OSES.to_vec())),
+        proptest::option::weighted(rare, select(vec!["i0", "i1", "ubuntu-arm"])),
+    );
+    let time =
+        proptest::option::weighted(0.6, select(vec![0_u64, 1, 59, 60, 61, 600, 3599, 3600, 3601, 86_400]));
+    let count = proptest::option::weighted(0.5, select(vec![0_u32, 1, 1, 2, 2, 3, 3, 40]));
+    ((size(), size(), disk, cap), kind, place, time, count).prop_map(
+        |(
+            (vcpus, memory, disk, cap),
+            (gpus, model, arch, market),
+            (cloud, region, os, image),
+            time,
+            count,
+        )| {
+            let mut need = Request::default();
+            (need.vcpus, need.memory_gib, need.disk_gib, need.max_price_per_hour) =
+                (vcpus, memory, disk, cap);
+            (need.gpus, need.gpu_model, need.arch, need.market) =
+                (gpus, model.map(str::to_owned), arch, market);
+            (need.provider, need.region) = (cloud.map(named), region.map(named));
+            (need.os, need.image) = (os.map(str::to_owned), image.map(named));
+            (need.duration_s, need.count) = (time, count);
+            need
+        },
+    )
+}
+
+/// The property: what is said is what brute force says.
+fn agrees(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<(), TestCaseError> {
+    let right = rows(world, need);
+    let said = match world.rank(engine, need) {
+        Ranking::Nothing(why) => {
+            let unpriced = why
+                .nearest
+                .iter()
+                .any(|it| it.choice.offering.price.per_hour().is_none_or(|price| price.nanos <= 0));
+            prop_assert!(!unpriced && why.nearest.len() <= 5, "nearest: {:?}", why.nearest);
+            Vec::new()
+        }
+        Ranking::Fits(quotes) => {
+            prop_assert!(!quotes.is_empty(), "it fits, and nothing is quoted");
+            let timed = quotes.iter().all(|it| it.total.is_some() == need.duration_s.is_some());
+            prop_assert!(timed, "a total without a duration, or none with one");
+            quotes.iter().map(Row::of).collect::<Vec<_>>()
+        }
+    };
+    let shown = &right[..right.len().min(world.limit)];
+    prop_assert_eq!(
+        said.iter().map(Row::rank).collect::<Vec<_>>(),
+        shown.iter().map(Row::rank).collect::<Vec<_>>()
+    );
+    if shown.len() == right.len() {
+        let mut said = said;
+        said.sort();
+        prop_assert_eq!(&said[..], shown);
+    }
+    Ok(())
+}
+
+/// The property: the input's order does not matter.
+fn order_does_not_matter(
+    engine: &dyn PricingEngine,
+    world: &PriceWorld,
+    need: &Request,
+) -> Result<(), TestCaseError> {
+    let mut turned = world.clone();
+    turned.lanes.reverse();
+    for (nth, lane) in turned.lanes.iter_mut().enumerate() {
+        let catalogue = &mut lane.catalogue;
+        let half = catalogue.offerings.len() / 2;
+        catalogue.offerings.rotate_left(half);
+        catalogue.images.reverse();
+        if nth == 0 {
+            catalogue.offerings.reverse();
+            catalogue.offerings.iter_mut().for_each(|it| it.zones.reverse());
+        }
+    }
+    // Zones are part of an offering as the cloud named it: compare what they stand for.
+    let in_order = |ranking| match ranking {
+        Ranking::Fits(mut quotes) => {
+            quotes.iter_mut().for_each(|it| it.choice.offering.zones.sort());
+            Ranking::Fits(quotes)
+        }
+        Ranking::Nothing(mut why) => {
+            why.nearest.iter_mut().for_each(|it| it.choice.offering.zones.sort());
+            Ranking::Nothing(why)
+        }
+    };
+    prop_assert_eq!(in_order(world.rank(engine, need)), in_order(turned.rank(engine, need)));
+    Ok(())
+}
+
+type Found = Box<TestError<(PriceWorld, Vec<Request>)>>;
+
+fn run(engine: &dyn PricingEngine, worlds: u32) -> Result<(), Found> {
+    let config =
+        Config { cases: worlds, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let found = runner.run(&(world(), vec(request(), ASKED)), |(world, needs)| {
+        for need in &needs {
+            agrees(engine, &world, need)?;
+            order_does_not_matter(engine, &world, need)?;
+        }
+        Ok(())
+    });
+    found.map_err(Box::new)
+}
+
+/// The engine, counting how often something fits: a property over nothing but refusals would hold for anyone.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl PricingEngine for Counting {
+    fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking {
+        let ranking = CheapestFit.rank(need, context);
+        self.0.fetch_add(usize::from(matches!(ranking, Ranking::Fits(_))), Ordering::Relaxed);
+        ranking
+    }
+}
+
+#[test]
+fn a_cheaper_offer_is_never_missed_on_random_worlds() {
+    let counting = Counting::default();
+    if let Err(found) = run(&counting, WORLDS) {
+        panic!("{found}");
+    }
+    // Each request is ranked twice, in two orders of the input.
+    let (requests, fits) = (WORLDS as usize * ASKED, counting.0.load(Ordering::Relaxed) / 2);
+    println!("COUNT price-equals-brute-force worlds={WORLDS} requests={requests} fits={fits}");
+    assert!(fits > requests / 5, "too few requests fit to say anything");
+}
+
+#[test]
+fn the_property_catches_every_engine_that_ranks_wrongly() {
+    // What these get wrong are words; the laws catch them.
+    let unseen = [Defect::NamesNothingNear, Defect::NamesAnotherField];
+    let survivors: Vec<Defect> = Defect::ALL
+        .into_iter()
+        .filter(|it| !unseen.contains(it) && run(&Mutant(*it), WORLDS).is_ok())
+        .collect();
+    let seen = Defect::ALL.len() - unseen.len();
+    println!("COUNT price-property-mutants planted={seen} caught={}", seen - survivors.len());
+    assert!(survivors.is_empty(), "not caught: {survivors:?}");
+}
