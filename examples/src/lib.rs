@@ -5,3 +5,8 @@
 
 pub mod http;
 pub mod server;
+
+/// The README's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

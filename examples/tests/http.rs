@@ -94,7 +94,8 @@ fn callers() -> Vec<Row> {
     vec![
         row("POST", OURS, "", GOOD, (401, "unauthenticated")),
         row("POST", OURS, "nobody", GOOD, (401, "unauthenticated")),
-        row("POST", OURS, "", GOOD, (401, "unauthenticated")).with(&[("authorization", "Basic YWRhOmFkYQ==")]),
+        row("POST", OURS, "", GOOD, (401, "unauthenticated"))
+            .with(&[("authorization", "Basic YWRhOmFkYQ==")]),
         row("POST", OURS, "eve", GOOD, (404, "not-found")),
         row("POST", "/users/nobody/reservations", ADMIN, GOOD, (404, "not-found")),
         row("POST", "/users/a%20b/reservations", ADMIN, GOOD, (404, "not-found")),
@@ -132,6 +133,7 @@ fn details() -> Vec<Row> {
         row("GET", "/users/ada/reservations?limit=many", "ada", "", (400, "wrong-type")),
         row("GET", "/users/ada/reservations?after=zz", "ada", "", range),
         row("GET", "/users/ada/reservations?state=old", "ada", "", range),
+        row("DELETE", "/users/ada/reservations/rsv_x?dry_run=1", "ada", "", (400, "unknown-field")),
         row("PATCH", id, "ada", "{}", (400, "wrong-type")),
         row("PATCH", id, "ada", "{\"power\":\"off\",\"tags\":{}}", range),
         row("PATCH", id, "ada", "{\"power\":\"up\"}", range),
@@ -139,7 +141,13 @@ fn details() -> Vec<Row> {
         row("PATCH", id, "ada", "{\"power\":\"off\"}", range).with(&[("if-match", "\"abc\"")]),
         row("POST", KEYS, "ada", "{\"kind\":\"static\"}", (400, "wrong-type")),
         row("POST", KEYS, "ada", "{\"provider\":\"acme\",\"kind\":\"static\",\"token\":\"x\"}", range),
-        row("POST", KEYS, "ada", "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":5}", (400, "wrong-type")),
+        row(
+            "POST",
+            KEYS,
+            "ada",
+            "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":5}",
+            (400, "wrong-type"),
+        ),
         row(
             "POST",
             KEYS,
@@ -157,7 +165,12 @@ fn details() -> Vec<Row> {
         admin("POST", "/admin/users/nobody/tokens", "{\"label\":\"x\"}", (404, "not-found")),
         admin("POST", "/admin/users/ada/tokens", "{\"label\":\"x\",\"role\":\"king\"}", range),
         admin("POST", "/admin/users/ada/tokens", "{\"label\":\"x\",\"expires_in_s\":0}", range),
-        admin("POST", "/admin/users/ada/tokens", "{\"label\":\"x\",\"expires_in_s\":18446744073709551615}", range),
+        admin(
+            "POST",
+            "/admin/users/ada/tokens",
+            "{\"label\":\"x\",\"expires_in_s\":18446744073709551615}",
+            range,
+        ),
         admin("DELETE", "/admin/users/ada/tokens/none", "", (404, "not-found")),
         admin("PATCH", "/admin/users/ada", "{\"machines_max\":-1}", range),
         admin("PUT", "/admin/brakes", "{\"scope\":\"globel\",\"value\":\"frozen\"}", range),
@@ -180,9 +193,18 @@ async fn bad_input_is_named_and_changes_nothing() {
     let mut wrong = Vec::new();
     for row in &rows {
         let reply = world.send(row.method, row.path, row.who, row.body.clone(), row.headers).await;
-        let what = format!("{} {} as {:?}: {}", row.method, row.path, row.who, String::from_utf8_lossy(&row.body[..row.body.len().min(80)]));
+        let what = format!(
+            "{} {} as {:?}: {}",
+            row.method,
+            row.path,
+            row.who,
+            String::from_utf8_lossy(&row.body[..row.body.len().min(80)])
+        );
         if (reply.status.as_u16(), reply.code()) != (row.status, row.code) {
-            wrong.push(format!("{what}\n  wanted {} {}, got {} {}", row.status, row.code, reply.status, reply.json));
+            wrong.push(format!(
+                "{what}\n  wanted {} {}, got {} {}",
+                row.status, row.code, reply.status, reply.json
+            ));
             continue;
         }
         assert_eq!(reply.header("content-type"), "application/problem+json", "{what}");
@@ -207,7 +229,11 @@ async fn limits_and_the_nearest_offers_are_named() {
     let world = World::new().await;
     let many = world.post(OURS, "ada", "{\"count\":1000000}").await;
     assert_eq!(many.json["errors"][0]["field"], "count");
-    assert!(many.json["errors"][0]["limit"].as_str().is_some_and(|limit| limit.contains("1000")), "{}", many.json);
+    assert!(
+        many.json["errors"][0]["limit"].as_str().is_some_and(|limit| limit.contains("1000")),
+        "{}",
+        many.json
+    );
     let huge = world.post(OURS, "ada", "{\"vcpus\":4000}").await;
     assert!(huge.json["nearest"].as_array().is_some_and(|nearest| !nearest.is_empty()), "{}", huge.json);
     assert_eq!(huge.json["errors"][0]["field"], "vcpus", "{}", huge.json);
@@ -222,7 +248,10 @@ async fn one_idempotency_key_makes_one_reservation_also_twenty_times_at_once() {
     let first = &replies[0];
     for reply in &replies {
         assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.json);
-        assert_eq!((&reply.json["id"], reply.header("location")), (&first.json["id"], first.header("location")));
+        assert_eq!(
+            (&reply.json["id"], reply.header("location")),
+            (&first.json["id"], first.header("location"))
+        );
     }
     let other = world.send("POST", OURS, "ada", "{\"vcpus\":2}".into(), key).await;
     assert_eq!((other.status.as_u16(), other.code()), (422, "idempotency-mismatch"), "{}", other.json);
@@ -243,7 +272,8 @@ async fn a_reservation_is_seen_and_touched_by_its_owner_alone() {
     for who in ["ada", "ada-viewer", ADMIN] {
         assert_eq!(world.get(&format!("{OURS}/{id}"), who).await.status, StatusCode::OK, "{who}");
     }
-    let bot = world.send("GET", &format!("{OURS}/{id}"), "bot", vec![], &[("infra-on-behalf-of", "ada")]).await;
+    let bot =
+        world.send("GET", &format!("{OURS}/{id}"), "bot", vec![], &[("infra-on-behalf-of", "ada")]).await;
     assert_eq!(bot.status, StatusCode::OK);
     for path in [format!("{OURS}/{id}"), format!("/users/eve/reservations/{id}")] {
         for (method, body) in [("GET", ""), ("PATCH", "{\"power\":\"off\"}"), ("DELETE", "")] {
@@ -278,7 +308,12 @@ async fn a_release_may_be_repeated_and_wins() {
     let path = format!("{OURS}/{}", made.json["id"].as_str().expect("an id"));
     for _ in 0..2 {
         let reply = world.send("DELETE", &path, "ada", vec![], &[]).await;
-        assert_eq!((reply.status, &reply.json["state"]), (StatusCode::ACCEPTED, &json!("releasing")), "{}", reply.json);
+        assert_eq!(
+            (reply.status, &reply.json["state"]),
+            (StatusCode::ACCEPTED, &json!("releasing")),
+            "{}",
+            reply.json
+        );
     }
     let late = world.send("PATCH", &path, "ada", "{\"power\":\"on\"}".into(), &[]).await;
     assert_eq!((late.status.as_u16(), late.code()), (409, "gone"), "{}", late.json);
@@ -310,7 +345,10 @@ async fn quotes_and_offerings_speak_the_wire_contract() {
     assert_eq!(quotes.status, StatusCode::OK, "{}", quotes.json);
     let quote = &quotes.json["items"][0];
     assert_eq!(quote["per_hour"]["currency"], "USD", "{quote}");
-    assert!(quote["per_hour"]["amount"].as_str().is_some_and(|amount| amount.parse::<f64>().is_ok()), "{quote}");
+    assert!(
+        quote["per_hour"]["amount"].as_str().is_some_and(|amount| amount.parse::<f64>().is_ok()),
+        "{quote}"
+    );
     for field in ["provider", "region", "type", "vcpus", "memory_gib", "total"] {
         assert!(!quote[field].is_null(), "{field} of {quote}");
     }
@@ -326,7 +364,12 @@ async fn a_key_is_never_shown_again_and_stays_while_it_is_used() {
     let world = World::new().await;
     let body = "{\"provider\":\"sim\",\"label\":\"second\",\"kind\":\"static\",\"token\":\"sim-planted\"}";
     let saved = world.post(KEYS, "ada", body).await;
-    assert_eq!((saved.status, &saved.json["status"]), (StatusCode::CREATED, &json!("valid")), "{}", saved.json);
+    assert_eq!(
+        (saved.status, &saved.json["status"]),
+        (StatusCode::CREATED, &json!("valid")),
+        "{}",
+        saved.json
+    );
     for field in ["provider", "label", "kind", "fingerprint", "identity", "checked_at"] {
         assert!(saved.json[field].is_string(), "{field} of {}", saved.json);
     }
@@ -340,13 +383,19 @@ async fn a_key_is_never_shown_again_and_stays_while_it_is_used() {
 #[tokio::test]
 async fn a_thrown_brake_holds_creates_and_says_who_threw_it() {
     let world = World::new().await;
-    let brake = |value: &str| format!("{{\"scope\":\"global\",\"value\":\"{value}\",\"why\":\"drill\"}}").into_bytes();
+    let brake = |value: &str| {
+        format!("{{\"scope\":\"global\",\"value\":\"{value}\",\"why\":\"drill\"}}").into_bytes()
+    };
     let thrown = world.send("PUT", "/admin/brakes", ADMIN, brake("no_creates"), &[]).await;
     assert_eq!((thrown.status, &thrown.json["in_flight"]), (StatusCode::OK, &json!([])), "{}", thrown.json);
     let refused = world.post(OURS, "ada", GOOD).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (403, "paused"), "{}", refused.json);
     let shown = world.get("/admin/brakes", ADMIN).await.json;
-    assert_eq!((&shown["items"][0]["why"], &shown["items"][0]["by"]), (&json!("drill"), &json!("admin")), "{shown}");
+    assert_eq!(
+        (&shown["items"][0]["why"], &shown["items"][0]["by"]),
+        (&json!("drill"), &json!("admin")),
+        "{shown}"
+    );
     assert_eq!(world.send("PUT", "/admin/brakes", ADMIN, brake("open"), &[]).await.status, StatusCode::OK);
     assert_eq!(world.post(OURS, "ada", GOOD).await.status, StatusCode::ACCEPTED);
 }
@@ -357,7 +406,8 @@ async fn people_and_tokens_come_and_go() {
     let made = world.post("/admin/users", ADMIN, "{\"name\":\"bob/b\",\"team\":\"blue\"}").await;
     assert_eq!((made.status, &made.json["team"]), (StatusCode::CREATED, &json!("blue")), "{}", made.json);
     assert_eq!(made.header("location"), "/admin/users/bob%2Fb");
-    let issued = world.post("/admin/users/bob%2Fb/tokens", ADMIN, "{\"label\":\"one\",\"role\":\"user\"}").await;
+    let issued =
+        world.post("/admin/users/bob%2Fb/tokens", ADMIN, "{\"label\":\"one\",\"role\":\"user\"}").await;
     assert_eq!(issued.status, StatusCode::CREATED, "{}", issued.json);
     let secret = issued.json["token"].as_str().expect("shown once");
     let list = world.get("/admin/users/bob%2Fb/tokens", ADMIN).await.json;
@@ -372,7 +422,10 @@ async fn people_and_tokens_come_and_go() {
     assert_eq!(suspended.json["suspended"], true, "{}", suspended.json);
     let refused = world.post(OURS, "ada", GOOD).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (403, "suspended"), "{}", refused.json);
-    assert_eq!(world.send("DELETE", "/admin/users/bob%2Fb", ADMIN, vec![], &[]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        world.send("DELETE", "/admin/users/bob%2Fb", ADMIN, vec![], &[]).await.status,
+        StatusCode::NO_CONTENT
+    );
     let names: Vec<Value> = world.get("/admin/users", ADMIN).await.json["items"]
         .as_array()
         .expect("items")

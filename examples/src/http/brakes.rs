@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Admin;
-use super::extract::{Json, Params};
+use super::extract::{Json, NoParams, Params};
 use super::problem::{Code, Problem};
 use super::{page, wire};
 
@@ -35,6 +35,7 @@ pub(super) struct Brake {
 /// Throws a brake, and answers which create calls may still land.
 pub(super) async fn throw(
     Admin(operator): Admin,
+    _: NoParams,
     Json(brake): Json<Brake>,
 ) -> Result<Answer<Value>, Problem> {
     let scope = scope(&operator, &brake.scope).await?;
@@ -71,7 +72,11 @@ async fn scope(operator: &Operator, text: &str) -> Result<SwitchScope, Problem> 
 }
 
 /// Lifts the brake that holds one reservation.
-pub(super) async fn lift_hold(Admin(operator): Admin, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn lift_hold(
+    Admin(operator): Admin,
+    _: NoParams,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let id = ReservationId::new(id).map_err(|_| Problem::not_found())?;
     operator.lift_hold(&id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use infra_core::words::lane::Version;
@@ -154,6 +155,18 @@ impl Params {
             return Err(Problem::field(Code::OutOfRange, "?wait", "is too long", limit));
         }
         Ok(Some(wait))
+    }
+}
+
+/// A path without parameters: a wish like `?dry_run=1` must not be passed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoParams;
+
+impl<S: Sync> FromRequestParts<S> for NoParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Params::read(&parts.uri, &[]).map(|_| Self)
     }
 }
 

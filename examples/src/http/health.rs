@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::auth::Admin;
-use super::extract::Json;
+use super::extract::{Json, NoParams};
 use super::problem::{Code, Problem};
 
 /// A store that takes longer is not ready.
@@ -53,7 +53,7 @@ fn why(frozen: &Frozen) -> String {
     }
 }
 
-pub(super) async fn status(Admin(operator): Admin) -> Result<Answer<Value>, Problem> {
+pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer<Value>, Problem> {
     Ok(Answer(shown(&operator.status().await?)))
 }
 
@@ -66,6 +66,7 @@ pub(super) struct Recover {
 /// Says what happened to a frozen store, and thaws it.
 pub(super) async fn recover(
     Admin(operator): Admin,
+    _: NoParams,
     Json(body): Json<Recover>,
 ) -> Result<Answer<Value>, Problem> {
     Ok(Answer(shown(&operator.recover(body.what).await?)))

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::auth::{Reader, Writer};
-use super::extract::{Json, Params};
+use super::extract::{Json, NoParams, Params};
 use super::problem::{Code, Problem};
 use super::{page, wire};
 
@@ -41,6 +41,7 @@ fn secret((name, value): (String, Value)) -> Result<(String, Secret), Problem> {
 
 pub(super) async fn save(
     Writer(user): Writer,
+    _: NoParams,
     Json(body): Json<KeyBody>,
 ) -> Result<(StatusCode, Answer<Value>), Problem> {
     let fields = body.fields.into_iter().map(secret).collect::<Result<_, _>>()?;
@@ -56,6 +57,7 @@ pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Value>
 
 pub(super) async fn remove(
     Writer(user): Writer,
+    _: NoParams,
     Path((_, provider, label)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
     let provider = CloudName::new(provider).map_err(|_| Problem::not_found())?;

@@ -5,13 +5,14 @@ use infra_core::nouns::request::Request;
 use serde_json::Value;
 
 use super::auth::Reader;
-use super::extract::Json;
+use super::extract::{Json, NoParams};
 use super::problem::Problem;
 use super::{page, wire};
 
 /// Cheapest first. Nothing is stored, so a viewer may ask, too.
 pub(super) async fn quote(
     Reader(user): Reader,
+    _: NoParams,
     Json(request): Json<Request>,
 ) -> Result<Answer<Value>, Problem> {
     let quotes = user.quote(&request).await?;

@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::auth::{Reader, Writer};
-use super::extract::{Json, Params, if_match, one};
+use super::extract::{Json, NoParams, Params, if_match, one};
 use super::problem::{Code, Problem};
 use super::users::segment;
 use super::{Shared, page, wire};
@@ -88,6 +88,7 @@ pub(super) struct Change {
 
 pub(super) async fn change(
     Writer(user): Writer,
+    _: NoParams,
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
     Json(change): Json<Change>,
@@ -113,6 +114,7 @@ pub(super) async fn change(
 /// 202 as long as it is ending, so that a client whose answer was lost may ask again; 410 when it is over.
 pub(super) async fn release(
     Writer(user): Writer,
+    _: NoParams,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     match user.release(&reservation(id)?).await? {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Admin;
-use super::extract::{Json, Params};
+use super::extract::{Json, NoParams, Params};
 use super::problem::{Code, Problem};
 use super::{page, wire};
 
@@ -24,7 +24,11 @@ pub(super) struct NewUser {
     team: Option<TenantId>,
 }
 
-pub(super) async fn add(Admin(operator): Admin, Json(new): Json<NewUser>) -> Result<Created, Problem> {
+pub(super) async fn add(
+    Admin(operator): Admin,
+    _: NoParams,
+    Json(new): Json<NewUser>,
+) -> Result<Created, Problem> {
     let user = operator.add_user(&new.name, new.team.as_ref()).await?;
     let place = format!("/admin/users/{}", segment(user.id.as_str()));
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(wire::user(&user))))
@@ -35,7 +39,11 @@ pub(super) async fn list(Admin(operator): Admin, uri: Uri) -> Result<Answer<Valu
     page::cut(operator.users().await?, |user| user.id.to_string(), &params, wire::user)
 }
 
-pub(super) async fn show(Admin(operator): Admin, Path(name): Path<String>) -> Result<Answer<Value>, Problem> {
+pub(super) async fn show(
+    Admin(operator): Admin,
+    _: NoParams,
+    Path(name): Path<String>,
+) -> Result<Answer<Value>, Problem> {
     Ok(Answer(wire::user(&operator.get_user(&user(&name)?).await?)))
 }
 
@@ -49,6 +57,7 @@ pub(super) struct UserChange {
 
 pub(super) async fn change(
     Admin(operator): Admin,
+    _: NoParams,
     Path(name): Path<String>,
     Json(change): Json<UserChange>,
 ) -> Result<Answer<Value>, Problem> {
@@ -63,7 +72,11 @@ pub(super) async fn change(
     Ok(Answer(wire::user(&changed)))
 }
 
-pub(super) async fn remove(Admin(operator): Admin, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn remove(
+    Admin(operator): Admin,
+    _: NoParams,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
     operator.remove_user(&user(&name)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -91,6 +104,7 @@ const TOKEN_LIFE_MAX_S: u64 = 100 * 366 * 24 * 3600;
 
 pub(super) async fn issue(
     Admin(operator): Admin,
+    _: NoParams,
     Path(name): Path<String>,
     Json(new): Json<NewToken>,
 ) -> Result<Created, Problem> {
@@ -124,6 +138,7 @@ pub(super) async fn tokens(
 
 pub(super) async fn revoke(
     Admin(operator): Admin,
+    _: NoParams,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     operator.revoke_token(&user(&name)?, &id).await?;

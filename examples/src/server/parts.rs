@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use infra_core::contracts::pricing::{PriceContext, PricingEngine, Ranking};
+use infra_core::CheapestFit;
+use infra_core::contracts::pricing::PricingEngine;
 use infra_core::contracts::provider::CloudDriver;
 use infra_core::contracts::store::ReservationStore;
-use infra_core::nouns::request::Request;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::Entropy;
 
@@ -85,14 +85,6 @@ pub(super) fn drivers(_: &Settings, _: &Sim) -> Result<Vec<Arc<dyn CloudDriver>>
     Ok(Vec::new())
 }
 
-#[derive(Debug)]
-struct Provisional;
-impl PricingEngine for Provisional {
-    fn rank<'a>(&self, _: &Request, _: &PriceContext<'a>) -> Ranking {
-        Ranking::Fits(Vec::new())
-    }
-}
-
 pub(super) fn pricing() -> Arc<dyn PricingEngine> {
-    Arc::new(Provisional)
+    Arc::new(CheapestFit)
 }
