@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{self, Args};
 use super::error::StartError;
-use super::file::{self, CloudFile, File, LogFile};
+use super::file::{self, CloudSettings, File, LogFile};
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -72,15 +72,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// One cloud.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CloudSettings {
-    /// Where its API is; the cloud's own when not said, in this process for the simulator.
-    pub endpoint: Option<String>,
-    /// Regions to use; the driver's default when empty.
-    pub regions: Vec<String>,
 }
 
 /// Everything the server is started with.
@@ -170,12 +161,7 @@ impl Settings {
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
-            clouds: (self.clouds.iter())
-                .map(|(name, cloud)| {
-                    let CloudSettings { endpoint, regions } = cloud.clone();
-                    (name.clone(), CloudFile { endpoint, regions })
-                })
-                .collect(),
+            clouds: self.clouds.clone(),
         };
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");
         for (set, name) in [
@@ -197,6 +183,9 @@ impl Settings {
                 self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
             let real = real.join(", ");
             return config(format!("sim-control and sim-only are refused beside a real provider ({real})"));
+        }
+        if sim.is_some_and(|sim| sim.simulated || !sim.images.is_empty()) {
+            return config("clouds.sim: simulated and images are settings of clouds.aws".into());
         }
         if self.sim_only && remote {
             return config("sim-only serves the simulator itself, so clouds.sim may have no endpoint".into());
@@ -257,11 +246,9 @@ fn log_format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<LogFormat>,
 fn clouds(
     flags: &[(String, String)],
     env: Option<String>,
-    file: BTreeMap<String, CloudFile>,
+    file: BTreeMap<String, CloudSettings>,
 ) -> Result<BTreeMap<String, CloudSettings>, StartError> {
-    let mut clouds: BTreeMap<String, CloudSettings> = (file.into_iter())
-        .map(|(name, cloud)| (name, CloudSettings { endpoint: cloud.endpoint, regions: cloud.regions }))
-        .collect();
+    let mut clouds = file;
     let env = env.unwrap_or_default();
     let env = env.split(',').filter(|part| !part.is_empty()).map(args::cloud);
     let env: Vec<_> = env

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use infra_core::nouns::request::Arch;
+use infra_core::words::ids::Region;
 use serde::{Deserialize, Serialize};
 
 use super::config::LogFormat;
@@ -29,7 +31,7 @@ pub(super) struct File {
     #[serde(default)]
     pub log: LogFile,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub clouds: BTreeMap<String, CloudFile>,
+    pub clouds: BTreeMap<String, CloudSettings>,
 }
 
 /// The table `[log]`.
@@ -42,14 +44,36 @@ pub(super) struct LogFile {
     pub format: Option<LogFormat>,
 }
 
-/// A table `[clouds.NAME]`.
+/// One cloud: a table `[clouds.NAME]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CloudFile {
+pub struct CloudSettings {
+    /// Where its API is; the cloud's own when not said, in this process for the simulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Regions to use; the driver's default when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub regions: Vec<String>,
+    pub regions: Vec<Region>,
+    /// Only for AWS, instead of its own: an emulator has other images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageFile>,
+    /// Only for AWS: nothing behind the endpoint costs money.
+    #[serde(default)]
+    pub simulated: bool,
+}
+
+/// A table `[[clouds.aws.images]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFile {
+    /// As people say it: `ubuntu 24.04`.
+    pub os: String,
+    /// Whose images: an account's twelve digits, `amazon`, `self`.
+    pub owner: String,
+    /// Their names, with `*` and `?`.
+    pub pattern: String,
+    /// Their architecture.
+    pub arch: Arch,
 }
 
 /// Longest settings file that is read.

@@ -8,6 +8,8 @@
 //! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
 
 mod args;
+#[cfg(feature = "aws")]
+mod aws;
 mod banner;
 mod config;
 mod data_dir;
@@ -21,9 +23,10 @@ mod start;
 
 pub use args::Args;
 pub use banner::Banner;
-pub use config::{CloudSettings, Environment, LogFormat, Settings, StoreUrl};
+pub use config::{Environment, LogFormat, Settings, StoreUrl};
 pub use data_dir::DataDir;
 pub use error::StartError;
+pub use file::{CloudSettings, ImageFile};
 pub use logging::install as install_logging;
 pub use shutdown::{Stop, serve};
 pub use start::{Server, check, start};

@@ -13,6 +13,7 @@ use infra_core::words::entropy::Entropy;
 use super::config::{Settings, StoreUrl};
 use super::data_dir::DataDir;
 use super::error::StartError;
+use super::file::CloudSettings;
 use super::start::store_failed;
 use infra_store::{MemoryStore, SqliteStore};
 
@@ -81,8 +82,23 @@ impl Store {
     }
 }
 
-pub(super) fn drivers(_: &Settings, _: &Sim) -> Result<Vec<Arc<dyn CloudDriver>>, StartError> {
-    Ok(Vec::new())
+pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Vec<Arc<dyn CloudDriver>> {
+    let driver = |(name, cloud): (&String, &CloudSettings)| match name.as_str() {
+        "aws" => aws(cloud, sim.clock()),
+        _ => None,
+    };
+    settings.clouds.iter().filter_map(driver).collect()
+}
+
+#[cfg(feature = "aws")]
+fn aws(cloud: &CloudSettings, clock: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
+    Some(Arc::new(infra_providers::aws::AwsDriver::new(super::aws::settings(cloud), clock)))
+}
+
+/// Settings that name AWS are refused in a build without it, before this is asked.
+#[cfg(not(feature = "aws"))]
+fn aws(_: &CloudSettings, _: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
+    None
 }
 
 pub(super) fn pricing() -> Arc<dyn PricingEngine> {
