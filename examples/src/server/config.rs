@@ -146,7 +146,7 @@ impl Settings {
     /// Is nothing here real money?
     #[must_use]
     pub fn simulated(&self) -> bool {
-        self.clouds.keys().all(|name| name == SIM)
+        self.clouds.iter().all(|(name, cloud)| name == SIM || cloud.simulated)
     }
 
     /// The settings in force as TOML, without secrets.
@@ -178,11 +178,10 @@ impl Settings {
     fn check(&self) -> Result<(), StartError> {
         let sim = self.clouds.get(SIM);
         let remote = sim.is_some_and(|sim| sim.endpoint.is_some());
-        if (self.sim_control || self.sim_only) && !self.simulated() {
-            let real: Vec<&str> =
-                self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
-            let real = real.join(", ");
-            return config(format!("sim-control and sim-only are refused beside a real provider ({real})"));
+        let others: Vec<&str> = self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
+        if (self.sim_control || self.sim_only) && !others.is_empty() {
+            let others = others.join(", ");
+            return config(format!("sim-control and sim-only are refused beside a real provider ({others})"));
         }
         if sim.is_some_and(|sim| sim.simulated || !sim.images.is_empty()) {
             return config("clouds.sim: simulated and images are settings of clouds.aws".into());
