@@ -3,8 +3,10 @@
 
 pub mod connect;
 pub mod contracts;
+pub mod engine;
 pub mod infra;
 pub mod nouns;
+pub mod plan;
 pub mod price;
 pub mod records;
 #[cfg(feature = "testing")]

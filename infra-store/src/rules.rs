@@ -7,7 +7,7 @@ use infra_core::contracts::store::{Change, Commit, Key, StoreError, StoreLimits}
 /// What the stores of this crate take. 24 changes is what every store is promised to take, so nothing that works
 /// here fails on a networked store later.
 pub(crate) const LIMITS: StoreLimits =
-    StoreLimits { changes_max: 24, body_bytes_max: 1024 * 1024, page_max: 1000 };
+    StoreLimits { changes_max: 24, body_bytes_max: 1024 * 1024, page_max: 1000, exclusive: true };
 
 /// Refuses a commit that is empty, too large, or names a key twice.
 pub(crate) fn check_shape(commit: &Commit) -> Result<(), StoreError> {

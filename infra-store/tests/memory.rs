@@ -1,25 +1,17 @@
 //! What the memory store promises beyond the laws.
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use infra_core::contracts::store::{Change, Commit, Expect, Index, Key, RecordKind, ReservationStore};
+use common::{commit, key, put};
+use infra_core::contracts::store::{Change, Expect, ReservationStore};
 use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp};
-use infra_core::words::ids::{CommitId, TenantId};
 use infra_core::words::lane::Version;
 use infra_store::MemoryStore;
-
-fn key(id: &str) -> Key {
-    Key { tenant: TenantId::new("t").expect("legal"), kind: RecordKind::Unit, id: id.to_owned() }
-}
-
-fn put(id: u128, key: &Key, expect: Expect) -> Commit {
-    let change =
-        Change::Put { key: key.clone(), expect, index: Index::default(), body: id.to_be_bytes().to_vec() };
-    Commit { id: CommitId(uuid::Uuid::from_u128(id)), changes: vec![change] }
-}
 
 /// A clock whose waiting is a defect of the caller.
 #[derive(Debug)]
@@ -75,9 +67,7 @@ async fn a_backup_shares_records_with_its_original() {
 async fn an_old_commit_is_done_twice_because_its_id_was_forgotten() {
     let store = MemoryStore::new();
     let created = store.commit(&put(1, &key("a"), Expect::Absent)).await.expect("commits");
-    let id = CommitId(uuid::Uuid::from_u128(2));
-    let expect = Expect::Version(created);
-    let removal = Commit { id, changes: vec![Change::Delete { key: key("a"), expect }] };
+    let removal = commit(2, vec![Change::Delete { key: key("a"), expect: Expect::Version(created) }]);
     let removed = store.commit(&removal).await.expect("commits");
     let kept = store.commit(&put(3, &key("kept"), Expect::Absent)).await.expect("commits");
     let mut last = store.commit(&put(4, &key("n"), Expect::Absent)).await.expect("commits");

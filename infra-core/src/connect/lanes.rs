@@ -137,9 +137,12 @@ impl Connections {
             let was = repo.get::<LaneRecord>(LaneRecord::place(lane)).await?;
             let mut now = match &was {
                 Some(was) => was.value.clone(),
-                None => {
-                    LaneRecord { lane: lane.clone(), created_at: self.shared.clock.wall(), keys: Vec::new() }
-                }
+                None => LaneRecord {
+                    lane: lane.clone(),
+                    created_at: self.shared.clock.wall(),
+                    keys: Vec::new(),
+                    mass_allowed_until: None,
+                },
             };
             change(&mut now.keys);
             let mut txn = repo.txn();

@@ -1,6 +1,6 @@
 //! Leases on devices: what the allocator grants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,50 @@ pub enum DeviceState {
 pub struct Demand {
     /// Labels that must be equal.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Demand {
+    /// Would this device do?
+    #[must_use]
+    pub fn is_met_by(&self, device: &Device) -> bool {
+        self.labels.iter().all(|(label, value)| device.labels.get(label) == Some(value))
+    }
+}
+
+/// Another device for every slot, or the first slot that cannot be served beside those before it. Earlier devices
+/// are taken first, but no choice starves a later slot: those who can do with another device move along.
+///
+/// # Errors
+/// The slot.
+pub fn assign(
+    demands: &BTreeMap<String, Demand>,
+    from: &[&Device],
+) -> Result<BTreeMap<String, DeviceId>, String> {
+    let mut taken = BTreeMap::new();
+    for slot in demands.keys() {
+        if !seat(slot, demands, from, &mut BTreeSet::new(), &mut taken) {
+            return Err(slot.clone());
+        }
+    }
+    Ok(taken.into_iter().map(|(device, slot)| (slot.clone(), device.clone())).collect())
+}
+
+/// One step of matching by augmenting paths: linear in slots times devices.
+fn seat<'a>(
+    slot: &'a String,
+    demands: &BTreeMap<String, Demand>,
+    from: &[&'a Device],
+    tried: &mut BTreeSet<&'a DeviceId>,
+    taken: &mut BTreeMap<&'a DeviceId, &'a String>,
+) -> bool {
+    for device in from.iter().filter(|device| demands[slot].is_met_by(device)) {
+        let holder = taken.get(&device.id).copied();
+        if tried.insert(&device.id) && holder.is_none_or(|it| seat(it, demands, from, tried, taken)) {
+            taken.insert(&device.id, slot);
+            return true;
+        }
+    }
+    false
 }
 
 /// A request for devices: all of its demands or none.
@@ -185,4 +229,29 @@ pub enum PoolEventKind {
     Granted,
     /// A lease ended: released, expired or revoked.
     Ended,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(all: &[&str]) -> BTreeMap<String, String> {
+        all.iter().map(|label| ((*label).to_owned(), "yes".to_owned())).collect()
+    }
+
+    #[test]
+    fn an_early_choice_starves_no_later_slot() {
+        let device = |id: &str, has: &[&str]| Device { id: id.parse().expect("a name"), labels: labels(has) };
+        let all = [device("d1", &["big", "fast"]), device("d2", &["big"]), device("d3", &["fast"])];
+        let from: Vec<&Device> = all.iter().collect();
+        let demand = |slot: &str, asks: &[&str]| (slot.to_owned(), Demand { labels: labels(asks) });
+        let met =
+            assign(&BTreeMap::from([demand("a", &["big"]), demand("b", &["big"]), demand("c", &[])]), &from);
+        let slots: BTreeSet<DeviceId> = met.expect("there are three").into_values().collect();
+        assert_eq!(slots.len(), 3);
+        let met = assign(&BTreeMap::from([demand("a", &["fast"]), demand("b", &["big", "fast"])]), &from);
+        assert_eq!(met.map(|it| (it["a"].to_string(), it["b"].to_string())), Ok(("d3".into(), "d1".into())));
+        let two = BTreeMap::from([demand("a", &["big", "fast"]), demand("b", &["big", "fast"])]);
+        assert_eq!(assign(&two, &from), Err("b".to_owned()));
+    }
 }

@@ -9,7 +9,7 @@ use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
-use crate::nouns::reservation::{Phase, Reservation};
+use crate::nouns::reservation::Reservation;
 use crate::nouns::switch::Switch;
 use crate::nouns::unit::Unit;
 use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, UserId};
@@ -99,13 +99,12 @@ impl Stored for Reservation {
         Self::place(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
-        let over = matches!(self.summary.phase, Phase::Released | Phase::Failed);
         Index {
             owner: Some(self.owner.clone()),
             shard: shard_of(&self.tenant, shards),
             lane: None,
             due_at: self.deadlines.next(),
-            state: if over { state::OVER } else { state::OPEN },
+            state: if self.over_at.is_some() { state::OVER } else { state::OPEN },
         }
     }
 }
@@ -187,7 +186,7 @@ impl Stored for Outbox {
         let open = self.sinks.iter().any(|sink| !sink.delivered);
         Index {
             shard: shard_of(&self.tenant, shards),
-            due_at: open.then_some(self.at),
+            due_at: if open { Some(self.at) } else { self.keep_until },
             state: if open { state::OPEN } else { state::OVER },
             ..Index::default()
         }
@@ -296,7 +295,7 @@ impl Stored for IdempotencyRecord {
         Self::place(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
-        Index { shard: shard_of(&self.tenant, shards), ..Index::default() }
+        Index { shard: shard_of(&self.tenant, shards), due_at: self.expires_at, ..Index::default() }
     }
 }
 

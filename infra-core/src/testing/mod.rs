@@ -1,7 +1,9 @@
 //! For those who implement a contract or test against one: virtual time, seeded chance, and the laws.
 
+pub mod fixtures;
 pub mod laws;
 pub mod price_world;
+pub mod reference_allocator;
 mod seeded;
 mod virtual_clock;
 

@@ -26,6 +26,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
     written: Notify,
     clock: Arc<dyn Clock>,
+    shared: bool,
 }
 
 impl MemoryStore {
@@ -38,7 +39,14 @@ impl MemoryStore {
     /// An empty store whose `changes` waits by this clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { state: Mutex::default(), written: Notify::new(), clock }
+        Self { state: Mutex::default(), written: Notify::new(), clock, shared: false }
+    }
+
+    /// Says that several replicas work on this store: claims are then taken over only after they ran out.
+    #[must_use]
+    pub const fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// An independent copy as of now, on the same clock: a backup to restore, or a data folder copied elsewhere.
@@ -49,6 +57,7 @@ impl MemoryStore {
             state: Mutex::new(self.state().clone()),
             written: Notify::new(),
             clock: Arc::clone(&self.clock),
+            shared: self.shared,
         }
     }
 
@@ -66,7 +75,7 @@ impl Default for MemoryStore {
 #[async_trait]
 impl ReservationStore for MemoryStore {
     fn limits(&self) -> StoreLimits {
-        LIMITS
+        StoreLimits { exclusive: !self.shared, ..LIMITS }
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {

@@ -1,8 +1,9 @@
 //! The laws of [`PricingEngine`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LawReport, Verdict, hold};
+use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
 use crate::nouns::offering::{Billing, Image, Offering, Price};
 use crate::nouns::request::{Arch, Market, Request};
@@ -11,51 +12,61 @@ use crate::words::clock::later;
 use crate::words::ids::Zone;
 use crate::words::money::Money;
 
-/// A law of pricing.
-pub type Law = fn(&dyn PricingEngine) -> Verdict;
+/// What a law says of an engine. Nothing here waits: pricing is pure.
+pub type Verdict = Result<(), Unmet>;
 
-/// Every law, by name.
-pub const LAWS: [(&str, Law); 21] = [
-    ("the_cheapest_total_comes_first", the_cheapest_total_comes_first),
-    ("a_quote_meets_every_limit", a_quote_meets_every_limit),
-    ("a_price_that_is_not_known_is_never_chosen", a_price_that_is_not_known_is_never_chosen),
-    ("the_order_of_the_input_changes_nothing", the_order_of_the_input_changes_nothing),
-    ("ties_go_to_less_waste_then_to_names", ties_go_to_less_waste_then_to_names),
-    ("bought_disk_is_part_of_the_price", bought_disk_is_part_of_the_price),
-    ("only_the_missing_disk_is_bought", only_the_missing_disk_is_bought),
-    ("the_billing_minimum_is_part_of_the_total", the_billing_minimum_is_part_of_the_total),
-    ("a_begun_hour_is_paid_where_hours_are_billed", a_begun_hour_is_paid_where_hours_are_billed),
-    ("the_total_counts_every_machine", the_total_counts_every_machine),
-    ("without_a_duration_there_is_no_total", without_a_duration_there_is_no_total),
-    ("the_price_cap_counts_the_disk", the_price_cap_counts_the_disk),
-    ("a_stale_price_ranks_after_its_fresh_equal", a_stale_price_ranks_after_its_fresh_equal),
-    ("an_excluded_offer_is_not_offered", an_excluded_offer_is_not_offered),
-    ("zones_follow_each_other_directly", zones_follow_each_other_directly),
-    ("the_newest_image_of_the_architecture_is_taken", the_newest_image_of_the_architecture_is_taken),
-    ("spot_is_taken_only_when_asked_for", spot_is_taken_only_when_asked_for),
-    ("a_size_that_is_no_number_fits_nothing", a_size_that_is_no_number_fits_nothing),
-    ("absurd_numbers_do_not_overflow", absurd_numbers_do_not_overflow),
-    ("no_fit_names_the_limit_and_the_nearest", no_fit_names_the_limit_and_the_nearest),
-    ("the_limit_of_quotes_is_kept", the_limit_of_quotes_is_kept),
-];
-
-/// Runs every law against an engine.
-pub fn run(implementation: &str, engine: &dyn PricingEngine) -> LawReport {
-    let verdicts = LAWS.iter().map(|(name, law)| (*name, law(engine))).collect();
-    LawReport { contract: "PricingEngine", implementation: implementation.to_owned(), verdicts }
+macro_rules! pure_laws {
+    ($($law:ident),* $(,)?) => {
+        vec![$(Law {
+            name: stringify!($law),
+            check: |engine: Arc<dyn PricingEngine>| Box::pin(async move { $law(&*engine) }),
+        }),*]
+    };
 }
 
-fn fits(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<Vec<Quote>, String> {
+/// Every law.
+#[must_use]
+pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
+    pure_laws![
+        the_cheapest_total_comes_first,
+        a_quote_meets_every_limit,
+        a_price_that_is_not_known_is_never_chosen,
+        the_order_of_the_input_changes_nothing,
+        ties_go_to_less_waste_then_to_names,
+        bought_disk_is_part_of_the_price,
+        only_the_missing_disk_is_bought,
+        the_billing_minimum_is_part_of_the_total,
+        a_begun_hour_is_paid_where_hours_are_billed,
+        the_total_counts_every_machine,
+        without_a_duration_there_is_no_total,
+        the_price_cap_counts_the_disk,
+        a_stale_price_ranks_after_its_fresh_equal,
+        an_excluded_offer_is_not_offered,
+        zones_follow_each_other_directly,
+        the_newest_image_of_the_architecture_is_taken,
+        spot_is_taken_only_when_asked_for,
+        a_size_that_is_no_number_fits_nothing,
+        absurd_numbers_do_not_overflow,
+        no_fit_names_the_limit_and_the_nearest,
+        the_limit_of_quotes_is_kept,
+    ]
+}
+
+fn broken<T>(why: String) -> Result<T, Unmet> {
+    Err(Unmet::Broken(why))
+}
+
+fn fits(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<Vec<Quote>, Unmet> {
     match world.rank(engine, need) {
-        Ranking::Fits(quotes) if quotes.is_empty() => Err("it fits, and nothing is quoted".to_owned()),
+        Ranking::Fits(quotes) if quotes.is_empty() => broken("it fits, and nothing is quoted".to_owned()),
         Ranking::Fits(quotes) => Ok(quotes),
-        Ranking::Nothing(why) => Err(format!("nothing fits: {}", why.failed.detail)),
+        Ranking::Nothing(why) => broken(format!("nothing fits: {}", why.failed.detail)),
     }
 }
 
-fn nothing(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<NoFit, String> {
+fn nothing(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<NoFit, Unmet> {
     match world.rank(engine, need) {
-        Ranking::Fits(quotes) => Err(format!("{:?} were offered", types(&quotes))),
+        Ranking::Fits(quotes) => broken(format!("{:?} were offered", types(&quotes))),
         Ranking::Nothing(why) => Ok(*why),
     }
 }
@@ -357,7 +368,7 @@ pub fn a_size_that_is_no_number_fits_nothing(engine: &dyn PricingEngine) -> Verd
             ("disk_gib", Request { disk_gib: some, ..Request::default() }),
             ("max_price_per_hour", Request { max_price_per_hour: some, ..Request::default() }),
         ] {
-            let why = nothing(engine, &world, &need).map_err(|it| format!("{field} {bad}: {it}"))?;
+            let why = nothing(engine, &world, &need)?;
             hold!(why.failed.field == field, "{field} {bad} is explained by {}", why.failed.field);
         }
     }

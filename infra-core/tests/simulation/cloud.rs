@@ -1,0 +1,146 @@
+//! The sim's hands and truth, in the words of the simulation.
+
+use futures_util::FutureExt;
+use infra_core::SystemEntropy;
+use infra_core::contracts::store::{Change, Commit, Expect, ListBy, ListQuery, RecordKind, ReservationStore};
+use infra_core::nouns::cloud::ThingState;
+use infra_core::nouns::launch::EndCause;
+use infra_core::nouns::reservation::Reservation;
+use infra_core::nouns::switch::{Switch, SwitchScope, SwitchValue};
+use infra_core::records::Stored;
+use infra_core::testing::VirtualClock;
+use infra_core::words::clock::{Clock, Timestamp};
+use infra_core::words::ids::{CommitId, LaunchToken, ResourceId};
+use infra_core::words::lane::ResourceKind;
+use infra_providers::sim::{FaultEffect, HandMade, Rule, SimWorld};
+use infra_store::MemoryStore;
+
+use super::world::SHARDS;
+
+/// A thing as it truly is.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub id: ResourceId,
+    pub token: Option<LaunchToken>,
+    pub account: String,
+    pub machine: bool,
+    pub marked: bool,
+    /// There, and nobody has ordered its end.
+    pub alive: bool,
+    pub on: bool,
+    pub created_at: Timestamp,
+}
+
+/// Everything that ever was.
+pub fn everything(sim: &SimWorld) -> Vec<Seen> {
+    let seen = |thing: infra_providers::sim::TruthThing| Seen {
+        marked: thing.mark().is_some(),
+        alive: thing.alive() && thing.state != ThingState::Ending,
+        on: matches!(thing.state, ThingState::Building | ThingState::Running),
+        token: thing.made_under,
+        account: thing.account.to_string(),
+        machine: thing.kind == ResourceKind::Machine,
+        created_at: thing.created_at,
+        id: thing.id,
+    };
+    sim.truth().into_iter().map(seen).collect()
+}
+
+/// Machines that are there; only those that a call made, when asked so.
+pub fn machines(sim: &SimWorld, by_call: bool) -> Vec<Seen> {
+    let wanted = |seen: &Seen| seen.alive && seen.machine && (!by_call || seen.token.is_some());
+    everything(sim).into_iter().filter(wanted).collect()
+}
+
+/// The next calls of an operation go wrong.
+pub fn rule(sim: &SimWorld, op: &str, effect: FaultEffect, times: u64) {
+    sim.add_rule(Rule::once(op, effect).times(u32::try_from(times).ok()));
+}
+
+pub fn no_rules(sim: &SimWorld) {
+    sim.clear_rules();
+}
+
+pub fn make(sim: &SimWorld) -> ResourceId {
+    let wish = HandMade {
+        account: "acc-ada".parse().expect("legal"),
+        region: "sim-east".parse().expect("legal"),
+        zone: None,
+        type_name: None,
+        name: Some("precious".to_owned()),
+        tags: std::collections::BTreeMap::new(),
+    };
+    sim.make_by_hand(wish).expect("the region offers something")
+}
+
+pub fn copy(sim: &SimWorld, id: &ResourceId) -> Option<ResourceId> {
+    sim.copy_marks(id)
+}
+
+pub fn vanish(sim: &SimWorld, id: &ResourceId) {
+    sim.vanish(id);
+}
+
+pub fn end(sim: &SimWorld, id: &ResourceId) {
+    sim.end_by_hand(id);
+}
+
+pub fn strip(sim: &SimWorld, id: &ResourceId) {
+    sim.strip_marks(id);
+}
+
+/// All keys of a user lead to somebody else's account, or back to their own.
+pub fn mislead(sim: &SimWorld, user: &str, away: bool) {
+    for account in ["acc", "acc0", "acc1", "acc2"] {
+        let to = away.then(|| "elsewhere".parse().expect("legal"));
+        sim.lead_key(&format!("sim-{account}-{user}"), to);
+    }
+}
+
+/// A switch is thrown straight in the store, as another replica would.
+pub fn throw_switch(store: &MemoryStore, clock: &VirtualClock) {
+    let switch = Switch {
+        scope: SwitchScope::Global,
+        value: SwitchValue::NoCreates,
+        by: "another replica".to_owned(),
+        why: "a race".to_owned(),
+        at: clock.wall(),
+        until: None,
+    };
+    let place = Switch::place(&switch.scope.id());
+    let was = store
+        .get(std::slice::from_ref(&place))
+        .now_or_never()
+        .expect("memory never waits")
+        .expect("it reads");
+    let expect = was[0].as_ref().map_or(Expect::Absent, |record| Expect::Version(record.version));
+    put(store, clock, &switch, expect);
+}
+
+/// Everything is released straight in the store, as another replica would.
+pub fn release_everything(store: &MemoryStore, clock: &VirtualClock) {
+    let query = ListQuery {
+        by: ListBy::All,
+        kind: RecordKind::Reservation,
+        state_max: None,
+        after: None,
+        limit: 1000,
+    };
+    let page = store.list(&query).now_or_never().expect("memory never waits").expect("it reads");
+    for record in page.items {
+        let mut reservation: Reservation = serde_json::from_slice(&record.body).expect("it reads");
+        if reservation.desired.present {
+            reservation.desired.present = false;
+            reservation.desired.change += 1;
+            reservation.end_cause = Some(EndCause::Asked);
+            put(store, clock, &reservation, Expect::Version(record.version));
+        }
+    }
+}
+
+fn put<T: Stored>(store: &MemoryStore, clock: &VirtualClock, value: &T, expect: Expect) {
+    let body = serde_json::to_vec(value).expect("records serialise");
+    let change = Change::Put { key: value.key(), expect, index: value.index(SHARDS), body };
+    let commit = Commit { id: CommitId::draw(clock.wall(), &SystemEntropy), changes: vec![change] };
+    store.commit(&commit).now_or_never().expect("memory never waits").expect("nobody else writes");
+}
