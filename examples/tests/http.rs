@@ -413,7 +413,8 @@ async fn people_and_tokens_come_and_go() {
     let list = world.get("/admin/users/bob%2Fb/tokens", ADMIN).await.json;
     assert!(!list.to_string().contains(secret), "{list}");
     let bearer = format!("Bearer {secret}");
-    let as_bob = || world.send("GET", "/users/bob%2Fb/keys", "", vec![], &[("authorization", &bearer)]);
+    let bearer = [("authorization", bearer.as_str())];
+    let as_bob = || world.send("GET", "/users/bob%2Fb/keys", "", vec![], &bearer);
     assert_eq!(as_bob().await.status, StatusCode::OK);
     let place = issued.header("location").to_owned();
     assert_eq!(world.send("DELETE", &place, ADMIN, vec![], &[]).await.status, StatusCode::NO_CONTENT);

@@ -8,28 +8,54 @@ use infra_core::contracts::pricing::PricingEngine;
 use infra_core::contracts::provider::CloudDriver;
 use infra_core::contracts::store::ReservationStore;
 use infra_core::words::clock::{Clock, SystemClock};
-use infra_core::words::entropy::Entropy;
 
-use super::config::{Settings, StoreUrl};
+use super::config::{SIM, Settings, StoreUrl};
 use super::data_dir::DataDir;
 use super::error::StartError;
 use super::file::CloudSettings;
 use super::start::store_failed;
+use infra_providers::sim::{SimConfig, SimDriver, SimOpenError, SimWorld};
 use infra_store::{MemoryStore, SqliteStore};
 
+/// The simulator in this process, when one is wanted, and the clock that everything runs on.
 #[derive(Debug)]
-pub(super) struct Sim;
+pub(super) struct Sim {
+    world: Option<SimWorld>,
+}
 
 impl Sim {
-    pub(super) async fn open(_: &Settings, _: &DataDir, _: &Arc<dyn Entropy>) -> Result<Self, StartError> {
-        Ok(Self)
+    /// Opens the simulator's world in the data folder, unless the settings name none or one elsewhere.
+    pub(super) fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
+        let here = settings.clouds.get(SIM).is_some_and(|sim| sim.endpoint.is_none());
+        if !here {
+            return Ok(Self { world: None });
+        }
+        let path = data.path().join("sim-world");
+        let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
+        world.map(|world| Self { world: Some(world) }).map_err(|error| match error {
+            SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
+            _ => StartError::Config(format!("simulator: {error}")),
+        })
     }
+
+    /// The clock of the engine: the simulator's, which its control API pushes forward, or the machine's.
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(SystemClock)
+        match &self.world {
+            Some(world) => world.clock(),
+            None => Arc::new(SystemClock),
+        }
     }
+
+    /// The simulator as a cloud.
+    fn driver(&self, cloud: &CloudSettings) -> Option<Arc<dyn CloudDriver>> {
+        let _ = cloud;
+        Some(Arc::new(SimDriver::new(self.world.clone()?)))
+    }
+
     pub(super) fn control_router(&self) -> Router {
-        Router::new().route("/sim/calls", axum::routing::get(|| async { "{}" }))
+        Router::new()
     }
+
     pub(super) fn api_router(&self) -> Router {
         Router::new()
     }
@@ -84,8 +110,8 @@ impl Store {
 
 pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Vec<Arc<dyn CloudDriver>> {
     let driver = |(name, cloud): (&String, &CloudSettings)| match name.as_str() {
-        "aws" => aws(cloud, sim.clock()),
-        _ => None,
+        SIM => sim.driver(cloud),
+        _ => aws(cloud, sim.clock()),
     };
     settings.clouds.iter().filter_map(driver).collect()
 }

@@ -60,7 +60,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .local_addr()
         .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
     let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
-    let sim = parts::Sim::open(&settings, &data, &entropy).await?;
+    let sim = parts::Sim::open(&settings, &data)?;
     let clock = sim.clock();
     let mut options = HttpOptions::new(&token);
     options.stop = Some(stop);
