@@ -215,7 +215,7 @@ pub struct ListQuery {
     pub state_max: Option<u8>,
     /// Begin after this key.
     pub after: Option<Key>,
-    /// At most so many, cut to [`StoreLimits::page_max`].
+    /// At most so many, cut to [`StoreLimits::page_max`]; 0 counts as 1, so that pages always lead on.
     pub limit: usize,
 }
 

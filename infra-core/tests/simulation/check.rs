@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use infra_core::nouns::installation::Recovery;
 use infra_core::nouns::launch::{Closed, Launch, LaunchState, Want};
 use infra_core::nouns::reservation::{Heal, Power, Reservation};
 use infra_core::nouns::switch::SwitchValue;
@@ -109,7 +108,7 @@ impl World {
     fn calm(&mut self) {
         cloud::no_rules(&self.sim);
         for user in super::world::USERS {
-            cloud::mislead(&self.sim, &user.parse().expect("legal"), false);
+            cloud::mislead(&self.sim, user, false);
         }
         if self.replica.is_none() {
             self.start();
@@ -119,7 +118,7 @@ impl World {
         gate.disarm();
         self.replica().clock.set_ahead(Duration::ZERO);
         if self.installation().frozen.is_some() {
-            self.recover(Recovery::Restored);
+            self.recover();
         }
         self.throw(SwitchValue::Open);
     }

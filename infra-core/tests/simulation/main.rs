@@ -1,6 +1,7 @@
 //! The simulation: one world per seed, a crash between any two effects, and nothing may be lost, doubled, or
 //! taken from somebody else.
 
+#![allow(unreachable_pub, reason = "one test binary: its modules are private to it")]
 #![allow(clippy::print_stdout, reason = "a simulation that does not print what it met proves nothing")]
 
 mod check;
@@ -11,6 +12,7 @@ mod door;
 mod drive;
 mod gate;
 mod ops;
+mod people;
 mod systematic;
 mod world;
 
@@ -27,6 +29,11 @@ const SEEDS: u64 = 1_000;
 
 fn seeds() -> u64 {
     std::env::var("INFRA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
+
+/// `INFRA_KEEP_GOING` shows every failing seed instead of the first: for whoever mends them.
+fn keep_going() -> bool {
+    std::env::var_os("INFRA_KEEP_GOING").is_some()
 }
 
 /// One world: 3 to 20 operations, the invariants after each, then calm, convergence and release.
@@ -72,9 +79,12 @@ fn many(planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
                         run.unwrap_or_else(|_| (Coverage::default(), Some(format!("seed {seed} panicked"))));
                     let mut total = total.lock().expect("no panic under this lock");
                     total.0.add(&coverage);
-                    if verdict.is_some() && total.1.is_none() {
-                        total.1 = verdict;
-                        stop.store(true, Ordering::Relaxed);
+                    if let Some(verdict) = verdict {
+                        if keep_going() {
+                            println!("FAILED {verdict}");
+                        }
+                        stop.store(!keep_going(), Ordering::Relaxed);
+                        total.1.get_or_insert(verdict);
                     }
                 }
             });

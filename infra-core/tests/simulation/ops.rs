@@ -3,21 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_core::infra::IdempotencyKey;
-use infra_core::nouns::installation::Recovery;
-use infra_core::nouns::request::Request;
-use infra_core::nouns::reservation::{DeadlineKind, Heal};
-use infra_core::nouns::switch::{SwitchScope, SwitchValue};
-use infra_core::words::clock::{Clock, later};
-use infra_core::words::ids::UserId;
-use infra_core::{Infra, InfraError};
+use infra_core::nouns::reservation::{DeadlineKind, Heal, Power, Reservation};
+use infra_core::nouns::switch::SwitchValue;
+use infra_core::words::clock::Clock;
+use infra_core::words::ids::{ReservationId, UserId};
 use infra_providers::sim::FaultEffect;
 
 use super::cloud;
 use super::door::Door;
 use super::drive::{Job, Outcome, drive};
 use super::gate::{CommitFault, When};
-use super::world::{Held, USERS, World, save_key, tick_job};
+use super::people::{self, Wish};
+use super::world::{Held, USERS, World, tick_job};
 
 /// One operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +44,6 @@ pub enum Op {
     CopyMark,
     CopyMarkOfUnknown,
     StripMark,
-    RotateKey,
     StealKey,
     CopyStore,
     Restore,
@@ -56,7 +52,7 @@ pub enum Op {
 }
 
 /// Operations and how often they come, in parts.
-const WEIGHTS: [(Op, u64); 31] = [
+const WEIGHTS: [(Op, u64); 30] = [
     (Op::Create, 14),
     (Op::Power, 8),
     (Op::Resize, 8),
@@ -82,7 +78,6 @@ const WEIGHTS: [(Op, u64); 31] = [
     (Op::CopyMark, 4),
     (Op::CopyMarkOfUnknown, 3),
     (Op::StripMark, 4),
-    (Op::RotateKey, 2),
     (Op::StealKey, 3),
     (Op::CopyStore, 4),
     (Op::Restore, 4),
@@ -178,7 +173,6 @@ impl World {
             | Op::StripMark => {
                 self.by_hand(op);
             }
-            Op::RotateKey => self.rotate_key(),
             Op::StealKey => self.steal_key(),
             Op::CopyStore => self.copy_store(),
             Op::Restore => self.restore(),
@@ -211,20 +205,19 @@ impl World {
     /// Asks for a reservation under its key; a client that got no answer asks again with the same key.
     fn ask(&mut self, at: usize) {
         let held = self.held[at].clone();
-        let mut request = Request::default();
-        request.count = Some(held.count);
-        request.name = Some(held.key.clone());
-        request.heal = Some(if self.chance(50) { Heal::Replace } else { Heal::Report });
         let minutes = [0, 2, 20, 300][usize::try_from(self.below(4)).unwrap_or(0)];
-        request.duration_s = (minutes > 0).then_some(minutes * 60);
+        let wish = Arc::new(Wish {
+            id: ReservationId::new(format!("rsv_{}_{at}", self.seed)).expect("legal"),
+            name: held.key.clone(),
+            count: held.count,
+            heal: if self.chance(50) { Heal::Replace } else { Heal::Report },
+            duration: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
+            choices: cloud::choices(&self.sim, held.user.as_str()),
+        });
         for _ in 0..4 {
-            let (infra, request, held) = (self.replica().infra.clone(), request.clone(), held.clone());
-            let job: Job = Box::pin(async move {
-                let body = serde_json::to_vec(&request).expect("requests serialise");
-                let key = IdempotencyKey::new("POST /reservations", &held.key, &body);
-                let reserved = infra.user(&held.user).reserve(&request, Some(&key)).await;
-                reserved.map(drop).map_err(|error| error.to_string())
-            });
+            let (repo, user, wish, now) =
+                (self.replica().repo.clone(), held.user.clone(), Arc::clone(&wish), self.clock.wall());
+            let job: Job = Box::pin(async move { people::reserve(&repo, &user, &wish, now).await });
             if self.run(job).is_some_and(|result| result.is_ok()) {
                 break;
             }
@@ -235,40 +228,28 @@ impl World {
         self.held[at].id = found.map(|record| record.value.id);
     }
 
-    fn change(&mut self, at: usize, work: impl Fn(Infra, Held) -> Job) {
-        let mut answered = false;
+    fn change(&mut self, at: usize, work: impl Fn(&mut Reservation) + Send + Sync + Clone + 'static) {
+        let Some(id) = self.held[at].id.clone() else { return };
         for _ in 0..4 {
-            let job = work(self.replica().infra.clone(), self.held[at].clone());
-            if let Some(result) = self.run(job) {
-                answered = result.is_ok();
+            let (repo, user, id, work) =
+                (self.replica().repo.clone(), self.held[at].user.clone(), id.clone(), work.clone());
+            let job: Job = Box::pin(async move { people::change(&repo, &user, &id, work).await });
+            if self.run(job).is_some() {
                 break;
             }
         }
-        let _ = answered;
     }
 
     fn power(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
-        let off = self.chance(60);
-        self.change(at, move |infra, held| {
-            Box::pin(async move {
-                let (user, id) = (infra.user(&held.user), held.id.expect("picked with an id"));
-                let result = if off { user.stop(&id, None).await } else { user.start(&id, None).await };
-                result.map(drop).map_err(|error| error.to_string())
-            })
-        });
+        let power = if self.chance(60) { Power::Off } else { Power::On };
+        self.change(at, move |reservation| reservation.desired.power = power);
     }
 
     fn resize(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
         let count = u32::try_from(self.below(6)).unwrap_or(0);
-        self.change(at, move |infra, held| {
-            Box::pin(async move {
-                let id = held.id.expect("picked with an id");
-                let result = infra.user(&held.user).set_count(&id, count, None).await;
-                result.map(drop).map_err(|error| error.to_string())
-            })
-        });
+        self.change(at, move |reservation| reservation.desired.count = count);
     }
 
     fn release(&mut self) {
@@ -277,28 +258,14 @@ impl World {
     }
 
     pub fn release_one(&mut self, at: usize) {
-        self.change(at, |infra, held| {
-            Box::pin(async move {
-                let id = held.id.expect("picked with an id");
-                infra.user(&held.user).release(&id).await.map(drop).map_err(|error| error.to_string())
-            })
-        });
-        let id = self.held[at].id.clone();
-        let gone =
-            self.reservations().iter().any(|r| Some(&r.value.id) == id.as_ref() && !r.value.desired.present);
-        self.held[at].released |= gone;
+        self.change(at, people::release);
+        self.note_releases();
     }
 
     fn extend(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
-        let to = later(self.clock.wall(), Duration::from_secs(3_600 + self.below(20_000)));
-        self.change(at, move |infra, held| {
-            Box::pin(async move {
-                let id = held.id.expect("picked with an id");
-                let result = infra.user(&held.user).extend(&id, to, None).await;
-                result.map(drop).map_err(|error| error.to_string())
-            })
-        });
+        let to = people::soon(self.clock.wall(), 3_600 + self.below(20_000));
+        self.change(at, move |reservation| people::extend(reservation, to));
     }
 
     pub fn fault(&mut self, op: &str, effect: FaultEffect, times: u64) {
@@ -328,7 +295,7 @@ impl World {
         self.coverage.switch_races += 1;
         let clock = self.clock.clone();
         let hook: Box<dyn FnOnce(&infra_store::MemoryStore) + Send> = if op == Op::SwitchRace {
-            Box::new(move |store| cloud::throw_switch(store, &clock))
+            Box::new(move |store| cloud::throw_switch(store, &clock, SwitchValue::NoCreates))
         } else {
             Box::new(move |store| cloud::release_everything(store, &clock))
         };
@@ -354,17 +321,7 @@ impl World {
     }
 
     pub fn throw(&mut self, value: SwitchValue) {
-        for _ in 0..4 {
-            let infra = self.replica().infra.clone();
-            let job: Job = Box::pin(async move {
-                let operator = infra.operator();
-                let thrown = operator.set_switch(SwitchScope::Global, value, "ops", "a test", None).await;
-                thrown.map(drop).map_err(|error: InfraError| error.to_string())
-            });
-            if self.run(job).is_some() {
-                break;
-            }
-        }
+        cloud::throw_switch(&self.store, &self.clock, value);
     }
 
     fn by_hand(&mut self, op: Op) {
@@ -400,24 +357,15 @@ impl World {
         self.by_hand.insert(id, ());
     }
 
-    /// The same label, valid, but of another account.
-    fn rotate_key(&mut self) {
-        let user = self.user();
-        let account = format!("acc{}", self.below(3));
-        let infra = self.replica().infra.clone();
-        let job: Job = Box::pin(async move { save_key(&infra, &user, &account).await });
-        self.run(job);
-    }
-
     /// The key leads to another account from now on, without anybody telling us; later it leads back.
     fn steal_key(&mut self) {
         let user = self.user();
-        cloud::mislead(&self.sim, &user, true);
+        cloud::mislead(&self.sim, user.as_str(), true);
         for _ in 0..8 {
             self.tick();
             self.advance(Duration::from_secs(20));
         }
-        cloud::mislead(&self.sim, &user, false);
+        cloud::mislead(&self.sim, user.as_str(), false);
     }
 
     /// A copy of the store is opened elsewhere while the original goes on and extends what it holds.
@@ -442,18 +390,11 @@ impl World {
     }
 
     fn extend_all(&mut self) {
+        let to = people::soon(self.clock.wall(), 100_000);
         for at in 0..self.held.len() {
-            if self.held[at].released || self.held[at].id.is_none() {
-                continue;
+            if !self.held[at].released {
+                self.change(at, move |reservation| people::extend(reservation, to));
             }
-            let to = later(self.clock.wall(), Duration::from_secs(100_000));
-            self.change(at, move |infra, held| {
-                Box::pin(async move {
-                    let id = held.id.expect("picked with an id");
-                    let result = infra.user(&held.user).extend(&id, to, None).await;
-                    result.map(drop).map_err(|error| error.to_string())
-                })
-            });
         }
     }
 
@@ -478,11 +419,7 @@ impl World {
         self.coverage.restores += 1;
         self.replica = None;
         self.store = backup;
-        self.door = Arc::new(Door {
-            truth: self.clock.clone(),
-            store: Arc::clone(&self.store),
-            ..Door::new(self.clock.clone(), Arc::clone(&self.store), self.limits.clone())
-        });
+        self.door = Arc::new(Door::new(self.clock.clone(), Arc::clone(&self.store), self.limits.clone()));
         self.keep_hands_off();
         *self.door.sealed.lock().expect("no panic under this lock") =
             Some("the store is older than the cloud");
@@ -492,7 +429,7 @@ impl World {
             self.tick();
             self.advance(Duration::from_secs(10));
         });
-        self.recover(Recovery::Restored);
+        self.recover();
         *self.door.sealed.lock().expect("no panic under this lock") = None;
     }
 
@@ -501,7 +438,7 @@ impl World {
         hands.extend(self.by_hand.keys().cloned());
         // What the lost store had made is nobody's now: reported, never touched.
         let known: Vec<_> = self.rows().into_iter().map(|row| row.value.token).collect();
-        let strangers = cloud::machines(&self.sim, true);
+        let strangers = cloud::everything(&self.sim);
         hands.extend(
             strangers
                 .into_iter()
@@ -521,17 +458,8 @@ impl World {
         }
     }
 
-    pub fn recover(&mut self, how: Recovery) {
-        for _ in 0..6 {
-            let infra = self.replica().infra.clone();
-            let job: Job = Box::pin(async move {
-                infra.operator().recover(how).await.map(drop).map_err(|error: InfraError| error.to_string())
-            });
-            if self.run(job).is_some_and(|result| result.is_ok()) {
-                return;
-            }
-            self.advance(Duration::from_secs(1));
-        }
+    pub fn recover(&mut self) {
+        cloud::recover_as_restored(&self.store, &self.clock);
     }
 
     /// The wall is a year ahead for a while. What it would have ended must still be there.

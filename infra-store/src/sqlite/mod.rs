@@ -17,6 +17,8 @@
 //! The folder is on a local file system. Reads and `close` need a tokio runtime.
 //!
 //! # Caveats
+//! A process that never lives for an hour never forgets a commit id either: the log of ids then only grows.
+//!
 //! Dropping the future of a commit does not take the commit back once it is queued.
 
 mod files;

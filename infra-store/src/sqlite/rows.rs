@@ -65,35 +65,57 @@ impl<'a> Start<'a> {
     }
 }
 
+/// The conditions of all queries for many records, each made for one index. `compare` is `>` or `>=`.
+pub(super) mod conditions {
+    pub(crate) fn by_key(compare: &str) -> String {
+        format!("kind = ?1 AND state <= ?2 AND (tenant, id) {compare} (?3, ?4) ORDER BY tenant, id")
+    }
+
+    pub(crate) fn by_owner(compare: &str) -> String {
+        let fixed = "kind = ?1 AND state <= ?2 AND tenant = ?3 AND owner = ?4";
+        format!("{fixed} AND id {compare} ?5 ORDER BY id")
+    }
+
+    pub(crate) fn by_lane(compare: &str) -> String {
+        let fixed = "kind = ?1 AND state <= ?2 AND lane = ?3";
+        format!("{fixed} AND (tenant, id) {compare} (?4, ?5) ORDER BY tenant, id")
+    }
+
+    /// Says that there is a time, because the index holds only records with one.
+    pub(crate) const DUE: &str =
+        "kind = ?1 AND shard = ?2 AND due_s IS NOT NULL AND (due_s, due_ns) <= (?3, ?4)
+         ORDER BY due_s, due_ns, tenant, id LIMIT ?5";
+
+    pub(crate) const CHANGED: &str = "version > ?1 ORDER BY version, rowid";
+}
+
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> Result<Page<Record>, StoreError> {
-    let state_max = query.state_max.unwrap_or(u8::MAX);
-    let (kind, fixed) = (query.kind as u8, "kind = ?1 AND state <= ?2");
+    let (kind, state_max) = (query.kind as u8, query.state_max.unwrap_or(u8::MAX));
     let page = match &query.by {
         // The end of a prefix is found by reading on, not by LIKE, to which `%` and `_` are not letters.
         ListBy::Tenant { tenant, prefix } => {
             let Start { compare, tenant: from, id } = Start::of(query, tenant.as_str(), prefix);
-            let sql = format!("{fixed} AND (tenant, id) {compare} (?3, ?4) ORDER BY tenant, id");
             let under = |key: &Key| key.tenant == *tenant && key.id.starts_with(prefix.as_str());
-            page(connection, &sql, &[&kind, &state_max, &from, &id], query, under)
+            let condition = conditions::by_key(compare);
+            page(connection, &condition, &[&kind, &state_max, &from, &id], query, under)
         }
         ListBy::All => {
             let Start { compare, tenant, id } = Start::of(query, "", "");
-            let sql = format!("{fixed} AND (tenant, id) {compare} (?3, ?4) ORDER BY tenant, id");
-            page(connection, &sql, &[&kind, &state_max, &tenant, &id], query, |_| true)
+            let condition = conditions::by_key(compare);
+            page(connection, &condition, &[&kind, &state_max, &tenant, &id], query, |_| true)
         }
         ListBy::Owner { tenant, owner } => {
             let Start { compare, tenant: from, id } = Start::of(query, tenant.as_str(), "");
             if from != tenant.as_str() {
                 return Ok(Page { items: Vec::new(), next: None });
             }
-            let sql = format!("{fixed} AND tenant = ?3 AND owner = ?4 AND id {compare} ?5 ORDER BY id");
-            page(connection, &sql, &[&kind, &state_max, &from, &owner.as_str(), &id], query, |_| true)
+            let condition = conditions::by_owner(compare);
+            page(connection, &condition, &[&kind, &state_max, &from, &owner.as_str(), &id], query, |_| true)
         }
         ListBy::Lane(lane) => {
             let Start { compare, tenant, id } = Start::of(query, "", "");
-            let sql =
-                format!("{fixed} AND lane = ?3 AND (tenant, id) {compare} (?4, ?5) ORDER BY tenant, id");
-            page(connection, &sql, &[&kind, &state_max, &lane.0, &tenant, &id], query, |_| true)
+            let condition = conditions::by_lane(compare);
+            page(connection, &condition, &[&kind, &state_max, &lane.0, &tenant, &id], query, |_| true)
         }
     };
     page.map_err(|error| unread(&error))
@@ -124,10 +146,7 @@ fn page(
 }
 
 pub(super) fn due(connection: &Connection, query: &DueQuery) -> Result<Vec<Record>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} WHERE kind = ?1 AND shard = ?2 AND due_s IS NOT NULL AND (due_s, due_ns) <= (?3, ?4)
-         ORDER BY due_s, due_ns, tenant, id LIMIT ?5"
-    );
+    let sql = format!("SELECT {COLUMNS} WHERE {}", conditions::DUE);
     let limit = query.limit.min(LIMITS.page_max);
     let at = (query.at.as_second(), query.at.subsec_nanosecond());
     let values: [&dyn ToSql; 5] = [&(query.kind as u8), &query.shard, &at.0, &at.1, &signed(limit)];
@@ -141,9 +160,8 @@ pub(super) fn changes(connection: &Connection, after: Version) -> Result<Changes
     let read = || {
         let snapshot = connection.unchecked_transaction()?;
         let newest = read_newest(&snapshot)?;
-        let mut statement = snapshot.prepare_cached(
-            "SELECT kind, tenant, id, version FROM record WHERE version > ?1 ORDER BY version, rowid",
-        )?;
+        let sql = format!("SELECT kind, tenant, id, version FROM record WHERE {}", conditions::CHANGED);
+        let mut statement = snapshot.prepare_cached(&sql)?;
         let mut rows = statement.query([i64::try_from(after.0).unwrap_or(i64::MAX)])?;
         let (mut keys, mut upto) = (Vec::new(), after);
         while let Some(row) = rows.next()? {

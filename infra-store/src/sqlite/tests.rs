@@ -13,6 +13,7 @@ use infra_core::words::fault::{Effect, Fault};
 use infra_core::words::ids::{CommitId, TenantId};
 use infra_core::words::lane::Version;
 
+use super::rows::conditions;
 use super::writer::{FailAt, Job};
 use super::{SqliteStore, files};
 
@@ -173,23 +174,18 @@ async fn the_planner_sorts_or_scans_whole_tables() {
     let plan = |condition: &str| {
         let sql = format!("EXPLAIN QUERY PLAN SELECT body FROM record WHERE {condition}");
         let mut statement = connection.prepare(&sql).expect("prepares");
-        let rows = statement.query_map((), |row| row.get::<_, String>(3)).expect("explains");
-        rows.collect::<rusqlite::Result<Vec<_>>>().expect("reads").join("; ")
+        // Unbound parameters read as NULL, which changes nothing about the plan.
+        let rows = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+        rows.collect::<rusqlite::Result<Vec<_>>>().expect("explains").join("; ")
     };
-    let fixed = "kind = 1 AND state <= 9";
-    for (condition, index) in [
-        (format!("{fixed} AND (tenant, id) > ('a', 'b') ORDER BY tenant, id"), "sqlite_autoindex_record_1"),
-        (format!("{fixed} AND tenant = 'a' AND owner = 'b' AND id > '' ORDER BY id"), "record_by_owner"),
-        (format!("{fixed} AND lane = 'a' AND (tenant, id) > ('', '') ORDER BY tenant, id"), "record_by_lane"),
-        (
-            "kind = 1 AND shard = 1 AND due_s IS NOT NULL AND (due_s, due_ns) <= (1, 2)
-             ORDER BY due_s, due_ns, tenant, id LIMIT 5"
-                .to_owned(),
-            "record_by_due",
-        ),
-        ("version > 7 ORDER BY version, rowid".to_owned(), "record_by_version"),
-    ] {
-        let plan = plan(&condition);
+    let mut plans =
+        vec![(plan(conditions::DUE), "record_by_due"), (plan(conditions::CHANGED), "record_by_version")];
+    for compare in [">", ">="] {
+        plans.push((plan(&conditions::by_key(compare)), "sqlite_autoindex_record_1"));
+        plans.push((plan(&conditions::by_owner(compare)), "record_by_owner"));
+        plans.push((plan(&conditions::by_lane(compare)), "record_by_lane"));
+    }
+    for (plan, index) in plans {
         assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

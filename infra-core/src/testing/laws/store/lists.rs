@@ -66,6 +66,7 @@ pub(super) async fn a_page_is_no_longer_than_asked(store: Subject) -> Kept {
         let query = ListQuery { by: under(""), kind: KIND, state_max: None, after: None, limit };
         same!(desk.store.list(&query).await?.items.len(), limit, "records on a page");
     }
+    same!(desk.all(under(""), None, 0).await?.len(), 5, "records on all pages of no length");
     let query = ListQuery { by: under(""), kind: KIND, state_max: None, after: None, limit: usize::MAX };
     same!(desk.store.list(&query).await?.items.len(), 5, "records on a page without a limit worth the name");
     Ok(())
