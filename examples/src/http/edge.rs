@@ -17,6 +17,9 @@ use super::{HttpOptions, Shared};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Longest sentence taken over from an error that is not ours.
+const SENTENCE_BYTES_MAX: usize = 4096;
+
 /// The id of the request, for handlers that log.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub Arc<str>);
@@ -54,7 +57,7 @@ async fn around(options: &HttpOptions, room: &Semaphore, mut request: Request, n
             problem.into_response()
         }
     };
-    let response = finish(response, &id);
+    let response = finish(response, &id).await;
     let took_ms = u64::try_from(options.clock.mono().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = &*id, %method, route, status = response.status().as_u16(), took_ms, "request");
     response
@@ -78,8 +81,11 @@ fn late(longest: Duration) -> Response {
 }
 
 /// Writes the problem's body and the request's id.
-fn finish(mut response: Response, id: &str) -> Response {
-    let problem = response.extensions_mut().remove::<Problem>().or_else(|| foreign(&response));
+async fn finish(mut response: Response, id: &str) -> Response {
+    let mut problem = response.extensions_mut().remove::<Problem>();
+    if problem.is_none() && is_foreign(&response) {
+        problem = Some(foreign(&mut response).await);
+    }
     if let Some(problem) = problem {
         let mut rendered = problem.render(id);
         // A 405 says what is allowed.
@@ -94,17 +100,22 @@ fn finish(mut response: Response, id: &str) -> Response {
     response
 }
 
-/// An error that axum or a mounted router made by itself becomes one of ours.
-fn foreign(response: &Response) -> Option<Problem> {
+/// Is it an error that axum or a mounted router made by itself?
+fn is_foreign(response: &Response) -> bool {
     let status = response.status();
-    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-        ["application/problem+json", "application/json"]
-            .iter()
-            .any(|json| kind.as_bytes().starts_with(json.as_bytes()))
-    });
-    if ours || !(status.is_client_error() || status.is_server_error()) {
-        return None;
-    }
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let json = kind.starts_with(b"application/problem+json") || kind.starts_with(b"application/json");
+    (status.is_client_error() || status.is_server_error()) && !json
+}
+
+/// Makes it one of ours, with the sentence that it came with.
+async fn foreign(response: &mut Response) -> Problem {
+    let status = response.status();
+    let said = axum::body::to_bytes(std::mem::take(response.body_mut()), SENTENCE_BYTES_MAX).await;
+    let said =
+        said.ok().and_then(|said| String::from_utf8(said.to_vec()).ok()).filter(|said| !said.is_empty());
+    let detail = said
+        .unwrap_or_else(|| status.canonical_reason().unwrap_or("the request cannot be taken").to_lowercase());
     let code = match status {
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
         StatusCode::FORBIDDEN => Code::Forbidden,
@@ -114,7 +125,7 @@ fn foreign(response: &Response) -> Option<Problem> {
         status if status.is_server_error() => Code::Internal,
         _ => Code::OutOfRange,
     };
-    Some(Problem::new(code, status.canonical_reason().unwrap_or("the request cannot be taken")))
+    Problem::new(code, detail)
 }
 
 /// The caller's own id when it is harmless in a log, else a drawn one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -16,15 +17,15 @@ pub(super) fn guarded(sim: Router, shared: &Shared) -> Router<Shared> {
     sim.layer(guard).with_state(())
 }
 
-/// Lets only the admin through.
+/// Lets only the admin through, and takes a body for the JSON that it must be, as the other paths do.
 pub(super) async fn guard_bare(
     State(options): State<Arc<HttpOptions>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if is_admin(request.headers(), &options) {
-        next.run(request).await
-    } else {
-        unauthenticated().into_response()
+    if !is_admin(request.headers(), &options) {
+        return unauthenticated().into_response();
     }
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    next.run(request).await
 }

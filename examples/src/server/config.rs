@@ -186,8 +186,9 @@ impl Settings {
         if sim.is_some_and(|sim| sim.simulated || !sim.images.is_empty()) {
             return config("clouds.sim: simulated and images are settings of clouds.aws".into());
         }
-        if self.sim_only && remote {
-            return config("sim-only serves the simulator itself, so clouds.sim may have no endpoint".into());
+        if (self.sim_control || self.sim_only) && remote {
+            let why = "sim-control and sim-only are for the simulator in this process, not for the one at";
+            return config(format!("{why} clouds.sim.endpoint: give them to that server"));
         }
         for name in self.clouds.keys() {
             match name.as_str() {

@@ -14,50 +14,66 @@ use super::data_dir::DataDir;
 use super::error::StartError;
 use super::file::CloudSettings;
 use super::start::store_failed;
-use infra_providers::sim::{SimConfig, SimDriver, SimOpenError, SimWorld};
+use infra_providers::sim::{
+    RemoteSim, SimConfig, SimDriver, SimOpenError, SimWorld, api_router, control_router,
+};
 use infra_store::{MemoryStore, SqliteStore};
 
-/// The simulator in this process, when one is wanted, and the clock that everything runs on.
+/// The simulator, when one is wanted: in this process or in another one.
 #[derive(Debug)]
-pub(super) struct Sim {
-    world: Option<SimWorld>,
+pub(super) enum Sim {
+    Here(SimWorld),
+    Elsewhere(SimDriver),
+    Nowhere,
 }
 
 impl Sim {
-    /// Opens the simulator's world in the data folder, unless the settings name none or one elsewhere.
-    pub(super) fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
-        let here = settings.clouds.get(SIM).is_some_and(|sim| sim.endpoint.is_none());
-        if !here {
-            return Ok(Self { world: None });
+    /// Opens the simulator's world in the data folder, or connects to the one that the settings name.
+    pub(super) async fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
+        match settings.clouds.get(SIM) {
+            None => Ok(Self::Nowhere),
+            Some(CloudSettings { endpoint: Some(url), .. }) => RemoteSim::open(url, Arc::new(SystemClock))
+                .await
+                .map(Self::Elsewhere)
+                .map_err(|error| StartError::Config(format!("clouds.sim.endpoint: {error}"))),
+            Some(CloudSettings { endpoint: None, .. }) => {
+                let path = data.path().join("sim-world");
+                let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
+                world.map(Self::Here).map_err(|error| match error {
+                    SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
+                    _ => StartError::Config(format!("simulator: {error}")),
+                })
+            }
         }
-        let path = data.path().join("sim-world");
-        let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
-        world.map(|world| Self { world: Some(world) }).map_err(|error| match error {
-            SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
-            _ => StartError::Config(format!("simulator: {error}")),
-        })
     }
 
     /// The clock of the engine: the simulator's, which its control API pushes forward, or the machine's.
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
-        match &self.world {
-            Some(world) => world.clock(),
-            None => Arc::new(SystemClock),
+        match self {
+            Self::Here(world) => world.clock(),
+            Self::Elsewhere(_) | Self::Nowhere => Arc::new(SystemClock),
         }
     }
 
     /// The simulator as a cloud.
-    fn driver(&self, cloud: &CloudSettings) -> Option<Arc<dyn CloudDriver>> {
-        let _ = cloud;
-        Some(Arc::new(SimDriver::new(self.world.clone()?)))
+    fn driver(&self) -> Option<Arc<dyn CloudDriver>> {
+        match self {
+            Self::Here(world) => Some(Arc::new(SimDriver::new(world.clone()))),
+            Self::Elsewhere(driver) => Some(Arc::new(driver.clone())),
+            Self::Nowhere => None,
+        }
     }
 
-    pub(super) fn control_router(&self) -> Router {
-        Router::new()
+    /// Hands on the simulator's world, when it is in this process.
+    pub(super) fn control(&self) -> Option<Router> {
+        let Self::Here(world) = self else { return None };
+        Some(control_router(world.clone()))
     }
 
-    pub(super) fn api_router(&self) -> Router {
-        Router::new()
+    /// The simulator's own API, for other servers, when it is in this process.
+    pub(super) fn api(&self) -> Option<Router> {
+        let Self::Here(world) = self else { return None };
+        Some(api_router(world.clone()))
     }
 }
 
@@ -110,7 +126,7 @@ impl Store {
 
 pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Vec<Arc<dyn CloudDriver>> {
     let driver = |(name, cloud): (&String, &CloudSettings)| match name.as_str() {
-        SIM => sim.driver(cloud),
+        SIM => sim.driver(),
         _ => aws(cloud, sim.clock()),
     };
     settings.clouds.iter().filter_map(driver).collect()

@@ -60,7 +60,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .local_addr()
         .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
     let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
-    let sim = parts::Sim::open(&settings, &data)?;
+    let sim = parts::Sim::open(&settings, &data).await?;
     let clock = sim.clock();
     let mut options = HttpOptions::new(&token);
     options.stop = Some(stop);
@@ -72,10 +72,11 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         master_key: None,
     };
     if settings.sim_only {
-        let router = admin_only(sim.control_router(), sim.api_router(), options);
+        let (control, api) = (sim.control().unwrap_or_default(), sim.api().unwrap_or_default());
+        let router = admin_only(control, api, options);
         return Ok(Server { banner, listener, router, work: None, _data: data });
     }
-    options.sim_control = settings.sim_control.then(|| sim.control_router());
+    options.sim_control = sim.control().filter(|_| settings.sim_control);
     let new = parts::store_is_new(&settings.store);
     let (master, origin) = master_key::find(&settings, data.path(), new, &*entropy)?;
     banner.master_key = Some(origin);

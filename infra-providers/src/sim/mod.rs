@@ -18,12 +18,18 @@
 mod catalogue;
 mod chance;
 mod config;
+#[cfg(feature = "sim-server")]
+mod control;
 mod driver;
 mod hands;
 mod launch;
 mod persist;
 mod provider;
+#[cfg(feature = "sim-remote")]
+mod remote;
 mod rules;
+#[cfg(feature = "sim-server")]
+mod serve;
 mod server;
 mod thing;
 mod tick;
@@ -32,9 +38,15 @@ mod world;
 
 pub use catalogue::{CatalogueSize, Shape};
 pub use config::{RegionConfig, SimConfig, Span};
+#[cfg(feature = "sim-server")]
+pub use control::control_router;
 pub use driver::SimDriver;
 pub use hands::{HandMade, TruthThing};
 pub use persist::SimOpenError;
+#[cfg(feature = "sim-remote")]
+pub use remote::{RemoteSim, RemoteSimError};
 pub use rules::{CallRecord, FaultEffect, Match, Rule};
+#[cfg(feature = "sim-server")]
+pub use serve::api_router;
 pub use tick::TickClock;
 pub use world::SimWorld;

@@ -1,6 +1,7 @@
 //! What client side and cloud side say to each other; plain data, so that it goes through a socket as well.
 
 use std::fmt;
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,9 +10,13 @@ use infra_core::nouns::cloud::{Act, Cursor, Observed};
 use infra_core::nouns::launch::FrozenLaunch;
 use infra_core::nouns::offering::Catalogue;
 use infra_core::words::clock::Timestamp;
-use infra_core::words::fault::{Effect, Fault, FaultKind};
+use infra_core::words::fault::Effect;
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
+use infra_core::words::fault::{Fault, FaultKind};
 use infra_core::words::ids::{AccountId, InstallationId, LaunchToken, Region, ResourceId};
 use infra_core::words::lane::{Mark, ResourceKind};
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
+use infra_core::words::{ids::CloudName, lane::Endpoint};
 use serde::{Deserialize, Serialize};
 
 /// The way from a client to its cloud.
@@ -103,7 +108,26 @@ pub(super) fn lost(code: &str, message: &str) -> ProviderError {
     ProviderError::Unavailable { said: said(code, message), effect: Effect::Unknown, retry_after: None }
 }
 
+/// What a client must know of a sim before it can be used.
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) cloud: CloudName,
+    pub(super) endpoint: Endpoint,
+    pub(super) regions: Vec<Region>,
+    /// How long a token outlives its machine, and whether it is per zone; `None` without tokens.
+    pub(super) token: Option<(Duration, bool)>,
+    pub(super) max_batch: u16,
+    pub(super) visible_within: Duration,
+    pub(super) gone_shown_for: Duration,
+    /// Per second and burst.
+    pub(super) create_rate: (f64, u32),
+    pub(super) terminate_rate: (f64, u32),
+    pub(super) open_creates_max: u32,
+}
+
 /// An error as it goes through a socket.
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WireError {
     kind: FaultKind,
@@ -113,6 +137,7 @@ pub(super) struct WireError {
     retry_after_ms: Option<u64>,
 }
 
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
 impl From<&ProviderError> for WireError {
     fn from(error: &ProviderError) -> Self {
         let words = match error {
@@ -139,6 +164,7 @@ impl From<&ProviderError> for WireError {
     }
 }
 
+#[cfg(any(feature = "sim-server", feature = "sim-remote"))]
 impl From<WireError> for ProviderError {
     fn from(wire: WireError) -> Self {
         let said = said(&wire.code, wire.message);

@@ -61,6 +61,7 @@ macro_rules! laws {
 
 pub mod allocator;
 pub mod pricing;
+pub mod provider;
 pub mod store;
 
 /// Why a law was not kept.
