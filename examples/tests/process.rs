@@ -197,3 +197,36 @@ fn json_logs_are_one_object_per_line() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn one_served_simulator_is_the_cloud_of_other_servers_and_obeys_the_admin_alone() {
+    let cloud = Scratch::new("sim-only");
+    let sim = cloud.start(&["--sim-only"], &[]);
+    assert!(sim.banner.contains("only the simulator"), "{}", sim.banner);
+    for (method, path) in [("GET", "/sim/machines"), ("GET", "/sim/calls"), ("POST", "/sim/tick")] {
+        assert_eq!(sim.send(method, path, "", "").status, 401, "{path}");
+        assert_eq!(sim.send(method, path, "wrong", "").status, 401, "{path}");
+    }
+    assert_eq!(sim.admin("GET", "/sim/machines", "").json["items"], serde_json::json!([]));
+    let made = sim.admin("POST", "/sim/machines", "{\"account\":\"ada\",\"region\":\"sim-east\"}");
+    assert_eq!(made.status, 201, "{made:?}");
+    let refused = sim.admin("POST", "/sim/tick", "{\"seconds\":\"many\"}");
+    assert_eq!((refused.status, refused.code()), (400, "out-of-range"), "{refused:?}");
+    assert_eq!(sim.admin("POST", "/sim/tick", "{\"seconds\":3600}").status, 200);
+    assert_eq!(sim.send("GET", "/admin/users", &sim.admin, "").status, 404, "it serves nothing else");
+    // The world survives, the server that used it finds it again.
+    let address = sim.address.clone();
+    sim.kill_9();
+    let sim = cloud.start(&["--sim-only", "--listen", &address], &[]);
+    assert_eq!(sim.admin("GET", "/sim/machines", "").json["items"].as_array().map(Vec::len), Some(1));
+    let scratch = Scratch::new("uses-sim");
+    let endpoint = format!("sim=http://{}", sim.address);
+    let server = scratch.start(&["--cloud", &endpoint], &[]);
+    assert!(server.banner.contains("simulated") && server.banner.contains(&sim.address), "{}", server.banner);
+    assert!(!scratch.data().join("sim-world").exists(), "its cloud is elsewhere");
+    let about = sim.admin("GET", "/sim/calls", "");
+    assert_eq!(about.status, 200);
+    let lost = scratch.0.join("lost");
+    let output = scratch.output(&["--data", lost.to_str().expect("text"), "--cloud", "sim=http://127.0.0.1:9"], &[]);
+    assert_eq!(output.status.code(), Some(78), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -54,7 +54,10 @@ impl Scratch {
             .open(self.log_path())
             .expect("the folder can be written");
         let mut command = self.command();
-        command.args(["--listen", "127.0.0.1:0"]).args(args).envs(env.iter().copied());
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command.args(args).envs(env.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
         let out = BufReader::new(child.stdout.take().expect("it was piped"));
         let (mut banner, mut address) = (String::new(), None);
