@@ -1,1 +1,12 @@
-//! Under construction.
+//! Front ends over `infra-core`. Thin: they translate, and call the handle.
+//!
+//! * [`http`]: an axum router over [`infra_core`], to be mounted by any program.
+//! * [`server`]: what the `http-server` binary needs around it.
+
+pub mod http;
+pub mod server;
+
+/// The README's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,0 +1,321 @@
+//! Bodies, parameters and headers, read strictly: whatever is not understood is an error that says where.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use infra_core::words::lane::Version;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::Shared;
+use super::problem::{Code, Problem};
+
+/// A JSON object as body, of at most the configured size, read within the configured time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let bytes = read(request.into_body(), shared).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a whole body within the limits of size and time.
+async fn read(body: Body, shared: &Shared) -> Result<Vec<u8>, Problem> {
+    let limit = shared.options.body_bytes_max;
+    let collecting = Limited::new(body, limit).collect();
+    let collected = tokio::select! {
+        collected = collecting => collected,
+        () = shared.options.clock.sleep(shared.options.body_within) => {
+            let within = shared.options.body_within.as_secs();
+            return Err(Problem::new(Code::Timeout, format!("the body did not arrive within {within} s")));
+        }
+    };
+    match collected {
+        Ok(body) => Ok(body.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the body has more than {limit} bytes");
+            Err(Problem::field(Code::TooLarge, "body", message, Some(limit.to_string())))
+        }
+        Err(_) => Err(Problem::new(Code::MalformedJson, "the body ended early")),
+    }
+}
+
+/// Reads a JSON object; the problem says where it is wrong.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Syntax first and alone: "not JSON" must not depend on which field happens to be read first.
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| syntax(&error))?;
+    // serde would take a list for a struct, field by field.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::field(Code::WrongType, "body", "must be a JSON object", None));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        data(&path, error.inner())
+    })
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::MalformedJson, error.to_string())
+}
+
+/// serde says what is wrong only in words; the words are stable and tested here.
+fn data(path: &str, error: &serde_json::Error) -> Problem {
+    let said = error.to_string();
+    // " at line 1 column 20" says where in the text; the path says where in the meaning.
+    let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(message, _)| message);
+    let path = path.trim_matches('.');
+    let here = if path.is_empty() { "body" } else { path };
+    let named = |message: &str| message.split('`').nth(1).unwrap_or_default().to_owned();
+    let child = |name: String| if path.is_empty() { name } else { format!("{path}.{name}") };
+    if message.starts_with("unknown field") {
+        // Here the path ends in the unknown name itself.
+        let field = if path.is_empty() { named(message) } else { path.to_owned() };
+        Problem::field(Code::UnknownField, &field, message, None)
+    } else if message.starts_with("missing field") {
+        Problem::field(Code::WrongType, &child(named(message)), "is required", None)
+    } else if message.starts_with("duplicate field") {
+        Problem::field(Code::MalformedJson, &child(named(message)), "stands twice", None)
+    } else if let Some((given, wanted)) = mismatch(message, "invalid type: ") {
+        Problem::field(Code::WrongType, here, format!("must be {wanted}, not {given}"), None)
+    } else if let Some((_, wanted)) = mismatch(message, "invalid value: ") {
+        Problem::field(Code::OutOfRange, here, format!("must be {wanted}"), Some(wanted.to_owned()))
+    } else if message.starts_with("number out of range") {
+        Problem::field(Code::OutOfRange, here, message, None)
+    } else if error.is_syntax() || error.is_eof() {
+        Problem::field(Code::MalformedJson, here, message, None)
+    } else {
+        // An unknown variant, or a name that breaks its rules.
+        let limit = message.split_once("expected ").map(|(_, limit)| limit.replace('`', ""));
+        Problem::field(Code::OutOfRange, here, message, limit)
+    }
+}
+
+/// What was given, by its type alone since the value may be a secret, and what is wanted.
+fn mismatch<'a>(message: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
+    let rest = message.strip_prefix(kind)?;
+    let (given, wanted) = rest.rsplit_once(", expected ")?;
+    let given = given.split(['`', '"']).next().unwrap_or_default().trim();
+    Some((given, wanted))
+}
+
+/// The parameters of a query, each known and given at most once.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads the query; only the named parameters may stand in it.
+    pub(super) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|_| Problem::new(Code::WrongType, "the query cannot be read"))?;
+        for (index, (name, _)) in pairs.iter().enumerate() {
+            let field = format!("?{name}");
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let message = format!("is not a parameter here; known: {known}");
+                return Err(Problem::field(Code::UnknownField, &field, message, None));
+            }
+            if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Problem::field(Code::OutOfRange, &field, "stands twice", Some("1".to_owned())));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `?limit=`: 1 to 200, 50 when not said.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(PAGE) };
+        let wrong = |code| Problem::field(code, "?limit", "must be 1 to 200", Some(format!("1..{PAGE_MAX}")));
+        let limit: i64 = text.parse().map_err(|_| wrong(Code::WrongType))?;
+        let limit = usize::try_from(limit).map_err(|_| wrong(Code::OutOfRange))?;
+        if (1..=PAGE_MAX).contains(&limit) { Ok(limit) } else { Err(wrong(Code::OutOfRange)) }
+    }
+
+    /// `?wait=60s`: how long the answer may wait, at most `max`.
+    pub(super) fn wait(&self, max: Duration) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.get("wait") else { return Ok(None) };
+        let limit = Some(format!("{}s", max.as_secs()));
+        let Some(wait) = duration(text) else {
+            let message = "must be a duration like 60s, 2m or 500ms";
+            return Err(Problem::field(Code::WrongType, "?wait", message, limit));
+        };
+        if wait > max {
+            return Err(Problem::field(Code::OutOfRange, "?wait", "is too long", limit));
+        }
+        Ok(Some(wait))
+    }
+}
+
+/// A path without parameters: a wish like `?dry_run=1` must not be passed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoParams;
+
+impl<S: Sync> FromRequestParts<S> for NoParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Params::read(&parts.uri, &[]).map(|_| Self)
+    }
+}
+
+/// Items of a page when not said.
+pub(super) const PAGE: usize = 50;
+/// Most items of a page.
+pub(super) const PAGE_MAX: usize = 200;
+
+/// Reads `60`, `60s`, `500ms`, `2m`, `1h`, `1m30s`.
+fn duration(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(u64::from(seconds)));
+    }
+    let mut rest = text;
+    let mut sum = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number = u64::from(rest[..digits].parse::<u32>().ok()?);
+        rest = &rest[digits..];
+        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        sum += match &rest[..unit] {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number * 60),
+            "h" => Duration::from_secs(number * 3600),
+            _ => return None,
+        };
+        rest = &rest[unit..];
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
+/// `If-Match`: a version as `ETag` gave it; `None` when not said or `*`.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
+    let Some(value) = one(headers, header::IF_MATCH.as_str())? else { return Ok(None) };
+    let text = value.trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let digits = text.trim_start_matches("W/").trim_matches('"');
+    digits.parse().map(|version| Some(Version(version))).map_err(|_| {
+        let message = "must be the ETag of one answer, like \"42\"";
+        Problem::field(Code::OutOfRange, "If-Match", message, None)
+    })
+}
+
+/// A header that may stand once; `None` when it does not.
+pub(super) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    let wrong = |message| Problem::field(Code::OutOfRange, name, message, None);
+    match (first, second) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(wrong("stands twice")),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| wrong("must be printable ASCII")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_core::nouns::request::Request;
+    use infra_core::words::money::Money;
+
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Deep {
+        #[allow(dead_code, reason = "only the errors around it are looked at")]
+        cap: Money,
+    }
+
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> (Code, Option<String>) {
+        let problem = parse::<T>(text.as_bytes()).expect_err(text);
+        (problem.code, problem.errors.first().map(|error| error.field.clone()))
+    }
+
+    #[test]
+    fn each_way_of_being_wrong_has_its_code_and_names_its_field() {
+        for (text, code, field) in [
+            ("", Code::MalformedJson, None),
+            ("{", Code::MalformedJson, None),
+            ("{} x", Code::MalformedJson, None),
+            ("{\"count\":1,\"count\":2}", Code::MalformedJson, Some("count")),
+            ("[]", Code::WrongType, Some("body")),
+            ("null", Code::WrongType, Some("body")),
+            ("{\"cuont\":1}", Code::UnknownField, Some("cuont")),
+            ("{\"count\":\"two\"}", Code::WrongType, Some("count")),
+            ("{\"count\":1.5}", Code::WrongType, Some("count")),
+            ("{\"count\":-1}", Code::OutOfRange, Some("count")),
+            ("{\"count\":4294967296}", Code::OutOfRange, Some("count")),
+            ("{\"vcpus\":1e999}", Code::OutOfRange, Some("vcpus")),
+            ("{\"name\":\"\\ud800\"}", Code::MalformedJson, Some("name")),
+            ("{\"tags\":{\"a\":1}}", Code::WrongType, Some("tags.a")),
+            ("{\"ssh_public_keys\":[\"a\",2]}", Code::WrongType, Some("ssh_public_keys[1]")),
+            ("{\"market\":\"barter\"}", Code::OutOfRange, Some("market")),
+            ("{\"region\":\"the moon\"}", Code::OutOfRange, Some("region")),
+            ("{\"ends_at\":\"tomorrow\"}", Code::OutOfRange, Some("ends_at")),
+        ] {
+            assert_eq!(refused::<Request>(text), (code, field.map(str::to_owned)), "{text}");
+        }
+        for (text, code, field) in [
+            ("{}", Code::WrongType, "cap"),
+            ("{\"cap\":{\"amount\":\"1\"}}", Code::WrongType, "cap.currency"),
+            ("{\"cap\":{\"amont\":\"1\"}}", Code::UnknownField, "cap.amont"),
+        ] {
+            assert_eq!(refused::<Deep>(text), (code, Some(field.to_owned())), "{text}");
+        }
+        let told = parse::<Request>(b"{\"count\":\"planted-secret\"}").expect_err("a text is no number");
+        assert!(!format!("{told:?}").contains("planted"), "{told:?}");
+        let deep = "[".repeat(100_000);
+        assert_eq!(refused::<Request>(&deep).0, Code::MalformedJson);
+    }
+
+    #[test]
+    fn parameters_are_as_strict_as_bodies() {
+        let limit = |query: &str| {
+            let uri: Uri = format!("/x?{query}").parse().expect("a uri");
+            Params::read(&uri, &["limit", "wait"]).and_then(|params| {
+                params.wait(Duration::from_secs(600))?;
+                params.limit()
+            })
+        };
+        assert_eq!(limit("limit=200"), Ok(200));
+        assert_eq!(limit("wait=1m30s"), Ok(PAGE));
+        for (query, code) in [
+            ("limit=0", Code::OutOfRange),
+            ("limit=201", Code::OutOfRange),
+            ("limit=-1", Code::OutOfRange),
+            ("limit=many", Code::WrongType),
+            ("limit=1&limit=2", Code::OutOfRange),
+            ("limti=1", Code::UnknownField),
+            ("wait=soon", Code::WrongType),
+            ("wait=", Code::WrongType),
+            ("wait=11m", Code::OutOfRange),
+        ] {
+            assert_eq!(limit(query).expect_err(query).code, code, "{query}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_whole_or_not_at_all() {
+        for (text, millis) in
+            [("60", 60_000), ("60s", 60_000), ("500ms", 500), ("1m30s", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "s", "60x", "1.5s", "-1s", "60s ", "5000000000s"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The REST API as an axum [`Router`] that any program can mount.
+//!
+//! # Flow
+//! One outermost layer gives every request an id, bounds how many run and for how long, turns every failure into
+//! `application/problem+json`, and logs one line. Handlers read strictly, call the [`Infra`] handle, and write.
+//!
+//! # Guarantees
+//! * A request that is refused has stored nothing and launched nothing.
+//! * Somebody else's id, somebody else's path and a missing id look the same: 404.
+//! * No header and no body is ever logged; a log line carries the route's template, not the path.
+//!
+//! # Caveats
+//! The router speaks plain HTTP and trusts whoever mounts it with TLS and with the size of request heads.
+
+mod auth;
+mod brakes;
+mod edge;
+mod extract;
+mod health;
+mod keys;
+mod offerings;
+mod page;
+mod problem;
+mod quotes;
+mod refuse;
+mod reservations;
+mod sim_control;
+mod users;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use infra_core::infra::Infra;
+use infra_core::words::clock::{Clock, SystemClock};
+use infra_core::words::entropy::{Entropy, SystemEntropy};
+use infra_core::words::secret::{Secret, digest};
+use tokio::sync::Semaphore;
+
+pub use problem::{Code, FieldProblem, Problem};
+
+use crate::server::Stop;
+
+/// How the router behaves. Every limit has a name and a default.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// Digest of the admin token; the token itself is not kept.
+    admin: String,
+    /// Largest body, bytes.
+    pub body_bytes_max: usize,
+    /// A whole body must arrive within this time.
+    pub body_within: Duration,
+    /// Requests at once; more are told to come back.
+    pub in_flight_max: usize,
+    /// Longest `?wait=`.
+    pub wait_max: Duration,
+    /// Any answer must be ready within this time, waiting not counted.
+    pub answer_within: Duration,
+    /// Told when the server stops: whoever waits is answered at once.
+    pub stop: Option<Stop>,
+    /// Where waiting gets its time from.
+    pub clock: Arc<dyn Clock>,
+    /// Where request ids come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The simulator's control routes (`/sim/...`), served to the admin alone.
+    pub sim_control: Option<Router>,
+}
+
+impl HttpOptions {
+    /// The defaults, with the token that opens every path.
+    #[must_use]
+    pub fn new(admin_token: &Secret) -> Self {
+        Self {
+            admin: digest(admin_token.expose().as_bytes()),
+            body_bytes_max: 1024 * 1024,
+            body_within: Duration::from_secs(10),
+            in_flight_max: 512,
+            wait_max: Duration::from_secs(600),
+            answer_within: Duration::from_secs(120),
+            stop: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            sim_control: None,
+        }
+    }
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("body_bytes_max", &self.body_bytes_max)
+            .field("in_flight_max", &self.in_flight_max)
+            .field("wait_max", &self.wait_max)
+            .field("sim_control", &self.sim_control.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+struct Shared {
+    infra: Infra,
+    options: Arc<HttpOptions>,
+    room: Arc<Semaphore>,
+}
+
+/// The REST API over an installation.
+pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
+    let room = Arc::new(Semaphore::new(options.in_flight_max));
+    let sim = options.sim_control.take();
+    let shared = Shared { infra, room, options: Arc::new(options) };
+    let mut routes = Router::new().merge(admin()).merge(user()).merge(health::routes());
+    if let Some(sim) = sim {
+        routes = routes.merge(sim_control::guarded(sim, &shared));
+    }
+    let layer = axum::middleware::from_fn_with_state(shared.clone(), edge::edge);
+    routes
+        .fallback(edge::no_path)
+        .method_not_allowed_fallback(edge::no_method)
+        .layer(layer)
+        .with_state(shared)
+}
+
+/// A router beside the API (the simulator alone, for one) behind the same admin token and the same outer layer.
+pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
+    let room = Arc::new(Semaphore::new(options.in_flight_max));
+    let edge = edge::Bare { options: Arc::new(options), room };
+    let guard = axum::middleware::from_fn_with_state(Arc::clone(&edge.options), sim_control::guard_bare);
+    let layer = axum::middleware::from_fn_with_state(edge, edge::bare);
+    open.merge(inner.layer(guard))
+        .fallback(edge::no_path)
+        .method_not_allowed_fallback(edge::no_method)
+        .layer(layer)
+}
+
+fn admin() -> Router<Shared> {
+    Router::new()
+        .route("/admin/users", post(users::add).get(users::list))
+        .route("/admin/users/{user}", delete(users::remove).get(users::show).patch(users::change))
+        .route("/admin/users/{user}/tokens", post(users::issue).get(users::tokens))
+        .route("/admin/users/{user}/tokens/{id}", delete(users::revoke))
+        .route("/admin/brakes", get(brakes::show).put(brakes::throw))
+        .route("/admin/reservations/{id}/hold", delete(brakes::lift_hold))
+        .route("/admin/status", get(health::status))
+        .route("/admin/recover", post(health::recover))
+}
+
+fn user() -> Router<Shared> {
+    Router::new()
+        .route("/users/{user}/keys", post(keys::save).get(keys::list))
+        .route("/users/{user}/keys/{provider}/{label}", delete(keys::remove))
+        .route("/users/{user}/quotes", post(quotes::quote))
+        .route("/users/{user}/offerings", get(offerings::list))
+        .route("/users/{user}/reservations", post(reservations::reserve).get(reservations::list))
+        .route(
+            "/users/{user}/reservations/{id}",
+            get(reservations::show).patch(reservations::change).delete(reservations::release),
+        )
+}

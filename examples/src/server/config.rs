@@ -1,0 +1,344 @@
+//! Settings: a flag wins over the environment, which wins over the file, which wins over the default.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use infra_core::words::secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use super::args::{self, Args};
+use super::error::StartError;
+use super::file::{self, CloudSettings, File, LogFile};
+
+/// Name of the built-in simulator among the clouds.
+pub(super) const SIM: &str = "sim";
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StoreUrl {
+    /// A folder on this machine.
+    Sqlite(PathBuf),
+    /// Nowhere: gone when the process ends.
+    Memory,
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "memory:" {
+            return Ok(Self::Memory);
+        }
+        let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+        match path {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            _ => Err("must be sqlite:FOLDER or memory:".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for StoreUrl {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<StoreUrl> for String {
+    fn from(url: StoreUrl) -> Self {
+        url.to_string()
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+/// Shape of the log lines on standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Everything the server is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Folder of what must survive.
+    pub data: PathBuf,
+    /// Where records are kept.
+    pub store: StoreUrl,
+    /// Where the store lives, when the machine's id and the path would change by themselves (containers).
+    pub home: Option<String>,
+    /// Which clouds, by name. Never empty.
+    pub clouds: BTreeMap<String, CloudSettings>,
+    /// Is the simulator's control API served?
+    pub sim_control: bool,
+    /// Is the simulator all that is served?
+    pub sim_only: bool,
+    /// What is logged, in the syntax of tracing's filters.
+    pub log_filter: String,
+    /// How.
+    pub log_format: LogFormat,
+    /// The master key itself, when the environment carries it.
+    pub master_key: Option<Secret>,
+    /// The file of the master key, when one is named.
+    pub master_key_file: Option<PathBuf>,
+    /// Folder of the key file that is made when none is named; `None` when there is no home.
+    pub config_home: Option<PathBuf>,
+    /// The admin token, when the environment carries it.
+    pub admin_token: Option<Secret>,
+}
+
+/// Looks up an environment variable; tests pass a table.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    /// Merges flags, environment and file.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] naming the variable, or the file with line and key; [`StartError::Usage`] when
+    /// flags exclude each other.
+    pub fn load(args: &Args, environment: Environment<'_>) -> Result<Self, StartError> {
+        // An empty variable is one that somebody meant to unset.
+        let env = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let path = args.config.clone().or_else(|| env("INFRA_CONFIG").map(PathBuf::from));
+        let file = path.map_or_else(|| Ok(File::default()), |path| file::read(&path))?;
+        let listen = args.listen.or(read(&env, "INFRA_LISTEN")?).or(file.listen);
+        let data = args.data.clone().or_else(|| env("INFRA_DATA").map(PathBuf::from)).or(file.data);
+        let data = data.unwrap_or_else(|| PathBuf::from("./infra-data"));
+        let store = args.store.clone().or(read(&env, "INFRA_STORE")?).or(file.store);
+        let settings = Self {
+            listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            store: store.unwrap_or_else(|| StoreUrl::Sqlite(data.clone())),
+            data,
+            home: env("INFRA_HOME").or(file.home),
+            clouds: clouds(&args.cloud, env("INFRA_CLOUD"), file.clouds)?,
+            sim_control: args.sim_control
+                || read(&env, "INFRA_SIM_CONTROL")?.or(file.sim_control).unwrap_or(false),
+            sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
+            log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
+            log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
+            master_key: env("INFRA_MASTER_KEY").map(Secret::new),
+            master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
+            config_home: config_home(&env),
+            admin_token: env("INFRA_ADMIN_TOKEN").map(Secret::new),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Is nothing here real money?
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        self.clouds.iter().all(|(name, cloud)| name == SIM || cloud.simulated)
+    }
+
+    /// The settings in force as TOML, without secrets.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let file = File {
+            listen: Some(self.listen),
+            data: Some(self.data.clone()),
+            store: Some(self.store.clone()),
+            home: self.home.clone(),
+            master_key_file: self.master_key_file.clone(),
+            sim_control: Some(self.sim_control),
+            sim_only: Some(self.sim_only),
+            log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
+            clouds: self.clouds.clone(),
+        };
+        let mut text = toml::to_string(&file).expect("paths and texts are TOML");
+        for (set, name) in [
+            (self.master_key.is_some(), "INFRA_MASTER_KEY"),
+            (self.admin_token.is_some(), "INFRA_ADMIN_TOKEN"),
+        ] {
+            if set {
+                text.push_str(&format!("# {name} is set in the environment\n"));
+            }
+        }
+        text
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        let sim = self.clouds.get(SIM);
+        let remote = sim.is_some_and(|sim| sim.endpoint.is_some());
+        let others: Vec<&str> = self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
+        if (self.sim_control || self.sim_only) && !others.is_empty() {
+            let others = others.join(", ");
+            return config(format!("sim-control and sim-only are refused beside a real provider ({others})"));
+        }
+        if sim.is_some_and(|sim| sim.simulated || !sim.images.is_empty()) {
+            return config("clouds.sim: simulated and images are settings of clouds.aws".into());
+        }
+        if (self.sim_control || self.sim_only) && remote {
+            let why = "sim-control and sim-only are for the simulator in this process, not for the one at";
+            return config(format!("{why} clouds.sim.endpoint: give them to that server"));
+        }
+        for name in self.clouds.keys() {
+            match name.as_str() {
+                SIM => {}
+                "aws" if cfg!(feature = "aws") => {}
+                "aws" => {
+                    let how = "cargo run --release --features aws --bin http-server";
+                    return config(format!("clouds.aws needs a build with the feature aws: {how}"));
+                }
+                other => return config(format!("clouds.{other} is not known; sim and aws are")),
+            }
+        }
+        for (name, cloud) in &self.clouds {
+            if let Some(url) = &cloud.endpoint
+                && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
+            {
+                return config(format!("clouds.{name}.endpoint {url:?} must begin with http:// or https://"));
+            }
+        }
+        if self
+            .admin_token
+            .as_ref()
+            .is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return config("INFRA_ADMIN_TOKEN must be printable ASCII without spaces".into());
+        }
+        Ok(())
+    }
+}
+
+fn config<T>(why: String) -> Result<T, StartError> {
+    Err(StartError::Config(why))
+}
+
+fn read<T: FromStr>(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Result<Option<T>, StartError>
+where
+    T::Err: fmt::Display,
+{
+    env(name)
+        .map(|value| value.parse().map_err(|why| StartError::Config(format!("{name} {value:?}: {why}"))))
+        .transpose()
+}
+
+fn log_format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<LogFormat>, StartError> {
+    match env("INFRA_LOG_FORMAT").as_deref() {
+        None => Ok(None),
+        Some("text") => Ok(Some(LogFormat::Text)),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        Some(other) => config(format!("INFRA_LOG_FORMAT {other:?}: must be text or json")),
+    }
+}
+
+/// Flags name single endpoints and so change what the file says of that cloud; the simulator stands alone only
+/// when nobody named a cloud.
+fn clouds(
+    flags: &[(String, String)],
+    env: Option<String>,
+    file: BTreeMap<String, CloudSettings>,
+) -> Result<BTreeMap<String, CloudSettings>, StartError> {
+    let mut clouds = file;
+    let env = env.unwrap_or_default();
+    let env = env.split(',').filter(|part| !part.is_empty()).map(args::cloud);
+    let env: Vec<_> = env
+        .collect::<Result<_, _>>()
+        .map_err(|why| StartError::Config(format!("INFRA_CLOUD {why}, several separated by commas")))?;
+    for (name, endpoint) in env.iter().chain(flags) {
+        clouds.entry(name.clone()).or_default().endpoint = Some(endpoint.clone());
+    }
+    if clouds.is_empty() {
+        clouds.insert(SIM.to_owned(), CloudSettings::default());
+    }
+    Ok(clouds)
+}
+
+/// `$XDG_CONFIG_HOME`, else `~/.config`; relative paths are ignored as the XDG rules ask.
+fn config_home(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn load(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, StartError> {
+        let args = Args::parse_from([&["http-server"], flags].concat());
+        let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        Settings::load(&args, &|name| env.get(name).cloned())
+    }
+
+    #[test]
+    fn nothing_said_means_the_simulator_on_loopback() {
+        let settings = load(&[], &[]).expect("no configuration is a configuration");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.store.to_string(), "sqlite:./infra-data");
+        assert!(settings.simulated());
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_the_file() {
+        let path = std::env::temp_dir().join(format!("infra-precedence-{}.toml", std::process::id()));
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\ndata = \"/from/file\"\nstore = \"memory:\"\n")
+            .expect("the temporary folder takes a file");
+        let file = path.to_str().expect("temporary paths are text");
+        let env = [("INFRA_LISTEN", "127.0.0.1:2"), ("INFRA_DATA", "/from/env"), ("INFRA_STORE", "")];
+        let settings =
+            load(&["--config", file, "--listen", "127.0.0.1:3"], &env).expect("all are well formed");
+        std::fs::remove_file(&path).expect("it was just written");
+        assert_eq!(settings.listen.port(), 3);
+        assert_eq!(settings.data, PathBuf::from("/from/env"));
+        assert_eq!(settings.store, StoreUrl::Memory);
+    }
+
+    #[test]
+    fn the_sim_is_never_controlled_beside_real_money() {
+        for flags in [["--sim-control"], ["--sim-only"]] {
+            let flags = [&flags[..], &["--cloud", "aws=http://127.0.0.1:5000"]].concat();
+            let why = load(&flags, &[]).expect_err("aws is real");
+            assert_eq!(why.code(), 78);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_a_configuration_error() {
+        for env in [
+            ("INFRA_LISTEN", "nowhere"),
+            ("INFRA_STORE", "postgres://x"),
+            ("INFRA_LOG_FORMAT", "xml"),
+            ("INFRA_CLOUD", "sim"),
+            ("INFRA_CLOUD", "moon=http://127.0.0.1:1"),
+            ("INFRA_CLOUD", "sim=127.0.0.1:1"),
+            ("INFRA_SIM_ONLY", "perhaps"),
+            ("INFRA_ADMIN_TOKEN", "two words"),
+            ("INFRA_CONFIG", "/does/not/exist.toml"),
+        ] {
+            let why = load(&[], &[env]).expect_err(env.0);
+            assert_eq!(why.code(), 78, "{env:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn the_printed_configuration_reads_back_and_holds_no_secret() {
+        let secrets = [("INFRA_ADMIN_TOKEN", "planted-one"), ("INFRA_MASTER_KEY", "planted-two")];
+        let settings = load(&["--cloud", "sim=http://127.0.0.1:9"], &secrets).expect("well formed");
+        let text = settings.to_toml();
+        assert!(!text.contains("planted"), "{text}");
+        assert!(!format!("{settings:?}").contains("planted"));
+        let file = file::parse(&text).expect("what is printed can be read");
+        assert_eq!(file.clouds["sim"].endpoint.as_deref(), Some("http://127.0.0.1:9"));
+    }
+}

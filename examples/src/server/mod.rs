@@ -1,0 +1,32 @@
+//! Everything around the router that only a process needs: flags, files, keys, logs, signals.
+//!
+//! # Flow
+//! [`Args`] and the environment and the file become [`Settings`]; the data folder is locked; the master key is
+//! found or made; the store and the clouds are opened; then the router is served until a signal.
+//!
+//! # Errors
+//! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
+
+mod args;
+#[cfg(feature = "aws")]
+mod aws;
+mod banner;
+mod config;
+mod data_dir;
+mod error;
+mod file;
+mod logging;
+mod master_key;
+mod parts;
+mod shutdown;
+mod start;
+
+pub use args::Args;
+pub use banner::Banner;
+pub use config::{Environment, LogFormat, Settings, StoreUrl};
+pub use data_dir::DataDir;
+pub use error::StartError;
+pub use file::{CloudSettings, ImageFile};
+pub use logging::install as install_logging;
+pub use shutdown::{Stop, serve};
+pub use start::{Server, check, start};

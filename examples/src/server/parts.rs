@@ -1,0 +1,148 @@
+//! The parts that are chosen by settings: store, clouds, pricing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use infra_core::CheapestFit;
+use infra_core::contracts::pricing::PricingEngine;
+use infra_core::contracts::provider::CloudDriver;
+use infra_core::contracts::store::ReservationStore;
+use infra_core::words::clock::{Clock, SystemClock};
+
+use super::config::{SIM, Settings, StoreUrl};
+use super::data_dir::DataDir;
+use super::error::StartError;
+use super::file::CloudSettings;
+use super::start::store_failed;
+use infra_providers::sim::{
+    RemoteSim, SimConfig, SimDriver, SimOpenError, SimWorld, api_router, control_router,
+};
+use infra_store::{MemoryStore, SqliteStore};
+
+/// The simulator, when one is wanted: in this process or in another one.
+#[derive(Debug)]
+pub(super) enum Sim {
+    Here(SimWorld),
+    Elsewhere(SimDriver),
+    Nowhere,
+}
+
+impl Sim {
+    /// Opens the simulator's world in the data folder, or connects to the one that the settings name.
+    pub(super) async fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
+        match settings.clouds.get(SIM) {
+            None => Ok(Self::Nowhere),
+            Some(CloudSettings { endpoint: Some(url), .. }) => RemoteSim::open(url, Arc::new(SystemClock))
+                .await
+                .map(Self::Elsewhere)
+                .map_err(|error| StartError::Config(format!("clouds.sim.endpoint: {error}"))),
+            Some(CloudSettings { endpoint: None, .. }) => {
+                let path = data.path().join("sim-world");
+                let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
+                world.map(Self::Here).map_err(|error| match error {
+                    SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
+                    _ => StartError::Config(format!("simulator: {error}")),
+                })
+            }
+        }
+    }
+
+    /// The clock of the engine: the simulator's, which its control API pushes forward, or the machine's.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::Here(world) => world.clock(),
+            Self::Elsewhere(_) | Self::Nowhere => Arc::new(SystemClock),
+        }
+    }
+
+    /// The simulator as a cloud.
+    fn driver(&self) -> Option<Arc<dyn CloudDriver>> {
+        match self {
+            Self::Here(world) => Some(Arc::new(SimDriver::new(world.clone()))),
+            Self::Elsewhere(driver) => Some(Arc::new(driver.clone())),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// Hands on the simulator's world, when it is in this process.
+    pub(super) fn control(&self) -> Option<Router> {
+        let Self::Here(world) = self else { return None };
+        Some(control_router(world.clone()))
+    }
+
+    /// The simulator's own API, for other servers, when it is in this process.
+    pub(super) fn api(&self) -> Option<Router> {
+        let Self::Here(world) = self else { return None };
+        Some(api_router(world.clone()))
+    }
+}
+
+/// An open store, and how it is closed.
+#[derive(Debug)]
+pub(super) enum Store {
+    Sqlite(Arc<SqliteStore>),
+    Memory(Arc<MemoryStore>),
+}
+
+/// Is there nothing yet that a master key has sealed?
+pub(super) fn store_is_new(url: &StoreUrl) -> bool {
+    match url {
+        StoreUrl::Sqlite(folder) => !folder.join("store.sqlite").exists(),
+        StoreUrl::Memory => true,
+    }
+}
+
+impl Store {
+    pub(super) fn open(url: &StoreUrl) -> Result<Self, StartError> {
+        match url {
+            StoreUrl::Memory => Ok(Self::Memory(Arc::new(MemoryStore::new()))),
+            StoreUrl::Sqlite(folder) => SqliteStore::open(folder)
+                .map(|store| Self::Sqlite(Arc::new(store)))
+                .map_err(|e| store_failed(&e)),
+        }
+    }
+
+    pub(super) fn records(&self) -> Arc<dyn ReservationStore> {
+        match self {
+            Self::Sqlite(store) => Arc::clone(store) as _,
+            Self::Memory(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Machine and path: it differs in a copy. A store in memory cannot be copied.
+    pub(super) fn location(&self) -> String {
+        match self {
+            Self::Sqlite(store) => store.location(),
+            Self::Memory(_) => "memory".to_owned(),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        if let Self::Sqlite(store) = self {
+            store.close().await;
+        }
+    }
+}
+
+pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Vec<Arc<dyn CloudDriver>> {
+    let driver = |(name, cloud): (&String, &CloudSettings)| match name.as_str() {
+        SIM => sim.driver(),
+        _ => aws(cloud, sim.clock()),
+    };
+    settings.clouds.iter().filter_map(driver).collect()
+}
+
+#[cfg(feature = "aws")]
+fn aws(cloud: &CloudSettings, clock: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
+    Some(Arc::new(infra_providers::aws::AwsDriver::new(super::aws::settings(cloud), clock)))
+}
+
+/// Settings that name AWS are refused in a build without it, before this is asked.
+#[cfg(not(feature = "aws"))]
+fn aws(_: &CloudSettings, _: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
+    None
+}
+
+pub(super) fn pricing() -> Arc<dyn PricingEngine> {
+    Arc::new(CheapestFit)
+}

@@ -1,0 +1,180 @@
+//! From settings to a server that listens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use infra_core::contracts::store::{
+    Change, Commit, Expect, Index, Key, RecordKind, ReservationStore, StoreError,
+};
+use infra_core::infra::{Infra, InfraError};
+use infra_core::records::system_tenant;
+use infra_core::words::clock::{Clock, SystemClock};
+use infra_core::words::entropy::{Entropy, SystemEntropy};
+use infra_core::words::ids::CommitId;
+use infra_core::words::secret::{MasterKey, Secret};
+use tokio::net::TcpListener;
+
+use super::banner::Banner;
+use super::config::Settings;
+use super::data_dir::DataDir;
+use super::error::StartError;
+use super::shutdown::{Stop, serve};
+use super::{logging, master_key, parts};
+use crate::http::{HttpOptions, admin_only, router};
+
+/// The engine gets this long to stop, after the requests had their time.
+const ENGINE_WITHIN: Duration = Duration::from_millis(2_500);
+
+/// A server that listens and does not yet answer.
+#[derive(Debug)]
+pub struct Server {
+    banner: Banner,
+    listener: TcpListener,
+    router: Router,
+    work: Option<(Infra, parts::Store)>,
+    // Held until the end: the lock on the data folder.
+    _data: DataDir,
+}
+
+/// Checks everything that can be checked without changing anything.
+///
+/// # Errors
+/// [`StartError::Config`].
+pub fn check(settings: &Settings) -> Result<(), StartError> {
+    logging::filter(settings)?;
+    if settings.sim_only { Ok(()) } else { master_key::check(settings) }
+}
+
+/// Takes the data folder and the address, opens store and clouds, starts the engine.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError> {
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let data = DataDir::open(&settings.data)?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| StartError::Config(format!("cannot listen on {}: {error}", settings.listen)))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
+    let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
+    let sim = parts::Sim::open(&settings, &data).await?;
+    let clock = sim.clock();
+    let mut options = HttpOptions::new(&token);
+    options.stop = Some(stop);
+    let mut banner = Banner {
+        address,
+        data: data.path().to_owned(),
+        settings: settings.clone(),
+        admin_token: token_path,
+        master_key: None,
+    };
+    if settings.sim_only {
+        let (control, api) = (sim.control().unwrap_or_default(), sim.api().unwrap_or_default());
+        let router = admin_only(control, api, options);
+        return Ok(Server { banner, listener, router, work: None, _data: data });
+    }
+    options.sim_control = sim.control().filter(|_| settings.sim_control);
+    let new = parts::store_is_new(&settings.store);
+    let (master, origin) = master_key::find(&settings, data.path(), new, &*entropy)?;
+    banner.master_key = Some(origin);
+    let store = parts::Store::open(&settings.store)?;
+    same_master_key(&*store.records(), &master, &*entropy).await?;
+    let mut builder = Infra::builder()
+        .with_store(store.records())
+        .with_pricing(parts::pricing())
+        .with_clock(Arc::clone(&clock))
+        .with_entropy(entropy)
+        .with_master_key(master)
+        .with_home(settings.home.clone().unwrap_or_else(|| store.location()));
+    for driver in parts::drivers(&settings, &sim) {
+        builder = builder.with_driver(driver);
+    }
+    let infra = builder.build().await.map_err(not_built)?;
+    let router = router(infra.clone(), options);
+    Ok(Server { banner, listener, router, work: Some((infra, store)), _data: data })
+}
+
+impl Server {
+    /// What to tell the person who started it.
+    #[must_use]
+    pub const fn banner(&self) -> &Banner {
+        &self.banner
+    }
+
+    /// Serves until told to stop, then ends everything: below 10 s after the word.
+    pub async fn run(self, stop: Stop) {
+        let waiting: Arc<dyn Clock> = Arc::new(SystemClock);
+        serve(self.listener, self.router, stop, Arc::clone(&waiting)).await;
+        let Some((infra, store)) = self.work else { return };
+        let ending = async {
+            infra.shutdown().await;
+            store.close().await;
+        };
+        tokio::select! {
+            () = ending => tracing::info!("stopped"),
+            () = waiting.sleep(ENGINE_WITHIN) => tracing::warn!("the engine is cut; the next start goes on"),
+        }
+    }
+}
+
+fn admin_token(
+    settings: &Settings,
+    data: &DataDir,
+    entropy: &dyn Entropy,
+) -> Result<(Secret, Option<std::path::PathBuf>), StartError> {
+    match &settings.admin_token {
+        Some(token) => Ok((token.clone(), None)),
+        None => Ok((data.admin_token(entropy)?, Some(data.admin_token_path()))),
+    }
+}
+
+/// The store remembers which master key it was first opened with: a wrong one is an error now, not when the first
+/// sealed secret is needed.
+async fn same_master_key(
+    store: &dyn ReservationStore,
+    master: &MasterKey,
+    entropy: &dyn Entropy,
+) -> Result<(), StartError> {
+    let place = Key { tenant: system_tenant(), kind: RecordKind::FrontEnd, id: "master-key".to_owned() };
+    let first = Commit {
+        id: CommitId::draw(SystemClock.wall(), entropy),
+        changes: vec![Change::Put {
+            key: place.clone(),
+            expect: Expect::Absent,
+            index: Index::default(),
+            body: master.id().into_bytes(),
+        }],
+    };
+    match store.commit(&first).await {
+        Ok(_) => return Ok(()),
+        Err(StoreError::Conflict { .. }) => {}
+        Err(error) => return Err(store_failed(&error)),
+    }
+    let known = store.get(&[place]).await.map_err(|error| store_failed(&error))?;
+    let known = known.into_iter().flatten().next().map(|record| record.body).unwrap_or_default();
+    if known == master.id().as_bytes() {
+        return Ok(());
+    }
+    Err(StartError::Config(format!(
+        "wrong master key: this store is sealed under key {}, the key at hand is {}",
+        String::from_utf8_lossy(&known),
+        master.id()
+    )))
+}
+
+pub(super) fn store_failed(error: &StoreError) -> StartError {
+    match error {
+        StoreError::InUse { .. } => StartError::InUse(error.to_string()),
+        _ => StartError::Config(format!("store: {error}")),
+    }
+}
+
+fn not_built(error: InfraError) -> StartError {
+    match error {
+        InfraError::Misconfigured { .. } => StartError::Config(error.to_string()),
+        other => StartError::Broken(other.to_string()),
+    }
+}

@@ -1,0 +1,445 @@
+//! The router in process, over a store whose every commit can be counted: what is refused has changed nothing.
+
+mod world;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use world::{ADMIN, World};
+
+const GOOD: &str = "{\"vcpus\":1,\"memory_gib\":1,\"duration_s\":3600}";
+
+/// One bad request: what, and the answer that it must get.
+struct Row {
+    method: &'static str,
+    path: &'static str,
+    who: &'static str,
+    body: Vec<u8>,
+    headers: &'static [(&'static str, &'static str)],
+    status: u16,
+    code: &'static str,
+}
+
+fn row(
+    method: &'static str,
+    path: &'static str,
+    who: &'static str,
+    body: impl Into<Vec<u8>>,
+    (status, code): (u16, &'static str),
+) -> Row {
+    Row { method, path, who, body: body.into(), headers: &[], status, code }
+}
+
+impl Row {
+    fn with(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        self.headers = headers;
+        self
+    }
+}
+
+const OURS: &str = "/users/ada/reservations";
+const KEYS: &str = "/users/ada/keys";
+
+/// Bodies that are not what a reservation needs.
+fn bodies() -> Vec<Row> {
+    let post = |body: &str, answer| row("POST", OURS, "ada", body, answer);
+    let range = (400, "out-of-range");
+    vec![
+        post("", (400, "malformed-json")),
+        post("{\"count\":", (400, "malformed-json")),
+        post("count=2", (400, "malformed-json")),
+        post("{\"count\":2,\"count\":3}", (400, "malformed-json")),
+        row("POST", OURS, "ada", vec![b'{', b'"', 0xff, b'"', b'}'], (400, "malformed-json")),
+        post("[]", (400, "wrong-type")),
+        post("{\"count\":\"two\"}", (400, "wrong-type")),
+        post("{\"vcpus\":[1]}", (400, "wrong-type")),
+        post("{\"tags\":{\"a\":1}}", (400, "wrong-type")),
+        post("{\"cuont\":2}", (400, "unknown-field")),
+        post("{\"count\":0}", range),
+        post("{\"count\":-1}", range),
+        post("{\"count\":1000000}", range),
+        post("{\"count\":99999999999}", range),
+        post("{\"vcpus\":0}", range),
+        post("{\"vcpus\":1e300}", range),
+        post("{\"vcpus\":1e999}", range),
+        post("{\"duration_s\":0}", range),
+        post("{\"duration_s\":99999999999}", range),
+        post("{\"ends_at\":\"2001-01-01T00:00:00Z\"}", range),
+        post("{\"ends_at\":\"tomorrow\"}", range),
+        post("{\"market\":\"barter\"}", range),
+        post("{\"max_price_per_hour\":-1}", range),
+        post("{\"allow_from\":[\"everybody\"]}", range),
+        post("{\"ssh_public_keys\":[\"not a key\"]}", range),
+        post("{\"tags\":{\"infra-token\":\"x\"}}", range),
+        post("{\"resource\":\"cluster\"}", (422, "unfulfillable")),
+        post("{\"region\":\"atlantis\"}", (422, "unknown-region")),
+        post("{\"provider\":\"acme\"}", (422, "unknown-region")),
+        post("{\"image\":\"no-such-image\"}", (422, "unknown-image")),
+        post("{\"os\":\"plan nine\"}", (422, "unknown-image")),
+        post("{\"vcpus\":4000}", (422, "no-fit")),
+        post("{\"max_price_per_hour\":0.0000001}", (422, "no-fit")),
+        post("{\"count\":21}", (403, "over-budget")),
+        row("POST", OURS, "ada", vec![b' '; 1024 * 1024 + 1], (413, "too-large")),
+        row("POST", "/users/ada/quotes", "ada", "{\"cuont\":2}", (400, "unknown-field")),
+        row("POST", "/users/ada/quotes", "ada", "{\"region\":\"atlantis\"}", (422, "unknown-region")),
+        row("POST", "/users/eve/quotes", "eve", GOOD, (422, "no-credentials")),
+        row("POST", "/users/eve/reservations", "eve", GOOD, (422, "no-credentials")),
+        post(GOOD, range).with(&[("idempotency-key", "")]),
+        post(GOOD, range).with(&[("idempotency-key", "one"), ("idempotency-key", "two")]),
+    ]
+}
+
+/// Callers and paths that do not fit.
+fn callers() -> Vec<Row> {
+    let id = "/users/ada/reservations/rsv_00000000000000000000000000000000";
+    vec![
+        row("POST", OURS, "", GOOD, (401, "unauthenticated")),
+        row("POST", OURS, "nobody", GOOD, (401, "unauthenticated")),
+        row("POST", OURS, "", GOOD, (401, "unauthenticated"))
+            .with(&[("authorization", "Basic YWRhOmFkYQ==")]),
+        row("POST", OURS, "eve", GOOD, (404, "not-found")),
+        row("POST", "/users/nobody/reservations", ADMIN, GOOD, (404, "not-found")),
+        row("POST", "/users/a%20b/reservations", ADMIN, GOOD, (404, "not-found")),
+        row("POST", OURS, "ada-viewer", GOOD, (403, "forbidden")),
+        row("POST", KEYS, "ada-viewer", "{}", (403, "forbidden")),
+        row("DELETE", id, "ada-viewer", "", (403, "forbidden")),
+        row("POST", OURS, "bot", GOOD, (403, "forbidden")),
+        row("POST", OURS, "bot", GOOD, (404, "not-found")).with(&[("infra-on-behalf-of", "eve")]),
+        row("POST", OURS, "eve", GOOD, (403, "forbidden")).with(&[("infra-on-behalf-of", "ada")]),
+        row("POST", "/admin/users", "ada", "{\"name\":\"mallory\"}", (403, "forbidden")),
+        row("GET", "/admin/brakes", "bot", "", (403, "forbidden")),
+        row("GET", id, "ada", "", (404, "not-found")),
+        row("PATCH", id, "ada", "{\"power\":\"off\"}", (404, "not-found")),
+        row("DELETE", id, "ada", "", (404, "not-found")),
+        row("GET", "/users/ada/reservations/%00", "ada", "", (404, "not-found")),
+        row("GET", "/users/ada/reservations/%ff", "ada", "", (404, "not-found")),
+        row("GET", "/nowhere", "", "", (404, "not-found")),
+        row("GET", "/users/ada", "ada", "", (404, "not-found")),
+        row("PUT", OURS, "ada", GOOD, (405, "method-not-allowed")),
+        row("DELETE", "/healthz", "", "", (405, "method-not-allowed")),
+        row("GET", "/sim/machines", ADMIN, "", (404, "not-found")),
+    ]
+}
+
+/// Parameters, headers, changes, keys, people and brakes that are wrong.
+fn details() -> Vec<Row> {
+    let id = "/users/ada/reservations/rsv_00000000000000000000000000000000";
+    let range = (400, "out-of-range");
+    let admin = |method, path, body: &str, answer| row(method, path, ADMIN, body, answer);
+    let mut rows = vec![
+        row("POST", "/users/ada/reservations?wait=soon", "ada", GOOD, (400, "wrong-type")),
+        row("POST", "/users/ada/reservations?wait=2h", "ada", GOOD, range),
+        row("POST", "/users/ada/reservations?wiat=2s", "ada", GOOD, (400, "unknown-field")),
+        row("GET", "/users/ada/reservations?limit=201", "ada", "", range),
+        row("GET", "/users/ada/reservations?limit=many", "ada", "", (400, "wrong-type")),
+        row("GET", "/users/ada/reservations?after=zz", "ada", "", range),
+        row("GET", "/users/ada/reservations?state=old", "ada", "", range),
+        row("DELETE", "/users/ada/reservations/rsv_x?dry_run=1", "ada", "", (400, "unknown-field")),
+        row("PATCH", id, "ada", "{}", (400, "wrong-type")),
+        row("PATCH", id, "ada", "{\"power\":\"off\",\"tags\":{}}", range),
+        row("PATCH", id, "ada", "{\"power\":\"up\"}", range),
+        row("PATCH", id, "ada", "{\"count\":3}", (400, "unknown-field")),
+        row("PATCH", id, "ada", "{\"power\":\"off\"}", range).with(&[("if-match", "\"abc\"")]),
+        row("POST", KEYS, "ada", "{\"kind\":\"static\"}", (400, "wrong-type")),
+        row("POST", KEYS, "ada", "{\"provider\":\"acme\",\"kind\":\"static\",\"token\":\"x\"}", range),
+        row(
+            "POST",
+            KEYS,
+            "ada",
+            "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":5}",
+            (400, "wrong-type"),
+        ),
+        row(
+            "POST",
+            KEYS,
+            "ada",
+            "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":\"wrong\"}",
+            (422, "invalid-credentials"),
+        ),
+        row("DELETE", "/users/ada/keys/sim/other", "ada", "", (404, "not-found")),
+        admin("POST", "/admin/users", "{\"nmae\":\"x\"}", (400, "unknown-field")),
+        admin("POST", "/admin/users", "{}", (400, "wrong-type")),
+        admin("POST", "/admin/users", "{\"name\":\"a b\"}", range),
+        admin("POST", "/admin/users", "{\"name\":\"_system\"}", range),
+        admin("POST", "/admin/users", "{\"name\":\"ada\"}", (409, "conflict")),
+        admin("DELETE", "/admin/users/nobody", "", (404, "not-found")),
+        admin("POST", "/admin/users/nobody/tokens", "{\"label\":\"x\"}", (404, "not-found")),
+        admin("POST", "/admin/users/ada/tokens", "{\"label\":\"x\",\"role\":\"king\"}", range),
+        admin("POST", "/admin/users/ada/tokens", "{\"label\":\"x\",\"expires_in_s\":0}", range),
+        admin(
+            "POST",
+            "/admin/users/ada/tokens",
+            "{\"label\":\"x\",\"expires_in_s\":18446744073709551615}",
+            range,
+        ),
+        admin("DELETE", "/admin/users/ada/tokens/none", "", (404, "not-found")),
+        admin("PATCH", "/admin/users/ada", "{\"machines_max\":-1}", range),
+        admin("PUT", "/admin/brakes", "{\"scope\":\"globel\",\"value\":\"frozen\"}", range),
+        admin("PUT", "/admin/brakes", "{\"scope\":\"lane:nowhere\",\"value\":\"frozen\"}", range),
+        admin("PUT", "/admin/brakes", "{\"scope\":\"tenant:nobody\",\"value\":\"frozen\"}", range),
+        admin("PUT", "/admin/brakes", "{\"scope\":\"global\",\"value\":\"shut\"}", range),
+        admin("POST", "/admin/recover", "{\"what\":\"moved\"}", (409, "conflict")),
+        admin("POST", "/admin/recover", "{\"what\":\"nothing\"}", range),
+        admin("DELETE", "/admin/reservations/rsv_none/hold", "", (404, "not-found")),
+    ];
+    rows.push(row("GET", "/users/ada/offerings?limit=0", "ada", "", range));
+    rows
+}
+
+#[tokio::test]
+async fn bad_input_is_named_and_changes_nothing() {
+    let world = World::new().await;
+    let before = world.newest().await;
+    let rows: Vec<Row> = [bodies(), callers(), details()].into_iter().flatten().collect();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let reply = world.send(row.method, row.path, row.who, row.body.clone(), row.headers).await;
+        let what = format!(
+            "{} {} as {:?}: {}",
+            row.method,
+            row.path,
+            row.who,
+            String::from_utf8_lossy(&row.body[..row.body.len().min(80)])
+        );
+        if (reply.status.as_u16(), reply.code()) != (row.status, row.code) {
+            wrong.push(format!(
+                "{what}\n  wanted {} {}, got {} {}",
+                row.status, row.code, reply.status, reply.json
+            ));
+            continue;
+        }
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{what}");
+        assert_eq!(reply.json["request_id"], reply.header("x-request-id"), "{what}");
+        assert_eq!(reply.json["status"], row.status, "{what}");
+        assert!(reply.json["errors"].is_array() && reply.json["title"].is_string(), "{what}");
+        if row.status == 401 {
+            assert!(reply.header("www-authenticate").starts_with("Bearer"), "{what}");
+        }
+        if row.code == "unknown-field" {
+            assert!(reply.json["errors"][0]["field"].is_string(), "{what}");
+        }
+        assert_eq!(world.newest().await, before, "{what} was refused, but something was stored");
+    }
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    assert_eq!(world.launches(), 0, "something was launched");
+    println!("COUNT bad_input rows={}", rows.len());
+}
+
+#[tokio::test]
+async fn limits_and_the_nearest_offers_are_named() {
+    let world = World::new().await;
+    let many = world.post(OURS, "ada", "{\"count\":1000000}").await;
+    assert_eq!(many.json["errors"][0]["field"], "count");
+    assert!(
+        many.json["errors"][0]["limit"].as_str().is_some_and(|limit| limit.contains("1000")),
+        "{}",
+        many.json
+    );
+    let huge = world.post(OURS, "ada", "{\"vcpus\":4000}").await;
+    assert!(huge.json["nearest"].as_array().is_some_and(|nearest| !nearest.is_empty()), "{}", huge.json);
+    assert_eq!(huge.json["errors"][0]["field"], "vcpus", "{}", huge.json);
+}
+
+#[tokio::test]
+async fn one_idempotency_key_makes_one_reservation_also_twenty_times_at_once() {
+    let world = World::new().await;
+    let key: &[(&str, &str)] = &[("idempotency-key", "k-1")];
+    let sends = (0..20).map(|_| world.send("POST", OURS, "ada", GOOD.into(), key));
+    let replies = futures_util::future::join_all(sends).await;
+    let first = &replies[0];
+    for reply in &replies {
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.json);
+        assert_eq!(
+            (&reply.json["id"], reply.header("location")),
+            (&first.json["id"], first.header("location"))
+        );
+    }
+    let other = world.send("POST", OURS, "ada", "{\"vcpus\":2}".into(), key).await;
+    assert_eq!((other.status.as_u16(), other.code()), (422, "idempotency-mismatch"), "{}", other.json);
+    let list = world.get(OURS, "ada").await;
+    assert_eq!(list.json["items"].as_array().map(Vec::len), Some(1), "{}", list.json);
+    let eve = world.send("POST", "/users/eve/reservations", "eve", GOOD.into(), key).await;
+    assert_eq!(eve.code(), "no-credentials", "another user's key is another key");
+}
+
+#[tokio::test]
+async fn a_reservation_is_seen_and_touched_by_its_owner_alone() {
+    let world = World::new().await;
+    let made = world.post(OURS, "ada", GOOD).await;
+    assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json);
+    let id = made.json["id"].as_str().expect("an id");
+    assert_eq!(made.header("location"), format!("{OURS}/{id}"));
+    assert_eq!(made.json["simulated"], true, "{}", made.json);
+    for who in ["ada", "ada-viewer", ADMIN] {
+        assert_eq!(world.get(&format!("{OURS}/{id}"), who).await.status, StatusCode::OK, "{who}");
+    }
+    let bot =
+        world.send("GET", &format!("{OURS}/{id}"), "bot", vec![], &[("infra-on-behalf-of", "ada")]).await;
+    assert_eq!(bot.status, StatusCode::OK);
+    for path in [format!("{OURS}/{id}"), format!("/users/eve/reservations/{id}")] {
+        for (method, body) in [("GET", ""), ("PATCH", "{\"power\":\"off\"}"), ("DELETE", "")] {
+            let reply = world.send(method, &path, "eve", body.into(), &[]).await;
+            assert_eq!((reply.status.as_u16(), reply.code()), (404, "not-found"), "{method} {path}");
+        }
+    }
+    let eves = world.get("/users/eve/reservations", "eve").await;
+    assert_eq!(eves.json, json!({"items": [], "next": null}));
+}
+
+#[tokio::test]
+async fn a_stale_if_match_changes_nothing() {
+    let world = World::new().await;
+    let made = world.post(OURS, "ada", GOOD).await;
+    let path = format!("{OURS}/{}", made.json["id"].as_str().expect("an id"));
+    let tag = made.header("etag").to_owned();
+    assert_eq!(tag, format!("\"{}\"", made.json["version"]));
+    let tags = |value: &str| format!("{{\"tags\":{{\"who\":\"{value}\"}}}}").into_bytes();
+    let first = world.send("PATCH", &path, "ada", tags("one"), &[("if-match", &tag)]).await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.json);
+    assert_ne!(first.header("etag"), tag);
+    let second = world.send("PATCH", &path, "ada", tags("two"), &[("if-match", &tag)]).await;
+    assert_eq!((second.status.as_u16(), second.code()), (409, "conflict"), "{}", second.json);
+    assert_eq!(world.get(&path, "ada").await.json["request"]["tags"]["who"], "one");
+}
+
+#[tokio::test]
+async fn a_release_may_be_repeated_and_wins() {
+    let world = World::new().await;
+    let made = world.post(OURS, "ada", GOOD).await;
+    let path = format!("{OURS}/{}", made.json["id"].as_str().expect("an id"));
+    for _ in 0..2 {
+        let reply = world.send("DELETE", &path, "ada", vec![], &[]).await;
+        assert_eq!(
+            (reply.status, &reply.json["state"]),
+            (StatusCode::ACCEPTED, &json!("releasing")),
+            "{}",
+            reply.json
+        );
+    }
+    let late = world.send("PATCH", &path, "ada", "{\"power\":\"on\"}".into(), &[]).await;
+    assert_eq!((late.status.as_u16(), late.code()), (409, "gone"), "{}", late.json);
+}
+
+#[tokio::test]
+async fn pages_of_reservations_show_each_once() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        assert_eq!(world.post(OURS, "ada", GOOD).await.status, StatusCode::ACCEPTED);
+    }
+    let (mut seen, mut path) = (Vec::new(), format!("{OURS}?limit=2"));
+    loop {
+        let page = world.get(&path, "ada").await.json;
+        seen.extend(page["items"].as_array().expect("items").iter().map(|item| item["id"].to_string()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("{OURS}?limit=2&after={next}");
+    }
+    assert_eq!(seen.len(), 5);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 5);
+}
+
+#[tokio::test]
+async fn quotes_and_offerings_speak_the_wire_contract() {
+    let world = World::new().await;
+    let quotes = world.post("/users/ada/quotes", "ada-viewer", GOOD).await;
+    assert_eq!(quotes.status, StatusCode::OK, "{}", quotes.json);
+    let quote = &quotes.json["items"][0];
+    assert_eq!(quote["per_hour"]["currency"], "USD", "{quote}");
+    assert!(
+        quote["per_hour"]["amount"].as_str().is_some_and(|amount| amount.parse::<f64>().is_ok()),
+        "{quote}"
+    );
+    for field in ["provider", "region", "type", "vcpus", "memory_gib", "total"] {
+        assert!(!quote[field].is_null(), "{field} of {quote}");
+    }
+    let page = world.get("/users/ada/offerings?limit=3", "ada").await.json;
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(3), "{page}");
+    let next = page["next"].as_str().expect("there are more");
+    let second = world.get(&format!("/users/ada/offerings?limit=3&after={next}"), "ada").await.json;
+    assert_ne!(page["items"], second["items"]);
+}
+
+#[tokio::test]
+async fn a_key_is_never_shown_again_and_stays_while_it_is_used() {
+    let world = World::new().await;
+    let body = "{\"provider\":\"sim\",\"label\":\"second\",\"kind\":\"static\",\"token\":\"sim-planted\"}";
+    let saved = world.post(KEYS, "ada", body).await;
+    assert_eq!(
+        (saved.status, &saved.json["status"]),
+        (StatusCode::CREATED, &json!("valid")),
+        "{}",
+        saved.json
+    );
+    for field in ["provider", "label", "kind", "fingerprint", "identity", "checked_at"] {
+        assert!(saved.json[field].is_string(), "{field} of {}", saved.json);
+    }
+    let list = world.get(KEYS, "ada").await.json;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(2), "{list}");
+    assert!(!list.to_string().contains("sim-planted") && !saved.json.to_string().contains("sim-planted"));
+    let removed = world.send("DELETE", "/users/ada/keys/sim/second", "ada", vec![], &[]).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.json);
+}
+
+#[tokio::test]
+async fn a_thrown_brake_holds_creates_and_says_who_threw_it() {
+    let world = World::new().await;
+    let brake = |value: &str| {
+        format!("{{\"scope\":\"global\",\"value\":\"{value}\",\"why\":\"drill\"}}").into_bytes()
+    };
+    let thrown = world.send("PUT", "/admin/brakes", ADMIN, brake("no_creates"), &[]).await;
+    assert_eq!((thrown.status, &thrown.json["in_flight"]), (StatusCode::OK, &json!([])), "{}", thrown.json);
+    let refused = world.post(OURS, "ada", GOOD).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (403, "paused"), "{}", refused.json);
+    let shown = world.get("/admin/brakes", ADMIN).await.json;
+    assert_eq!(
+        (&shown["items"][0]["why"], &shown["items"][0]["by"]),
+        (&json!("drill"), &json!("admin")),
+        "{shown}"
+    );
+    assert_eq!(world.send("PUT", "/admin/brakes", ADMIN, brake("open"), &[]).await.status, StatusCode::OK);
+    assert_eq!(world.post(OURS, "ada", GOOD).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn people_and_tokens_come_and_go() {
+    let world = World::new().await;
+    let made = world.post("/admin/users", ADMIN, "{\"name\":\"bob/b\",\"team\":\"blue\"}").await;
+    assert_eq!((made.status, &made.json["team"]), (StatusCode::CREATED, &json!("blue")), "{}", made.json);
+    assert_eq!(made.header("location"), "/admin/users/bob%2Fb");
+    let issued =
+        world.post("/admin/users/bob%2Fb/tokens", ADMIN, "{\"label\":\"one\",\"role\":\"user\"}").await;
+    assert_eq!(issued.status, StatusCode::CREATED, "{}", issued.json);
+    let secret = issued.json["token"].as_str().expect("shown once");
+    let list = world.get("/admin/users/bob%2Fb/tokens", ADMIN).await.json;
+    assert!(!list.to_string().contains(secret), "{list}");
+    let bearer = format!("Bearer {secret}");
+    let bearer = [("authorization", bearer.as_str())];
+    let as_bob = || world.send("GET", "/users/bob%2Fb/keys", "", vec![], &bearer);
+    assert_eq!(as_bob().await.status, StatusCode::OK);
+    let place = issued.header("location").to_owned();
+    assert_eq!(world.send("DELETE", &place, ADMIN, vec![], &[]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(as_bob().await.status, StatusCode::UNAUTHORIZED);
+    let suspended = world.send("PATCH", "/admin/users/ada", ADMIN, "{\"suspended\":true}".into(), &[]).await;
+    assert_eq!(suspended.json["suspended"], true, "{}", suspended.json);
+    let refused = world.post(OURS, "ada", GOOD).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (403, "suspended"), "{}", refused.json);
+    assert_eq!(
+        world.send("DELETE", "/admin/users/bob%2Fb", ADMIN, vec![], &[]).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let names: Vec<Value> = world.get("/admin/users", ADMIN).await.json["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|user| user["name"].clone())
+        .collect();
+    assert_eq!(names, vec![json!("ada"), json!("bot"), json!("eve")]);
+}
+
+#[tokio::test]
+async fn a_user_who_holds_something_stays() {
+    let world = World::new().await;
+    assert_eq!(world.post(OURS, "ada", GOOD).await.status, StatusCode::ACCEPTED);
+    let refused = world.send("DELETE", "/admin/users/ada", ADMIN, vec![], &[]).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "in-use"), "{}", refused.json);
+}
