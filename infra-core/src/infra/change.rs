@@ -49,9 +49,9 @@ impl Core {
         id: &ReservationId,
         if_match: Option<Version>,
         kind: Kind,
-        work: impl Fn(&mut Draft) -> Result<(), InfraError>,
+        work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<Versioned<Reservation>, InfraError> {
-        let settled = self.settle("the reservation", async || {
+        let settled = self.settle("the reservation", || async {
             let gate = self.gate(user).await?;
             match kind {
                 Kind::More => gate.may_create(self.now())?,

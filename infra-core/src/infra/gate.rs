@@ -105,11 +105,14 @@ impl Core {
     ///
     /// # Errors
     /// What `decide` answers; [`InfraError::Busy`] after [`ROUNDS`] lost races.
-    pub(super) async fn settle<T>(
+    pub(super) async fn settle<T, F>(
         &self,
         what: &str,
-        mut decide: impl AsyncFnMut() -> Result<Step<T>, InfraError>,
-    ) -> Result<(T, Version), InfraError> {
+        decide: impl Fn() -> F,
+    ) -> Result<(T, Version), InfraError>
+    where
+        F: Future<Output = Result<Step<T>, InfraError>>,
+    {
         for round in 0..ROUNDS {
             let (txn, answer) = match decide().await? {
                 Step::Done(answer, version) => return Ok((answer, version)),

@@ -27,7 +27,7 @@ pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<Key
     check(core, key)?;
     core.gate(user).await?.may_change()?;
     let identity = identify(core, key).await?;
-    let settled = core.settle("the key", async || {
+    let settled = core.settle("the key", || async {
         let gate = core.gate(user).await?;
         gate.may_change()?;
         let new = stored(core, &gate, key, &identity)?;
@@ -88,7 +88,7 @@ pub(super) async fn remove(
 }
 
 async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -> Result<(), InfraError> {
-    let settled = core.settle("the key", async || {
+    let settled = core.settle("the key", || async {
         let place = crate::records::Stored::key(&key.value);
         let found = core.repo.get::<StoredCredential>(place).await?;
         let Some(was) = found.filter(|was| was.value.retired != retired) else {
@@ -102,7 +102,7 @@ async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -
 }
 
 async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(), InfraError> {
-    let settled = core.settle("the key", async || {
+    let settled = core.settle("the key", || async {
         let keys = all(core, tenant).await?;
         let Some(was) = keys.into_iter().find(|key| &key.value.id == id) else {
             return Ok(Step::Done((), crate::words::lane::Version(0)));

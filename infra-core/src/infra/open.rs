@@ -16,7 +16,7 @@ pub(super) const SCHEMA: u32 = 1;
 /// # Errors
 /// [`InfraError::Misconfigured`] for a store of another schema; [`InfraError::Store`].
 pub(super) async fn open(core: &Core) -> Result<Installation, InfraError> {
-    let opened = core.settle("the installation", async || {
+    let opened = core.settle("the installation", || async {
         let Some(was) = core.repo.get::<Installation>(Installation::place()).await? else {
             let new = first(core);
             let mut txn = core.repo.txn();

@@ -64,7 +64,7 @@ impl Operator {
             machines_held: 0,
             suspended: false,
         };
-        let settled = self.core.settle("the user", async || {
+        let settled = self.core.settle("the user", || async {
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
             if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
@@ -253,7 +253,7 @@ impl Operator {
         }
         let at = self.core.now();
         let new = Switch { scope: scope.clone(), value, by: by.to_owned(), why: why.to_owned(), at, until };
-        let settled = self.core.settle("the switch", async || {
+        let settled = self.core.settle("the switch", || async {
             let was = self.core.repo.get::<Switch>(Switch::place(&scope.id())).await?;
             let expect = was.map_or(Expect::Absent, |was| Expect::Version(was.version));
             let mut txn = self.core.repo.txn();
@@ -310,7 +310,7 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`]; [`InfraError::Conflict`] when nothing holds it.
     pub async fn lift_hold(&self, reservation: &ReservationId) -> Result<(), InfraError> {
-        let settled = self.core.settle("the reservation", async || {
+        let settled = self.core.settle("the reservation", || async {
             let all: Vec<Versioned<Reservation>> =
                 self.core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
             let found = all.into_iter().find(|record| &record.value.id == reservation);
@@ -344,7 +344,7 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`] (`lane`), [`InfraError::Busy`].
     pub async fn allow_mass(&self, lane: &LaneId, for_: Duration) -> Result<(), InfraError> {
-        let settled = self.core.settle("the lane", async || {
+        let settled = self.core.settle("the lane", || async {
             let all: Vec<Versioned<LaneRecord>> = self.core.repo.list_lane(lane, None).await?;
             let was = all.into_iter().next().ok_or_else(|| InfraError::missing("lane", lane))?;
             let until = Some(later(self.core.now(), for_));
@@ -355,8 +355,8 @@ impl Operator {
         settled.await.map(drop)
     }
 
-    async fn change_user(&self, name: &UserId, change: impl Fn(&mut User)) -> Result<User, InfraError> {
-        let settled = self.core.settle("the user", async || {
+    async fn change_user(&self, name: &UserId, change: impl Fn(&mut User) + Sync) -> Result<User, InfraError> {
+        let settled = self.core.settle("the user", || async {
             not_frozen(&self.core.installation().await?.value)?;
             let was = self.core.user(name).await?;
             let mut is = was.value.clone();

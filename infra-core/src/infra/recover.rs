@@ -87,7 +87,7 @@ async fn doubt(core: &Core) -> Result<(), InfraError> {
     core.connections.register_all_lanes().await.map_err(connect_error)
 }
 
-async fn each<T: Stored + Clone + PartialEq>(core: &Core, change: impl Fn(&mut T)) -> Result<(), InfraError> {
+async fn each<T: Stored + Clone + PartialEq>(core: &Core, change: impl Fn(&mut T) + Sync) -> Result<(), InfraError> {
     let all: Vec<Versioned<T>> = core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
     for was in all {
         let mut is = was.value.clone();
@@ -102,7 +102,7 @@ async fn each<T: Stored + Clone + PartialEq>(core: &Core, change: impl Fn(&mut T
 }
 
 async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
-    let settled = core.settle("the installation", async || {
+    let settled = core.settle("the installation", || async {
         let was = core.installation().await?;
         let mut is = Installation { frozen: None, home: core.home.clone(), ..was.value.clone() };
         match what {

@@ -236,7 +236,7 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`] (`unit`) when that slot has no machine that lost its mark.
     pub async fn confirm_mark(&self, id: &ReservationId, unit: u32) -> Result<(), InfraError> {
-        let settled = self.core.settle("the machine", async || {
+        let settled = self.core.settle("the machine", || async {
             let gate = self.core.gate(&self.id).await?;
             gate.may_change()?;
             let reservation = self.core.mine(&gate.user.value, id).await?;
@@ -339,7 +339,7 @@ impl UserHandle {
         id: &ReservationId,
         if_match: Option<Version>,
         kind: Kind,
-        work: impl Fn(&mut Draft) -> Result<(), InfraError>,
+        work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<ReservationView, InfraError> {
         let record = self.core.change(&self.id, id, if_match, kind, work).await?;
         show::whole(&self.core, &record).await
