@@ -92,6 +92,6 @@ mod tests {
     fn the_dates_in_words_and_in_seconds_agree() {
         let at = Timestamp::from_second(AS_OF_S).expect("a second within range");
         assert!(SOURCE.ends_with(&at.to_string()[..10]), "{at}");
-        assert_eq!(DISK_GIB_HOUR.to_string(), "0.000109590");
+        assert_eq!(DISK_GIB_HOUR.to_string(), "0.00010959");
     }
 }
