@@ -14,6 +14,7 @@ What it adds (each patch below says why):
   visibility  listings and filters show a new machine late; look-ups by id only
               just after creation; terminated machines vanish after a while
   groups      a security group in use cannot be deleted
+  key pairs   look-up and deletion by id
   EMR         clusters take time to start and to end
   denials     a policy's no to an EC2 call is UnauthorizedOperation
 
@@ -50,6 +51,7 @@ from moto.ec2.models import instances as ec2_instances  # noqa: E402
 from moto.ec2.models.instances import InstanceBackend  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupBackend  # noqa: E402
 from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
+from moto.ec2.responses.key_pairs import KeyPairs  # noqa: E402
 from moto.ec2.responses.tags import TagResponse  # noqa: E402
 from moto.emr import models as emr  # noqa: E402
 from moto.iam.access_control import IAMRequest  # noqa: E402
@@ -462,6 +464,37 @@ def patch_emr():
     emr.Cluster.state = property(get, put)
 
 
+# ---------------------------------------------------------------- key pairs
+
+
+def patch_key_pair_ids():
+    """EC2 looks key pairs up and deletes them by id, too; moto ignores the id and answers success."""
+    describe, delete = KeyPairs.describe_key_pairs, KeyPairs.delete_key_pair
+
+    def names_of(backend, ids):
+        names = {pair.id: name for name, pair in backend.key_pairs.items()}
+        unknown = [one for one in ids if one not in names]
+        return [names[one] for one in ids if one in names], unknown
+
+    def describe_by_id(self):
+        names, unknown = names_of(self.ec2_backend, self._get_param("KeyPairIds", []))
+        if unknown:
+            raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{unknown[0]}' does not exist")
+        if names:
+            self.params["KeyNames"] = names
+        return describe(self)
+
+    def delete_by_id(self):
+        key_id = self._get_param("KeyPairId")
+        if key_id:
+            names, _ = names_of(self.ec2_backend, [key_id])
+            # EC2 answers success for a key pair that is not there.
+            self.params["KeyName"] = names[0] if names else ""
+        return delete(self)
+
+    KeyPairs.describe_key_pairs, KeyPairs.delete_key_pair = describe_by_id, delete_by_id
+
+
 # ---------------------------------------------------------------- permissions
 
 
@@ -487,6 +520,7 @@ def patch_moto():
     patch_filters()
     patch_tokens()
     patch_group_deletion()
+    patch_key_pair_ids()
     patch_emr()
     patch_denials()
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings
