@@ -69,6 +69,7 @@ const CODES: &[(&str, Class)] = &[
     ("ConcurrentTagAccess", Class::Busy),
     ("ResourceCountExceeded", Class::Quota),
     ("InvalidAMIID.*", Class::Invalid),
+    ("InvalidInstanceType.*", Class::Invalid),
     ("*.NotFound", Class::NotFound),
     ("InvalidInstanceID.Malformed", Class::NotFound),
     ("InvalidGroupId.Malformed", Class::NotFound),

@@ -40,7 +40,7 @@ pub(super) async fn launch(
     let wanted = rules(body)?;
     let mut ask = NewGroup {
         name: frozen.name.clone(),
-        description: "made by infra; ingress only from the blocks its launch names".to_owned(),
+        description: "made by infra, open only to the blocks that its launch names".to_owned(),
         tags: tags(frozen),
     };
     ask.tags.insert(INGRESS.to_owned(), wanted.len().to_string());

@@ -8,6 +8,7 @@ use infra_core::contracts::provider::{ProviderError, Send};
 use infra_core::nouns::cloud::Observed;
 use infra_core::nouns::launch::{FrozenLaunch, MachineBody};
 use infra_core::nouns::request::Market;
+use infra_core::words::clock::between;
 use infra_core::words::secret::Secret;
 
 use super::api::{Disk, ImageQuery, MachineImage, RunInstances, Tags};
@@ -22,12 +23,9 @@ const USER_DATA_MAX: usize = 16 * 1024;
 const IMAGES_MAX: usize = 256;
 
 /// What every launch must fulfil, whatever it makes.
-pub(super) fn check(provider: &Ec2Provider, frozen: &FrozenLaunch) -> Result<(), ProviderError> {
+pub(super) fn check(frozen: &FrozenLaunch) -> Result<(), ProviderError> {
     let mark = &frozen.mark;
-    if mark.installation != provider.installation
-        || mark.token != frozen.token
-        || mark.kind != frozen.body.kind()
-    {
+    if mark.token != frozen.token || mark.kind != frozen.body.kind() {
         return Err(invalid("the mark is not this launch's own"));
     }
     let max = provider_max(frozen);
@@ -63,12 +61,25 @@ pub(super) async fn machines(
     let image = image(provider, body.image.as_str()).await?;
     let ask = ask(frozen, body, &image, send.user_data.as_ref())?;
     let within = provider.time_left(send)?;
-    let made = provider.api.run_instances(&ask, within).await.map_err(changed)?;
+    let made = provider.api.run_instances(&ask, within).await.map_err(changed);
+    let made = made.map_err(|error| not_yet(provider, frozen, error))?;
     if made.len() != usize::from(frozen.count) {
         return Err(garbled(format!("{} machines were asked for, {} answered", frozen.count, made.len())));
     }
     let now = provider.clock.wall();
     made.into_iter().map(|one| observe::machine(one, now)).collect()
+}
+
+/// A group or key pair that the body names may have been made moments before the attempt: until it must show
+/// everywhere, not finding it is a reason to wait, and only then one to give up.
+fn not_yet(provider: &Ec2Provider, frozen: &FrozenLaunch, error: ProviderError) -> ProviderError {
+    let ProviderError::NotFound { said } = error else { return error };
+    let age = observe::drawn_at(frozen.token).map(|drawn| between(drawn, provider.clock.wall()));
+    if age.is_some_and(|age| age < provider.settings.visible_within) {
+        ProviderError::Busy { said }
+    } else {
+        ProviderError::Invalid { said }
+    }
 }
 
 fn ask(

@@ -97,7 +97,7 @@ fn bare(id: String, kind: ResourceKind, tags: Tags, now: Timestamp) -> Result<Ob
 }
 
 /// The moment inside a time-ordered token.
-fn drawn_at(token: LaunchToken) -> Option<Timestamp> {
+pub(super) fn drawn_at(token: LaunchToken) -> Option<Timestamp> {
     let (seconds, nanos) = token.0.get_timestamp()?.to_unix();
     Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
 }

@@ -28,9 +28,6 @@ use super::{act, catalogue, firewall, key_pair, launch, list};
 /// small lack of capacity, and whatever is lost with one unknown answer is at most this many.
 pub(super) const MACHINES_PER_CALL: u16 = 50;
 
-/// EC2 advises to wait up to five minutes for what was created to show everywhere.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(5 * 60);
-
 /// EC2 shows a terminated machine "for a short while (usually an hour)".
 const GONE_SHOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
@@ -60,7 +57,7 @@ impl Ec2Provider {
         settings: Arc<AwsSettings>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let facts = facts(settings.simulated);
+        let facts = facts(&settings);
         Self { api, lane, installation, settings, clock, images: Mutex::default(), facts }
     }
 
@@ -84,12 +81,12 @@ impl Ec2Provider {
 ///
 /// Rates are EC2's documented request buckets per account and region: RunInstances 5, refilled by 2 a second;
 /// TerminateInstances 100, refilled by 5. Other users of the account draw on the same buckets.
-fn facts(simulated: bool) -> Facts {
+fn facts(settings: &AwsSettings) -> Facts {
     let kind = |kind, token, max_batch, gone_shown_for| KindFacts {
         kind,
         token,
         max_batch,
-        visible_within: VISIBLE_WITHIN,
+        visible_within: settings.visible_within,
         gone_shown_for,
     };
     let named = TokenScope::Token { valid_after_end: Duration::ZERO, per_zone: false };
@@ -104,7 +101,7 @@ fn facts(simulated: bool) -> Facts {
         create_rate: Rate { per_second: 2.0, burst: 5 },
         terminate_rate: Rate { per_second: 5.0, burst: 100 },
         open_creates_max: 20,
-        simulated,
+        simulated: settings.simulated,
     }
 }
 
@@ -140,7 +137,7 @@ impl CloudProvider for Ec2Provider {
     }
 
     async fn launch(&self, frozen: &FrozenLaunch, send: &Send) -> Result<Vec<Observed>, ProviderError> {
-        launch::check(self, frozen)?;
+        launch::check(frozen)?;
         match &frozen.body {
             LaunchBody::Machine(body) => launch::machines(self, frozen, body, send).await,
             LaunchBody::Firewall(body) => firewall::launch(self, frozen, body, send).await,

@@ -1,4 +1,4 @@
-//! The seam over the official SDK: the only file (with its two children) that names it.
+//! The seam over the official SDK: the only file (with its children) that names it.
 //!
 //! # Guarantees
 //! * Nothing is taken from the surroundings: no environment, no profile files, no instance metadata, no proxy
@@ -7,26 +7,22 @@
 //! * TLS is rustls on `ring`, chosen here and not process-wide. The SDK's own default would add `aws-lc-rs`, and a
 //!   tree with both providers makes rustls panic in whatever program embeds this one.
 
+mod answer;
 mod convert;
 mod failure;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_ec2::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
-use aws_sdk_ec2::config::{
-    BehaviorVersion, ConfigBag, Credentials, Intercept, RuntimeComponents, SharedCredentialsProvider,
-    SharedHttpClient,
-};
-use aws_sdk_ec2::error::BoxError;
+use aws_sdk_ec2::config::{BehaviorVersion, Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_ec2::types::{Filter, LocationType, ResourceType};
 use aws_smithy_http_client::tls;
-use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::Region;
 
+use self::answer::{DateOfAnswer, WholeAnswer};
 use self::failure::{failed, lacking};
 use super::api::{
     Answer, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType, NewGroup,
@@ -82,7 +78,8 @@ impl Ec2Connector for SdkConnector {
                     .credentials_provider(credentials.clone())
                     .http_client(self.http.clone())
                     .retry_config(RetryConfig::disabled())
-                    .timeout_config(self.timeouts.clone());
+                    .timeout_config(self.timeouts.clone())
+                    .interceptor(WholeAnswer);
                 config.set_endpoint_url(self.endpoint.clone());
                 $sdk::Client::from_conf(config.build())
             }};
@@ -104,35 +101,6 @@ impl SdkApi {
     fn cut(&self, within: Duration) -> aws_sdk_ec2::config::Builder {
         let timeouts = self.timeouts.to_builder().operation_timeout(within).build();
         aws_sdk_ec2::Config::builder().timeout_config(timeouts)
-    }
-}
-
-/// Keeps the `Date` of an answer.
-#[derive(Debug, Clone, Default)]
-struct DateOfAnswer(Arc<Mutex<Option<Timestamp>>>);
-
-impl DateOfAnswer {
-    fn page<T>(&self, items: Vec<T>, next: Option<String>) -> Page<T> {
-        let as_of = *self.0.lock().expect("nobody panics while holding a date");
-        Page { items, next: next.filter(|next| !next.is_empty()), as_of }
-    }
-}
-
-impl Intercept for DateOfAnswer {
-    fn name(&self) -> &'static str {
-        "date-of-answer"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date");
-        let date = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp());
-        *self.0.lock().expect("nobody panics while holding a date") = date;
-        Ok(())
     }
 }
 

@@ -41,6 +41,8 @@ pub struct AwsSettings {
     pub connect_timeout: Duration,
     /// A whole call; a create call is cut to its deadline, too.
     pub call_timeout: Duration,
+    /// What was created shows everywhere at the latest after this; EC2 advises to wait up to five minutes.
+    pub visible_within: Duration,
     /// Nothing behind the endpoint costs money: shown to users.
     pub simulated: bool,
 }
@@ -72,6 +74,7 @@ impl Default for AwsSettings {
             images,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
+            visible_within: Duration::from_secs(5 * 60),
             simulated: false,
         }
     }

@@ -158,3 +158,15 @@ async fn power_waits_for_what_settles_and_an_ending_is_accepted_twice() {
     let lost = bench.provider.act(&handle, Act::Terminate).await.expect_err("the answer is lost");
     assert_eq!(lost.effect(), Effect::Unknown);
 }
+
+#[tokio::test]
+async fn a_group_made_moments_ago_is_waited_for_and_a_missing_one_is_not() {
+    let bench = Bench::new().await;
+    let frozen = bench.machine(1);
+    for (after_s, kind) in [(1, FaultKind::Busy), (298, FaultKind::Busy), (2, FaultKind::Invalid)] {
+        bench.clock.advance(Duration::from_secs(after_s));
+        bench.ec2.plant("run", When::Before, refusal("InvalidGroup.NotFound"));
+        let error = bench.provider.launch(&frozen, &bench.send()).await.expect_err("not there");
+        assert_eq!((error.kind(), error.effect()), (kind, Effect::NotApplied), "after {after_s} s more");
+    }
+}

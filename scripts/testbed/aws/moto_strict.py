@@ -30,6 +30,7 @@ import os
 import sys
 import threading
 import time
+from urllib.parse import quote, urlencode
 
 # moto reads these while it is imported.
 for validation in (
@@ -54,7 +55,7 @@ from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
 from moto.ec2.responses.key_pairs import KeyPairs  # noqa: E402
 from moto.ec2.responses.tags import TagResponse  # noqa: E402
 from moto.emr import models as emr  # noqa: E402
-from moto.iam.access_control import IAMRequest  # noqa: E402
+from moto.iam.access_control import IAMRequest, IAMRequestBase  # noqa: E402
 from moto.moto_api._internal import urls as control_urls  # noqa: E402
 from moto.server import main  # noqa: E402
 
@@ -513,6 +514,20 @@ def patch_denials():
     IAMRequest._raise_access_denied = raise_denied
 
 
+def patch_signatures():
+    """moto signs a form anew and writes a space as `+`; a client may as well write `%20`, as Rust's SDK does."""
+    moto_signature = IAMRequestBase._calculate_signature
+
+    def signature(self):
+        first = moto_signature(self)
+        if self._body or first in self._headers["Authorization"]:
+            return first
+        self._body = urlencode(self._data, doseq=True, quote_via=quote, safe="").encode()
+        return moto_signature(self)
+
+    IAMRequestBase._calculate_signature = signature
+
+
 def patch_moto():
     patch_states()
     patch_machine_visibility()
@@ -523,6 +538,7 @@ def patch_moto():
     patch_key_pair_ids()
     patch_emr()
     patch_denials()
+    patch_signatures()
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings
 
 

@@ -27,12 +27,26 @@ where
         SdkError::ResponseError(_) => Reached::Unreadable,
         _ => Reached::Maybe,
     };
-    let message = error.message().map_or_else(|| chain(&error), ToOwned::to_owned);
-    let code = error.code().map_or_else(|| transport_code(reached).to_owned(), ToOwned::to_owned);
-    let request_id = error.request_id().map(ToOwned::to_owned);
-    let header = error.raw_response().and_then(|raw| raw.headers().get("retry-after"));
+    let raw = error.raw_response();
+    let body = raw.and_then(|raw| raw.body().bytes()).map(String::from_utf8_lossy).unwrap_or_default();
+    // AWS wraps its errors in three ways, and the SDK reads one per service. The words are the same in all.
+    let said = |sdk: Option<&str>, names: &[&str]| {
+        let own = || names.iter().find_map(|name| element(&body, name));
+        sdk.or_else(|| own().filter(|_| matches!(reached, Reached::Answered(_)))).map(ToOwned::to_owned)
+    };
+    let code = said(error.code(), &["Code"]).unwrap_or_else(|| transport_code(reached).to_owned());
+    let message = said(error.message(), &["Message"]).unwrap_or_else(|| chain(&error));
+    let request_id = said(error.request_id(), &["RequestID", "RequestId"]);
+    let header = raw.and_then(|raw| raw.headers().get("retry-after"));
     let retry_after = header.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     ApiFailure { reached, said: Said { code, message, request_id }, retry_after }
+}
+
+/// The text of the first element of this name that holds nothing but text.
+fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, rest) = rest.split_once('<')?;
+    (rest.starts_with(&format!("/{name}>")) && !text.is_empty()).then_some(text)
 }
 
 /// A word of ours where EC2 said nothing. An error answer without a code keeps an empty one: the table must see that
@@ -71,4 +85,24 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 /// The causes in one line. Their `Display` only: `Debug` of an SDK error prints whole bodies.
 fn chain(error: &(dyn Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::element;
+
+    #[test]
+    fn an_errors_words_are_read_in_every_wrapping() {
+        for document in [
+            "<Response><Errors><Error><Code>Busy</Code></Error></Errors><RequestID>r</RequestID></Response>",
+            "<ErrorResponse><Error><Type>Sender</Type><Code>Busy</Code></Error></ErrorResponse>",
+        ] {
+            assert_eq!(element(document, "Code"), Some("Busy"));
+        }
+        for document in
+            ["", "<Code>", "<Code></Code>", "<Code>Busy", "<Code><b>Busy</b></Code>", "<html>Code</html>"]
+        {
+            assert_eq!(element(document, "Code"), None, "{document}");
+        }
+    }
 }
