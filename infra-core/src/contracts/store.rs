@@ -200,6 +200,8 @@ pub struct StoreLimits {
     pub body_bytes_max: usize,
     /// Records per page.
     pub page_max: usize,
+    /// Can only one process have this store open at a time? Then every claim of another start is a dead one's.
+    pub exclusive: bool,
 }
 
 /// Which records to list. Ordered by key; a page begins after `after`.

@@ -64,6 +64,9 @@ pub struct IdempotencyRecord {
     pub body: String,
     /// What it made.
     pub reservation: ReservationId,
+    /// Set when the reservation is over: the key may be forgotten then.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
     /// Since when.
     pub created_at: Timestamp,
 }

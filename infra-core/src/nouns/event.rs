@@ -19,6 +19,18 @@ pub struct Outbox {
     pub event: Event,
     /// How far each sink is.
     pub sinks: Vec<SinkState>,
+    /// Delivered everywhere: kept until then, so that the same cause is not enqueued again.
+    #[serde(default)]
+    pub keep_until: Option<Timestamp>,
+}
+
+impl Outbox {
+    /// An event for the log.
+    #[must_use]
+    pub fn new(tenant: TenantId, cause: String, at: Timestamp, event: Event) -> Self {
+        let sinks = vec![SinkState { sink: "log".to_owned(), tries: 0, delivered: false }];
+        Self { tenant, cause, at, event, sinks, keep_until: None }
+    }
 }
 
 /// How far a sink is with an event.

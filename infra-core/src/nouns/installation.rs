@@ -68,6 +68,9 @@ pub struct LaneRecord {
     pub created_at: Timestamp,
     /// Keys that reach it: (tenant, credential).
     pub keys: Vec<(TenantId, CredentialId)>,
+    /// A person allowed a mass ending here until then.
+    #[serde(default)]
+    pub mass_allowed_until: Option<Timestamp>,
 }
 
 /// A fenced claim on a shard of tenants or on a lane. Its heartbeat stands in a record of its own, so that

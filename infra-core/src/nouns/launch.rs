@@ -75,7 +75,7 @@ pub struct MachineBody {
     pub disk_gib: u32,
     /// How it is bought.
     pub market: Market,
-    /// First-boot data, sealed for the launch's own place; the executor opens it just before the call.
+    /// First-boot data, sealed for `reservation/<id>/setup`; the executor opens it just before the call.
     pub user_data: Option<Sealed>,
     /// Public keys that may log in, on clouds that take them in the create call.
     pub ssh_public_keys: Vec<String>,
@@ -214,6 +214,12 @@ pub struct Thing {
     pub zone: Option<Zone>,
     /// Its mark was missing when last seen: counted, never replaced, never ended without a person.
     pub mark_lost: bool,
+    /// Its owner confirmed that it is ours although its mark is lost: it is marked again.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// It has been seen running: a failure after that is no failed build.
+    #[serde(default)]
+    pub ran: bool,
     /// Since when it has not been found.
     pub missing: Option<Missing>,
     /// An ending that has begun.
@@ -256,6 +262,9 @@ pub struct Ending {
     pub retry_at: Timestamp,
     /// What the last order was answered, when it was refused.
     pub said: Option<String>,
+    /// It was reported as stuck.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// Who made it.
@@ -306,6 +315,9 @@ pub struct Launch {
     pub unseen: Option<Missing>,
     /// Its slots were given to another attempt while this one is still watched.
     pub superseded: bool,
+    /// It made fewer things than asked, proven: the slots without a thing were never born.
+    #[serde(default)]
+    pub short: bool,
     /// More candidates than births: a person must say which are ours.
     pub ambiguous: bool,
     /// The step that failed last, and when to try again.

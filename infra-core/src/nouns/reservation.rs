@@ -8,9 +8,7 @@ use super::launch::EndCause;
 use super::offering::Offering;
 use super::request::Request;
 use crate::words::clock::Timestamp;
-use crate::words::ids::{
-    CredentialId, ImageId, LaunchToken, PoolId, ReservationId, ResourceId, TenantId, UserId, Zone,
-};
+use crate::words::ids::{CredentialId, ImageId, PoolId, ReservationId, TenantId, UserId, Zone};
 use crate::words::lane::Lane;
 use crate::words::money::Money;
 use crate::words::secret::Sealed;
@@ -181,19 +179,6 @@ pub struct Spec {
     pub choices: Vec<Choice>,
 }
 
-/// A satellite of a reservation's machines in one lane: it must be there before them and ends after them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Satellite {
-    /// Its attempt.
-    pub token: LaunchToken,
-    /// What it is.
-    pub kind: crate::words::lane::ResourceKind,
-    /// Where.
-    pub lane: Lane,
-    /// Its id, once it is there.
-    pub id: Option<ResourceId>,
-}
-
 /// The state words of the wire contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -290,8 +275,6 @@ pub struct Reservation {
     pub end_cause: Option<EndCause>,
     /// Why it failed: set before compensation starts, shown when it is over.
     pub failure: Option<String>,
-    /// Its satellites.
-    pub satellites: Vec<Satellite>,
     /// Create calls planned lately: the runaway brake's memory.
     pub recent_creates: Vec<(Timestamp, u32)>,
     /// What was tried, newest last; at most 50.

@@ -9,10 +9,11 @@ use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
-use crate::nouns::reservation::{Phase, Reservation};
+use crate::nouns::reservation::Reservation;
 use crate::nouns::switch::Switch;
 use crate::nouns::unit::Unit;
-use crate::words::ids::{LaunchToken, ReservationId, TenantId};
+use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, UserId};
+use crate::words::lane::Lane;
 
 /// Index states: what is open sorts below what is over.
 pub mod state {
@@ -98,13 +99,12 @@ impl Stored for Reservation {
         Self::place(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
-        let over = matches!(self.summary.phase, Phase::Released | Phase::Failed);
         Index {
             owner: Some(self.owner.clone()),
             shard: shard_of(&self.tenant, shards),
             lane: None,
             due_at: self.deadlines.next(),
-            state: if over { state::OVER } else { state::OPEN },
+            state: if self.over_at.is_some() { state::OVER } else { state::OPEN },
         }
     }
 }
@@ -186,7 +186,7 @@ impl Stored for Outbox {
         let open = self.sinks.iter().any(|sink| !sink.delivered);
         Index {
             shard: shard_of(&self.tenant, shards),
-            due_at: open.then_some(self.at),
+            due_at: if open { Some(self.at) } else { self.keep_until },
             state: if open { state::OPEN } else { state::OVER },
             ..Index::default()
         }
@@ -232,7 +232,7 @@ impl Heartbeat {
 impl Stored for StoredCredential {
     const KIND: RecordKind = RecordKind::Credential;
     fn key(&self) -> Key {
-        key(&self.tenant, Self::KIND, self.id.as_str())
+        Self::place_of(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
         Index {
@@ -244,13 +244,29 @@ impl Stored for StoredCredential {
     }
 }
 
+impl StoredCredential {
+    /// Where a tenant's key stands.
+    #[must_use]
+    pub fn place_of(tenant: &TenantId, id: &CredentialId) -> Key {
+        key(tenant, RecordKind::Credential, id.as_str())
+    }
+}
+
 impl Stored for User {
     const KIND: RecordKind = RecordKind::User;
     fn key(&self) -> Key {
-        key(&system_tenant(), Self::KIND, self.id.as_str())
+        Self::place(&self.id)
     }
     fn index(&self, _: u16) -> Index {
         Index { owner: Some(self.id.clone()), ..Index::default() }
+    }
+}
+
+impl User {
+    /// Where a user stands.
+    #[must_use]
+    pub fn place(id: &UserId) -> Key {
+        key(&system_tenant(), RecordKind::User, id.as_str())
     }
 }
 
@@ -258,10 +274,18 @@ impl Stored for AccessToken {
     const KIND: RecordKind = RecordKind::AccessToken;
     fn key(&self) -> Key {
         // Found by the digest of what a caller shows; the secret itself is nowhere.
-        key(&system_tenant(), Self::KIND, self.digest.clone())
+        Self::place(&self.digest)
     }
     fn index(&self, _: u16) -> Index {
         Index { owner: Some(self.user.clone()), ..Index::default() }
+    }
+}
+
+impl AccessToken {
+    /// Where the token with this digest stands.
+    #[must_use]
+    pub fn place(digest: &str) -> Key {
+        key(&system_tenant(), RecordKind::AccessToken, digest)
     }
 }
 
@@ -271,7 +295,7 @@ impl Stored for IdempotencyRecord {
         Self::place(&self.tenant, &self.id)
     }
     fn index(&self, shards: u16) -> Index {
-        Index { shard: shard_of(&self.tenant, shards), ..Index::default() }
+        Index { shard: shard_of(&self.tenant, shards), due_at: self.expires_at, ..Index::default() }
     }
 }
 
@@ -304,9 +328,17 @@ impl Switch {
 impl Stored for LaneRecord {
     const KIND: RecordKind = RecordKind::Lane;
     fn key(&self) -> Key {
-        key(&system_tenant(), Self::KIND, self.lane.id().0)
+        Self::place(&self.lane)
     }
     fn index(&self, _: u16) -> Index {
         Index { lane: Some(self.lane.id()), ..Index::default() }
+    }
+}
+
+impl LaneRecord {
+    /// Where a lane's record stands.
+    #[must_use]
+    pub fn place(lane: &Lane) -> Key {
+        key(&system_tenant(), RecordKind::Lane, lane.id().0)
     }
 }

@@ -107,6 +107,12 @@ impl Repo {
         self.shards
     }
 
+    /// Can only one process have the store open?
+    #[must_use]
+    pub fn exclusive(&self) -> bool {
+        self.store.limits().exclusive
+    }
+
     /// An empty transaction.
     #[must_use]
     pub const fn txn(&self) -> Txn {

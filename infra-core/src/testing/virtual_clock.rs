@@ -1,39 +1,78 @@
 //! Time that moves only when told.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::words::clock::{Clock, Timestamp, later};
 
-/// A clock that a test moves. `sleep` moves it too: a lone sleeper never waits for real.
-#[derive(Debug)]
-pub struct VirtualClock(Mutex<Times>);
+/// A clock that a test moves. Clones share the time.
+///
+/// Made by [`VirtualClock::default`] or [`VirtualClock::at`], `sleep` itself moves the time: a lone sleeper never
+/// waits for real. Made [`VirtualClock::manual`], sleepers wait until the test moves the time past them.
+#[derive(Debug, Clone)]
+pub struct VirtualClock(Arc<Mutex<Times>>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Times {
     wall: Timestamp,
     mono: Duration,
+    manual: bool,
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+    next_sleeper: u64,
 }
 
 impl VirtualClock {
     /// Starts at a moment.
     #[must_use]
-    pub const fn at(wall: Timestamp) -> Self {
-        Self(Mutex::new(Times { wall, mono: Duration::from_secs(1) }))
+    pub fn at(wall: Timestamp) -> Self {
+        let mono = Duration::from_secs(1);
+        let times = Times { wall, mono, manual: false, sleepers: BTreeMap::new(), next_sleeper: 0 };
+        Self(Arc::new(Mutex::new(times)))
     }
 
-    /// Time passes: both clocks move.
+    /// The same clock, whose sleepers wait for the test.
+    #[must_use]
+    pub fn manual(self) -> Self {
+        self.times().manual = true;
+        self
+    }
+
+    /// Time passes: both clocks move, and sleepers whose time has come are woken.
     pub fn advance(&self, by: Duration) {
-        let mut times = self.0.lock().expect("nobody panics while moving time");
-        times.wall = later(times.wall, by);
-        times.mono += by;
+        let woken = {
+            let mut times = self.times();
+            times.wall = later(times.wall, by);
+            times.mono += by;
+            let now = times.mono;
+            let later = times.sleepers.split_off(&(now, u64::MAX));
+            std::mem::replace(&mut times.sleepers, later)
+        };
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Moves to the earliest sleeper; `false` when nobody sleeps.
+    #[must_use]
+    pub fn advance_to_sleeper(&self) -> bool {
+        let (now, first) = {
+            let times = self.times();
+            (times.mono, times.sleepers.first_key_value().map(|((at, _), _)| *at))
+        };
+        first.inspect(|at| self.advance(at.saturating_sub(now))).is_some()
     }
 
     /// The wall clock alone is set: a bad time server, a restored machine.
     pub fn set_wall(&self, to: Timestamp) {
-        self.0.lock().expect("nobody panics while moving time").wall = to;
+        self.times().wall = to;
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().expect("nobody panics while moving time")
     }
 }
 
@@ -47,14 +86,57 @@ impl Default for VirtualClock {
 #[async_trait]
 impl Clock for VirtualClock {
     fn wall(&self) -> Timestamp {
-        self.0.lock().expect("nobody panics while moving time").wall
+        self.times().wall
     }
 
     fn mono(&self) -> Duration {
-        self.0.lock().expect("nobody panics while moving time").mono
+        self.times().mono
     }
 
     async fn sleep(&self, for_: Duration) {
-        self.advance(for_);
+        let (manual, until) = {
+            let times = self.times();
+            (times.manual, times.mono + for_)
+        };
+        if manual {
+            Sleep { clock: self.clone(), until, key: None }.await;
+        } else {
+            self.advance(for_);
+        }
+    }
+}
+
+/// A sleeper; leaves the queue when it is dropped.
+struct Sleep {
+    clock: VirtualClock,
+    until: Duration,
+    key: Option<(Duration, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut times = clock.times();
+        if times.mono >= self.until {
+            return Poll::Ready(());
+        }
+        let key = self.key.unwrap_or_else(|| {
+            times.next_sleeper += 1;
+            (self.until, times.next_sleeper)
+        });
+        times.sleepers.insert(key, context.waker().clone());
+        drop(times);
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.clock.times().sleepers.remove(&key);
+        }
     }
 }

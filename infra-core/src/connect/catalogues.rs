@@ -1,0 +1,91 @@
+//! What lanes offer, remembered for some minutes: quotes read nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::{CACHED_MAX, ConnectError, Connections};
+use crate::nouns::offering::Catalogue;
+use crate::words::ids::{CredentialId, TenantId};
+use crate::words::lane::Lane;
+
+/// A catalogue is asked for again when it is older than this.
+const FRESH_FOR: Duration = Duration::from_secs(300);
+
+/// After a failure the cloud is left alone this long while there is a stale catalogue to serve.
+const FAILED_PAUSE: Duration = Duration::from_secs(10);
+
+/// Accounts differ in what they are offered, so tenants share no catalogue either.
+pub(super) type CacheKey = (TenantId, Lane);
+
+/// One lane's catalogue. The lock is held while the cloud is asked: many quotes, one question.
+#[derive(Debug, Default)]
+pub(super) struct Entry(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last answer, and when it came by the monotonic clock.
+    known: Option<(Arc<Catalogue>, Duration)>,
+    /// The cloud is not asked before.
+    pause_until: Option<Duration>,
+}
+
+impl Connections {
+    /// What a lane offers to a tenant; at most five minutes old unless the cloud fails to answer, in which case
+    /// the last answer of this process is served (its `as_of` says how old it is). Many callers ask once.
+    ///
+    /// # Errors
+    /// As [`Connections::provider`], and [`ConnectError::Provider`] when there is no last answer.
+    pub async fn catalogue(
+        &self,
+        tenant: &TenantId,
+        credential: &CredentialId,
+        lane: &Lane,
+    ) -> Result<Arc<Catalogue>, ConnectError> {
+        let entry = self.entry(tenant, lane);
+        let mut state = entry.0.lock().await;
+        let now = self.shared.clock.mono();
+        if let Some((known, at)) = &state.known
+            && (now.saturating_sub(*at) < FRESH_FOR || state.pause_until.is_some_and(|until| now < until))
+        {
+            return Ok(Arc::clone(known));
+        }
+        match self.ask(tenant, credential, lane).await {
+            Ok(catalogue) => {
+                let catalogue = Arc::new(catalogue);
+                let at = self.shared.clock.mono();
+                *state = State { known: Some((Arc::clone(&catalogue), at)), pause_until: None };
+                Ok(catalogue)
+            }
+            Err(error) => {
+                state.pause_until = Some(self.shared.clock.mono() + FAILED_PAUSE);
+                match &state.known {
+                    Some((known, _)) => {
+                        tracing::warn!(%lane, %error, "catalogue is stale");
+                        Ok(Arc::clone(known))
+                    }
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        tenant: &TenantId,
+        credential: &CredentialId,
+        lane: &Lane,
+    ) -> Result<Catalogue, ConnectError> {
+        let connected = self.provider(tenant, credential, lane).await?;
+        connected.catalogue().await.map_err(|source| ConnectError::Provider { lane: lane.clone(), source })
+    }
+
+    fn entry(&self, tenant: &TenantId, lane: &Lane) -> Arc<Entry> {
+        let mut entries = self.shared.catalogues.lock().expect("nobody panics while reading it");
+        if entries.len() >= CACHED_MAX {
+            entries.clear();
+        }
+        Arc::clone(entries.entry((tenant.clone(), lane.clone())).or_default())
+    }
+}

@@ -1,0 +1,176 @@
+//! Acting on things that exist: every order is written down first, goes to a freshly proven handle, and is
+//! given again for ever until the cloud shows that it happened.
+
+use std::sync::Arc;
+
+use super::{Fresh, Tick};
+use crate::contracts::provider::{OwnedHandle, ProviderError};
+use crate::contracts::store::Expect;
+use crate::nouns::cloud::{Accepted, Act, PowerMode, ThingState};
+use crate::nouns::event::Event;
+use crate::nouns::installation::Installation;
+use crate::nouns::launch::{Ending, Launch, Thing};
+use crate::plan::brake::VerbClass;
+use crate::plan::proof::{prove, prove_confirmed};
+use crate::plan::reservation::backoff;
+use crate::records::{RepoError, Versioned};
+use crate::words::clock::{between, later};
+use crate::words::fault::Fault;
+use crate::words::ids::ResourceId;
+
+impl Tick<'_> {
+    /// Orders one thing to end.
+    pub(super) async fn end(
+        &self,
+        row: &Versioned<Launch>,
+        id: &ResourceId,
+        fresh: &Fresh,
+    ) -> Result<bool, RepoError> {
+        let Some(handle) = self.proven(&row.value, id, fresh) else { return Ok(false) };
+        let open = self.switches.allow_delete(&row.value);
+        if !open || !self.worker.may_call(VerbClass::End, self.mono()) {
+            return Ok(false);
+        }
+        self.tell_if_stuck(row, id).await?;
+        let (now, limits) = (self.now(), &self.engine.parts.limits);
+        let token = row.value.token;
+        let order = |thing: &mut Thing| {
+            let (since, tries) = thing.ending.as_ref().map_or((now, 0), |order| (order.since, order.tries));
+            let told = thing.ending.as_ref().is_some_and(|order| order.told);
+            let retry_at = later(now, backoff(tries + 1, token, limits));
+            let said = Some("ordered".to_owned());
+            thing.ending = Some(Ending { since, tries: tries + 1, retry_at, said, told });
+        };
+        let Some(written) = self.write_order(row, id, order).await? else { return Ok(false) };
+        let answer = self.order(&written, &handle, Act::Terminate, VerbClass::End).await;
+        let said = answer.err().map(|error| error.to_string());
+        let change = |row: &mut Launch| {
+            if let Some(order) = thing_of(row, id).and_then(|thing| thing.ending.as_mut()) {
+                order.said.clone_from(&said);
+            }
+        };
+        self.engine.record(&written, change).await?;
+        Ok(true)
+    }
+
+    /// Orders one thing on or off.
+    pub(super) async fn power(
+        &self,
+        row: &Versioned<Launch>,
+        id: &ResourceId,
+        mode: PowerMode,
+        fresh: &Fresh,
+    ) -> Result<bool, RepoError> {
+        let Some(handle) = self.proven(&row.value, id, fresh) else { return Ok(false) };
+        let (class, open) = if mode == PowerMode::On {
+            (VerbClass::Create, self.switches.allow_create(&row.value))
+        } else {
+            (VerbClass::End, self.switches.allow_delete(&row.value))
+        };
+        if !open || !self.worker.may_call(class, self.mono()) {
+            return Ok(false);
+        }
+        let now = self.now();
+        let order = |thing: &mut Thing| thing.power = Some((mode, now));
+        let Some(written) = self.write_order(row, id, order).await? else { return Ok(false) };
+        if let Err(error) = self.order(&written, &handle, Act::Power(mode), class).await {
+            tracing::info!(thing = %id, %error, "power order was refused; given again when it has settled");
+        }
+        Ok(true)
+    }
+
+    /// Writes a lost mark again: its owner confirmed that the thing is theirs.
+    pub(super) async fn remark(
+        &self,
+        row: &Versioned<Launch>,
+        id: &ResourceId,
+        fresh: &Fresh,
+    ) -> Result<bool, RepoError> {
+        let Some((observed, seen_at)) = fresh.get(id) else { return Ok(false) };
+        let Ok(handle) = prove_confirmed(&row.value, observed, *seen_at) else { return Ok(false) };
+        if let Err(error) = self.order(&row.value, &handle, Act::Mark, VerbClass::End).await {
+            tracing::warn!(thing = %id, %error, "its mark could not be written again");
+        }
+        Ok(true)
+    }
+
+    /// A proof from what was seen in this tick, and not too long ago.
+    fn proven(&self, row: &Launch, id: &ResourceId, fresh: &Fresh) -> Option<OwnedHandle> {
+        let (observed, seen_at) = fresh.get(id)?;
+        if observed.state == ThingState::Ended
+            || self.mono() > *seen_at + self.engine.parts.limits.handle_fresh_for
+        {
+            return None;
+        }
+        match prove(row, observed, self.installation.value.id, *seen_at) {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                tracing::warn!(lane = %self.worker.lane, %error, "not proven ours: nothing is done");
+                None
+            }
+        }
+    }
+
+    /// Writes an order down with every check. `None` when the thing is no longer on the row.
+    async fn write_order(
+        &self,
+        row: &Versioned<Launch>,
+        id: &ResourceId,
+        order: impl FnOnce(&mut Thing),
+    ) -> Result<Option<Launch>, RepoError> {
+        let place = Launch::place(&row.value.tenant, &row.value.reservation, row.value.token);
+        // Read again: earlier steps of this tick may have written the row.
+        let Some(now) = self.engine.parts.repo.get::<Launch>(place).await? else { return Ok(None) };
+        let mut ordered = now.value.clone();
+        let Some(thing) = thing_of(&mut ordered, id).filter(|thing| thing.alive()) else { return Ok(None) };
+        order(thing);
+        let mut txn = self.engine.parts.repo.txn();
+        txn.update(&now, &ordered);
+        self.ownership.check(&mut txn);
+        self.switches.check(self.engine, &row.value, &mut txn);
+        txn.check(Installation::place(), Expect::Version(self.installation.version));
+        self.engine.parts.repo.commit(txn).await?;
+        Ok(Some(ordered))
+    }
+
+    /// Gives an order with the tenant's own key where there is one, else with any that reaches the lane.
+    async fn order(
+        &self,
+        row: &Launch,
+        handle: &OwnedHandle,
+        act: Act,
+        class: VerbClass,
+    ) -> Result<Accepted, ProviderError> {
+        let own = self.engine.parts.connections.provider(&row.tenant, &row.credential, &row.lane).await;
+        let provider = own.map_or_else(|_| Arc::clone(&self.provider), |own| own.provider);
+        let answer = self.in_time(provider.act(handle, act)).await;
+        let (kind, wait) =
+            answer.as_ref().map_or_else(|e| (Some(e.kind()), e.retry_after()), |_| (None, None));
+        self.worker.came_back(class, self.mono(), kind, wait);
+        answer
+    }
+
+    /// An ending that takes too long is told once, and goes on.
+    async fn tell_if_stuck(&self, row: &Versioned<Launch>, id: &ResourceId) -> Result<(), RepoError> {
+        let limits = &self.engine.parts.limits;
+        let order =
+            row.value.things.iter().find(|thing| &thing.id == id).and_then(|thing| thing.ending.as_ref());
+        let Some(order) = order.filter(|order| !order.told) else { return Ok(()) };
+        if between(order.since, self.now()) < limits.stuck_terminate_after {
+            return Ok(());
+        }
+        let said = order.said.clone();
+        let event = Event::Stuck { reservation: row.value.reservation.clone(), thing: id.clone(), said };
+        self.tell(row, &format!("stuck-{id}"), event).await?;
+        let change = |row: &mut Launch| {
+            if let Some(order) = thing_of(row, id).and_then(|thing| thing.ending.as_mut()) {
+                order.told = true;
+            }
+        };
+        self.engine.record(&row.value, change).await.map(drop)
+    }
+}
+
+fn thing_of<'a>(row: &'a mut Launch, id: &ResourceId) -> Option<&'a mut Thing> {
+    row.things.iter_mut().find(|thing| &thing.id == id)
+}

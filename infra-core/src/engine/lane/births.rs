@@ -1,0 +1,131 @@
+//! Births: as the answer to a send, found by look-up or listing, or late, after their row was closed.
+
+use super::{Tick, observe};
+use crate::nouns::cloud::{Observed, ThingState};
+use crate::nouns::event::Event;
+use crate::nouns::launch::{Closed, EndCause, Launch, LaunchState, Want};
+use crate::plan::births::{self, Births};
+use crate::records::{RepoError, TokenRef, Versioned};
+use crate::words::ids::LaunchToken;
+use crate::words::planted::Bug;
+
+impl Tick<'_> {
+    /// Judges things that carry a row's mark and are not on it.
+    pub(super) async fn judge(
+        &self,
+        row: &Versioned<Launch>,
+        items: &[Observed],
+    ) -> Result<usize, RepoError> {
+        let (now, planted) = (self.now(), self.engine.parts.planted);
+        let alive: Vec<Observed> =
+            items.iter().filter(|item| births::is_alive(item.state)).cloned().collect();
+        match births::judge(&row.value, &alive, planted) {
+            Births::Ours(ours) => {
+                if !ours.is_empty() {
+                    self.engine.record(&row.value, |row| observe::adopt(row, &ours, now, planted)).await?;
+                }
+                self.report_strangers(&row.value, &alive, &ours).await?;
+                Ok(ours.len())
+            }
+            Births::Ambiguous(candidates) => {
+                self.engine.record(&row.value, |row| row.ambiguous = true).await?;
+                let ids: Vec<_> = candidates.iter().map(|item| item.id.to_string()).collect();
+                let why = format!("which of {} is ours? a person must say", ids.join(", "));
+                let event = Event::Held { what: row.value.reservation.to_string(), why };
+                self.tell(row, &format!("ambiguous-{}", row.value.token), event).await?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// Copies of a mark: nothing is done to them, but somebody should know.
+    async fn report_strangers(
+        &self,
+        row: &Launch,
+        alive: &[Observed],
+        ours: &[Observed],
+    ) -> Result<(), RepoError> {
+        let known = |item: &Observed| {
+            ours.iter().any(|mine| mine.id == item.id) || row.things.iter().any(|thing| thing.id == item.id)
+        };
+        for item in alive.iter().filter(|item| !known(item)) {
+            self.orphan(item).await?;
+        }
+        Ok(())
+    }
+
+    /// A listing showed things of a token that has no open row here.
+    pub(super) async fn unlisted_token(
+        &self,
+        token: LaunchToken,
+        items: &[Observed],
+    ) -> Result<(), RepoError> {
+        let Some(row) = self.row_of(token).await? else {
+            for item in items {
+                self.orphan(item).await?;
+            }
+            return Ok(());
+        };
+        match &row.value.state {
+            LaunchState::Closed(Closed::Gone(_) | Closed::NeverBorn(_)) => self.late_birth(&row, items).await,
+            // Given away: left alone for ever. Open: it was written after this tick read its rows.
+            _ => Ok(()),
+        }
+    }
+
+    async fn row_of(&self, token: LaunchToken) -> Result<Option<Versioned<Launch>>, RepoError> {
+        let repo = &self.engine.parts.repo;
+        let Some(reference) = repo.get::<TokenRef>(TokenRef::place(token)).await? else { return Ok(None) };
+        let row: Option<Versioned<Launch>> = repo.get(reference.value.launch).await?;
+        Ok(row.filter(|row| row.value.lane == self.worker.lane))
+    }
+
+    /// Alive although its attempt was closed: both proofs hold, so it is ended, and somebody is told.
+    async fn late_birth(&self, row: &Versioned<Launch>, items: &[Observed]) -> Result<(), RepoError> {
+        if self.engine.parts.planted.is(Bug::C10LateBirthForgotten) {
+            return Ok(());
+        }
+        let alive: Vec<Observed> = items.iter().filter(|item| is_up(item.state)).cloned().collect();
+        let known = |item: &&Observed| row.value.things.iter().any(|thing| thing.id == item.id);
+        let mut ours: Vec<Observed> = alive.iter().filter(known).cloned().collect();
+        if let Births::Ours(new) = births::judge(&row.value, &alive, self.engine.parts.planted) {
+            ours.extend(new);
+        }
+        if ours.is_empty() {
+            return self.report_strangers(&row.value, &alive, &ours).await;
+        }
+        let (now, planted) = (self.now(), self.engine.parts.planted);
+        self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await?;
+        for item in &ours {
+            let event =
+                Event::LateBirth { reservation: row.value.reservation.clone(), thing: item.id.clone() };
+            self.tell(row, &format!("late-birth-{}", item.id), event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ending things of a closed row are on their way already.
+const fn is_up(state: ThingState) -> bool {
+    !matches!(state, ThingState::Ended | ThingState::Ending)
+}
+
+fn reopen(
+    row: &mut Launch,
+    ours: &[Observed],
+    now: crate::words::clock::Timestamp,
+    planted: crate::words::planted::Planted,
+) {
+    row.state = LaunchState::Ending;
+    row.superseded = true;
+    row.cause = Some(EndCause::LateBirth);
+    row.wants.values_mut().for_each(|want| *want = Want::Gone);
+    row.keep_until = None;
+    for item in ours {
+        if let Some(thing) = row.things.iter_mut().find(|thing| thing.id == item.id) {
+            thing.end = None;
+            thing.ending = None;
+        }
+    }
+    observe::adopt(row, ours, now, planted);
+}

@@ -1,0 +1,266 @@
+//! One listing for everything in a lane: presence, late births, orphans, and whether the store is older than
+//! the cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Tick, observe, state};
+use crate::contracts::store::Expect;
+use crate::nouns::cloud::{Observed, ThingState};
+use crate::nouns::event::{Event, Outbox};
+use crate::nouns::installation::{Frozen, LaneRecord};
+use crate::nouns::launch::Launch;
+use crate::plan::absence;
+use crate::plan::brake::VerbClass;
+use crate::plan::guard;
+use crate::records::{RepoError, Versioned, system_tenant};
+use crate::words::clock::{Timestamp, between};
+use crate::words::fault::Fault;
+use crate::words::ids::LaunchToken;
+use crate::words::lane::Version;
+use crate::words::planted::Bug;
+
+/// Pages of one listing at most: a cloud that repeats itself must not hold us for ever.
+const PAGES_MAX: usize = 2_000;
+
+/// A listing, whole or not.
+pub(super) struct Listing {
+    pub(super) items: Vec<Observed>,
+    /// Begun at, by our clock.
+    pub(super) began: Timestamp,
+    pub(super) complete: bool,
+}
+
+impl Tick<'_> {
+    /// Lists the lane and writes down what it says. `false` stops the tick: wrong identity, or frozen.
+    pub(super) async fn list(&self, rows: &[Versioned<Launch>]) -> Result<bool, RepoError> {
+        self.worker.listed(self.mono());
+        if !self.is_identity_right().await {
+            return Ok(false);
+        }
+        self.read_lane_record().await?;
+        let Some(mut listing) = self.read_pages().await else { return Ok(true) };
+        if self.is_store_older(&listing).await? {
+            return Ok(false);
+        }
+        if listing.complete {
+            self.worker.witness();
+        }
+        listing.complete &= !self.is_lie(rows, &listing);
+        let by_token = self.by_token(&listing);
+        let mut open = BTreeSet::new();
+        for row in rows {
+            open.insert(row.value.token);
+            let items = by_token.get(&row.value.token).map_or(&[][..], Vec::as_slice);
+            self.note(row, items, &listing).await?;
+        }
+        for (token, items) in by_token.iter().filter(|(token, _)| !open.contains(token)) {
+            self.unlisted_token(*token, items).await?;
+        }
+        self.worker.judge_health(rows, &self.engine.parts.limits);
+        Ok(true)
+    }
+
+    /// Asks the cloud who we are, before any absence is believed.
+    async fn is_identity_right(&self) -> bool {
+        if self.engine.parts.planted.is(Bug::C3AbsenceOfAnotherAccount) {
+            self.worker.set_identity(true);
+            return true;
+        }
+        let right = match self.provider.identify().await {
+            Ok(identity) => identity.account == self.worker.lane.account,
+            Err(error) => {
+                tracing::warn!(lane = %self.worker.lane, %error, "identity could not be asked");
+                false
+            }
+        };
+        self.worker.set_identity(right);
+        right
+    }
+
+    async fn read_lane_record(&self) -> Result<(), RepoError> {
+        let place = state::lane_place(&self.worker.lane);
+        if let Some(record) = self.engine.parts.repo.get::<LaneRecord>(place).await? {
+            self.worker.allow_mass(&record.value);
+        }
+        Ok(())
+    }
+
+    async fn read_pages(&self) -> Option<Listing> {
+        if !self.worker.may_call(VerbClass::Read, self.mono()) {
+            return None;
+        }
+        let mut listing = Listing { items: Vec::new(), began: self.now(), complete: false };
+        let mut cursor = None;
+        for _ in 0..PAGES_MAX {
+            match self.provider.list_owned(cursor.take()).await {
+                Ok(page) => {
+                    self.engine.cloud_says(page.as_of);
+                    listing.items.extend(page.items);
+                    listing.complete = page.complete && page.next.is_none();
+                    match page.next {
+                        Some(next) => cursor = Some(next),
+                        None => break,
+                    }
+                }
+                Err(error) => {
+                    let kind = Some(error.kind());
+                    self.worker.came_back(VerbClass::Read, self.mono(), kind, error.retry_after());
+                    tracing::warn!(lane = %self.worker.lane, %error, "listing failed");
+                    return None;
+                }
+            }
+        }
+        self.worker.came_back(VerbClass::Read, self.mono(), None, None);
+        Some(listing)
+    }
+
+    /// A mark newer than the store's newest commit: the store was restored from a backup. Frozen before any
+    /// mutation, until a person says what happened.
+    async fn is_store_older(&self, listing: &Listing) -> Result<bool, RepoError> {
+        if self.engine.parts.planted.is(Bug::C2RestoredStoreActs) {
+            return Ok(false);
+        }
+        let ours = self.installation.value.id;
+        let marks =
+            listing.items.iter().filter_map(|item| item.mark).filter(|mark| mark.installation == ours);
+        let Some(seen) = marks.map(|mark| mark.seq).max() else { return Ok(false) };
+        // Read after the listing: whatever was launched before it is known by now.
+        let newest = self.engine.parts.repo.newest().await?;
+        if seen <= newest.max(self.installation.value.witness_floor) {
+            return Ok(false);
+        }
+        self.freeze(seen, newest).await?;
+        Ok(true)
+    }
+
+    async fn freeze(&self, seen: Version, newest: Version) -> Result<(), RepoError> {
+        let lane = self.worker.lane.to_string();
+        tracing::error!(%lane, %seen, %newest, "the cloud is newer than the store: frozen until `recover`");
+        let mut frozen = self.installation.value.clone();
+        frozen.frozen = Some(Frozen::OlderThanCloud { lane, seen, newest });
+        let mut txn = self.engine.parts.repo.txn();
+        txn.put(&frozen, Expect::Version(self.installation.version));
+        match self.engine.parts.repo.commit(txn).await {
+            // Somebody else changed the installation: it is read again before anything is done.
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Did it lose so much that it cannot be true? Then nothing is concluded from what it does not show.
+    fn is_lie(&self, rows: &[Versioned<Launch>], listing: &Listing) -> bool {
+        let listed: BTreeSet<_> = listing.items.iter().map(|item| &item.id).collect();
+        let settled = |row: &&Versioned<Launch>| {
+            let facts = self.provider.facts().kind(row.value.kind());
+            let shown = facts.map_or(std::time::Duration::ZERO, |facts| facts.visible_within);
+            row.value.last_sent().is_some_and(|sent| between(sent, listing.began) > shown)
+        };
+        let known: Vec<_> = rows.iter().filter(settled).flat_map(|row| row.value.alive()).collect();
+        let missing = known.iter().filter(|thing| !listed.contains(&thing.id)).count();
+        let lie = guard::is_short(missing, known.len(), &self.engine.parts.limits);
+        if lie {
+            tracing::warn!(lane = %self.worker.lane, missing, known = known.len(), "listing is too short to be true");
+        }
+        lie
+    }
+
+    /// Things with our mark, by attempt. A thing of another kind than its mark belongs to its parent.
+    fn by_token(&self, listing: &Listing) -> BTreeMap<LaunchToken, Vec<Observed>> {
+        let ours = self.installation.value.id;
+        let mut by_token: BTreeMap<LaunchToken, Vec<Observed>> = BTreeMap::new();
+        for item in &listing.items {
+            let mark = item.mark.filter(|mark| mark.installation == ours && mark.kind == item.kind);
+            if let Some(mark) = mark {
+                by_token.entry(mark.token).or_default().push(item.clone());
+            }
+        }
+        by_token
+    }
+
+    /// What the listing says about one open row.
+    async fn note(
+        &self,
+        row: &Versioned<Launch>,
+        items: &[Observed],
+        listing: &Listing,
+    ) -> Result<(), RepoError> {
+        let (now, planted) = (self.now(), self.engine.parts.planted);
+        for thing in row.value.alive().filter(|thing| !items.iter().any(|item| item.id == thing.id)) {
+            self.worker.suspect(&thing.id, self.mono());
+        }
+        let known = |item: &&Observed| row.value.things.iter().any(|thing| thing.id == item.id);
+        let (seen, new): (Vec<_>, Vec<_>) = items.iter().partition(known);
+        let change = |row: &mut Launch| {
+            seen.iter().for_each(|item| observe::seen(row, item, now, planted));
+            if listing.complete {
+                absent_from(row, items, listing.began);
+            }
+            observe::settle_state(row);
+        };
+        let row = if row.value.closed() { None } else { self.engine.record(&row.value, change).await? };
+        if let Some(row) = row {
+            self.judge(&row, &new.into_iter().cloned().collect::<Vec<_>>()).await?;
+            self.tell_lost_marks(&row).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_lost_marks(&self, row: &Versioned<Launch>) -> Result<(), RepoError> {
+        for thing in row.value.alive().filter(|thing| thing.mark_lost) {
+            let event =
+                Event::MarkLost { reservation: row.value.reservation.clone(), thing: thing.id.clone() };
+            self.tell(row, &format!("mark-lost-{}", thing.id), event).await?;
+        }
+        Ok(())
+    }
+
+    /// An event about a thing of a row, told once.
+    pub(super) async fn tell(
+        &self,
+        row: &Versioned<Launch>,
+        what: &str,
+        event: Event,
+    ) -> Result<(), RepoError> {
+        let cause = format!("{}/{what}", row.value.reservation);
+        self.enqueue(Outbox::new(row.value.tenant.clone(), cause, self.now(), event)).await
+    }
+
+    async fn enqueue(&self, event: Outbox) -> Result<(), RepoError> {
+        let mut txn = self.engine.parts.repo.txn();
+        txn.insert(&event);
+        match self.engine.parts.repo.commit(txn).await {
+            // Told before.
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// A mark without any row: reported after two sightings, never touched.
+    pub(super) async fn orphan(&self, item: &Observed) -> Result<(), RepoError> {
+        if item.state == ThingState::Ended {
+            return Ok(());
+        }
+        let limits = &self.engine.parts.limits;
+        let watched = self.mono().saturating_sub(self.worker.orphan_since(&item.id, self.mono()));
+        let old = between(item.created_at, self.now()) >= limits.orphan_age_min;
+        if watched < limits.orphan_sightings_apart || !old {
+            return Ok(());
+        }
+        let lane = self.worker.lane.id();
+        let cause = format!("orphan/{lane}/{}", item.id);
+        let event = Event::Orphan { lane, thing: item.id.clone() };
+        self.enqueue(Outbox::new(system_tenant(), cause, self.now(), event)).await
+    }
+}
+
+/// What a complete listing did not show, of one row.
+fn absent_from(row: &mut Launch, items: &[Observed], began: Timestamp) {
+    for thing in row.things.iter_mut().filter(|thing| thing.end.is_none()) {
+        if !items.iter().any(|item| item.id == thing.id) {
+            absence::not_listed(&mut thing.missing, began);
+        }
+    }
+    if items.is_empty() || items.len() < usize::from(row.frozen.count) {
+        absence::not_listed(&mut row.unseen, began);
+    }
+}

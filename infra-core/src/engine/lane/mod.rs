@@ -1,0 +1,193 @@
+//! Lane reconcile: the only place from which a cloud is changed.
+//!
+//! One tick: settle sends that were interrupted, list when a listing is due, look at what is in motion, then
+//! send, look up and act, each within every brake. All knowledge goes into the rows at once; nothing is
+//! remembered here that a crash may not forget.
+
+mod act;
+mod births;
+mod listing;
+mod look;
+mod observe;
+mod send;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+
+pub(super) use state::LaneWorker;
+
+use super::claims::Ownership;
+use super::world::Engine;
+use crate::contracts::provider::{CloudProvider, KindFacts};
+use crate::nouns::cloud::{Observed, PowerMode};
+use crate::nouns::installation::Installation;
+use crate::nouns::launch::{EndCause, Launch, LaunchState, Want};
+use crate::plan::guard;
+use crate::plan::resolve::{Context, Step, steps};
+use crate::records::{RepoError, Versioned, state as index_state};
+use crate::words::clock::Timestamp;
+use crate::words::ids::ResourceId;
+use state::Switches;
+
+/// Things seen in this very tick: only they can be proven.
+type Fresh = BTreeMap<ResourceId, (Observed, Duration)>;
+
+/// Everything one tick of a lane works with.
+struct Tick<'a> {
+    engine: &'a Engine,
+    worker: &'a LaneWorker,
+    installation: &'a Versioned<Installation>,
+    ownership: Ownership,
+    provider: Arc<dyn CloudProvider>,
+    switches: Switches,
+}
+
+impl LaneWorker {
+    /// One pass over this lane. Answers how many steps were taken.
+    pub(super) async fn tick(
+        &self,
+        engine: &Engine,
+        installation: &Versioned<Installation>,
+    ) -> Result<usize, RepoError> {
+        let on = format!("lane:{}", self.lane.id());
+        let Some(ownership) = engine.hold(installation.value.epoch, &on).await? else { return Ok(0) };
+        let rows = self.rows(engine).await?;
+        let listing_due = self.listing_due(engine, &rows);
+        if rows.is_empty() && !listing_due {
+            return Ok(0);
+        }
+        let Some(provider) = self.provider(engine).await else { return Ok(0) };
+        let switches = Switches::read(engine, &self.lane, &rows).await?;
+        let tick = Tick { engine, worker: self, installation, ownership, provider, switches };
+        tick.run(rows, listing_due).await
+    }
+
+    async fn rows(&self, engine: &Engine) -> Result<Vec<Versioned<Launch>>, RepoError> {
+        engine.parts.repo.list_lane(&self.lane.id(), Some(index_state::OPEN)).await
+    }
+}
+
+impl Tick<'_> {
+    async fn run(&self, rows: Vec<Versioned<Launch>>, listing_due: bool) -> Result<usize, RepoError> {
+        let mut done = self.settle_interrupted(&rows).await?;
+        if listing_due && !self.list(&rows).await? {
+            return Ok(done);
+        }
+        // Nothing is changed before one complete listing has shown that the store is not older than the cloud.
+        if !self.worker.is_identity_right() || !self.worker.is_witnessed() {
+            return Ok(done);
+        }
+        let rows = self.worker.rows(self.engine).await?;
+        let fresh = self.look(&rows).await?;
+        let rows = self.worker.rows(self.engine).await?;
+        let mass = self.is_mass(&rows);
+        let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(self.work(row, &fresh, mass).boxed());
+        }
+        let width = self.engine.parts.limits.open_creates_max.max(1) as usize;
+        let mut jobs = stream::iter(jobs).buffer_unordered(width);
+        while let Some(result) = jobs.next().await {
+            match result {
+                Ok(steps) => done += steps,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// A send that nobody has in hand any more was interrupted: it may have happened.
+    async fn settle_interrupted(&self, rows: &[Versioned<Launch>]) -> Result<usize, RepoError> {
+        let mut settled = 0;
+        for row in rows.iter().filter(|row| row.value.state == LaunchState::Sent) {
+            let sends = row.value.sends.len();
+            let unknown = |row: &mut Launch| {
+                if row.state == LaunchState::Sent && row.sends.len() == sends {
+                    row.state = LaunchState::Unknown;
+                }
+            };
+            self.engine.record(&row.value, unknown).await?;
+            settled += 1;
+        }
+        Ok(settled)
+    }
+
+    /// All steps of one row, one after the other.
+    async fn work(&self, row: &Versioned<Launch>, fresh: &Fresh, mass: bool) -> Result<usize, RepoError> {
+        let Some(context) = self.context(&row.value) else { return Ok(0) };
+        let mut done = 0;
+        for step in steps(&row.value, &context) {
+            done += usize::from(self.step(row, &step, fresh, mass).await?);
+        }
+        Ok(done)
+    }
+
+    async fn step(
+        &self,
+        row: &Versioned<Launch>,
+        step: &Step,
+        fresh: &Fresh,
+        mass: bool,
+    ) -> Result<bool, RepoError> {
+        match step {
+            Step::Close(how) => self.close(row, how).await,
+            Step::Send => self.send(row).await,
+            Step::LookUp => self.look_up(row).await,
+            Step::MarkShort => self.engine.record(&row.value, |row| row.short = true).await.map(|_| true),
+            Step::Look(_) => Ok(false),
+            Step::End(id) => {
+                let asked = matches!(row.value.cause, None | Some(EndCause::Asked | EndCause::Compensation));
+                if mass && !asked {
+                    return Ok(false);
+                }
+                self.end(row, id, fresh).await
+            }
+            Step::Power(id, mode) => self.power(row, id, *mode, fresh).await,
+            Step::Remark(id) => self.remark(row, id, fresh).await,
+        }
+    }
+
+    /// Would this tick end more of the lane at once than anybody plausibly meant? What people asked for by name
+    /// does not count.
+    fn is_mass(&self, rows: &[Versioned<Launch>]) -> bool {
+        let things = |row: &Versioned<Launch>| row.value.alive().count();
+        let total: usize = rows.iter().map(things).sum();
+        let automatic = |row: &&Versioned<Launch>| {
+            matches!(row.value.cause, Some(EndCause::Deadline | EndCause::Replaced | EndCause::LateBirth))
+        };
+        let ending: usize = rows
+            .iter()
+            .filter(automatic)
+            .map(|row| {
+                let row = &row.value;
+                row.alive().filter(|thing| row.want_of(thing) == Want::Gone && thing.ending.is_none()).count()
+            })
+            .sum();
+        let mass = guard::is_mass(ending, total, &self.engine.parts.limits);
+        if mass {
+            tracing::warn!(lane = %self.worker.lane, ending, total, "mass ending is held: confirm it");
+        }
+        mass && !self.worker.is_mass_allowed(self.now())
+    }
+
+    fn context(&self, row: &Launch) -> Option<Context<'_>> {
+        let facts: &KindFacts = self.provider.facts().kind(row.kind())?;
+        let off_mode = self.provider.facts().off_modes.first().copied().unwrap_or(PowerMode::Stop);
+        let limits = &self.engine.parts.limits;
+        Some(Context { now: self.now(), limits, facts, off_mode, planted: self.engine.parts.planted })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+
+    fn mono(&self) -> Duration {
+        self.engine.parts.clock.mono()
+    }
+}

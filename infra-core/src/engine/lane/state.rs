@@ -1,0 +1,334 @@
+//! What a lane's worker remembers between ticks: brakes and cadence. All of it may be forgotten by a crash.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::super::world::Engine;
+use crate::contracts::provider::{CloudProvider, Facts};
+use crate::contracts::store::Expect;
+use crate::nouns::cloud::ThingState;
+use crate::nouns::installation::LaneRecord;
+use crate::nouns::launch::{Launch, Want};
+use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
+use crate::plan::brake::{Breaker, Bucket, VerbClass};
+use crate::plan::guard;
+use crate::plan::reservation::LaneView;
+use crate::records::{RepoError, Stored, Txn, Versioned, system_tenant};
+use crate::words::clock::Timestamp;
+use crate::words::fault::FaultKind;
+use crate::words::ids::{ResourceId, TenantId};
+use crate::words::lane::{Lane, LaneId};
+use crate::words::limits::Limits;
+use crate::words::planted::Bug;
+
+/// One lane's worker.
+#[derive(Debug)]
+pub(in crate::engine) struct LaneWorker {
+    pub(super) lane: Lane,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    facts: Option<Facts>,
+    creating: Bucket,
+    ending: Bucket,
+    create_breaker: Breaker,
+    end_breaker: Breaker,
+    read_breaker: Breaker,
+    creates: VecDeque<(Duration, u32)>,
+    listed_at: Option<Duration>,
+    looked_at: Option<Duration>,
+    identity_right: bool,
+    witnessed: bool,
+    mass_allowed_until: Option<Timestamp>,
+    suspicious: BTreeMap<ResourceId, Duration>,
+    orphans: BTreeMap<ResourceId, Duration>,
+    sick: bool,
+}
+
+/// Orphans and suspicions remembered per lane at most.
+const REMEMBERED_MAX: usize = 10_000;
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl LaneWorker {
+    pub(in crate::engine) fn new(lane: Lane, limits: &Limits, now: Duration) -> Self {
+        let state = State {
+            facts: None,
+            creating: Bucket::full(limits.create_rate, now),
+            ending: Bucket::full(limits.terminate_rate, now),
+            create_breaker: Breaker::closed(limits),
+            end_breaker: Breaker::closed(limits),
+            read_breaker: Breaker::closed(limits),
+            creates: VecDeque::new(),
+            listed_at: None,
+            looked_at: None,
+            identity_right: false,
+            witnessed: false,
+            mass_allowed_until: None,
+            suspicious: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            sick: false,
+        };
+        Self { lane, state: Mutex::new(state) }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().expect("no panic under this lock"))
+    }
+
+    /// What planners need to know; `None` while no key reaches this lane.
+    pub(in crate::engine) async fn view(&self, engine: &Engine) -> Option<LaneView> {
+        if self.with(|state| state.facts.is_none()) {
+            self.provider(engine).await?;
+        }
+        self.with(|state| {
+            let calm = !state.create_breaker.is_open() && !state.sick;
+            state.facts.clone().map(|facts| LaneView { facts, calm })
+        })
+    }
+
+    /// Any connection that reaches this lane: listing and looking need no particular tenant's key.
+    pub(in crate::engine) async fn provider(&self, engine: &Engine) -> Option<Arc<dyn CloudProvider>> {
+        let connections = &engine.parts.connections;
+        let keys = match connections.for_lane(&self.lane).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!(lane = %self.lane, %error, "the keys of a lane cannot be read");
+                return None;
+            }
+        };
+        for key in keys {
+            match connections.provider(&key.tenant, &key.credential, &self.lane).await {
+                Ok(connected) => {
+                    self.remember_facts(engine, connected.provider.facts());
+                    return Some(connected.provider);
+                }
+                Err(error) => {
+                    tracing::warn!(lane = %self.lane, key = %key.credential, %error, "key does not connect")
+                }
+            }
+        }
+        None
+    }
+
+    /// The lane's id.
+    pub(in crate::engine) fn id(&self) -> LaneId {
+        self.lane.id()
+    }
+
+    fn remember_facts(&self, engine: &Engine, facts: &Facts) {
+        let now = engine.parts.clock.mono();
+        self.with(|state| {
+            if state.facts.is_none() {
+                state.creating = Bucket::full(facts.create_rate, now);
+                state.ending = Bucket::full(facts.terminate_rate, now);
+                state.facts = Some(facts.clone());
+            }
+        });
+    }
+
+    /// Is a listing due? More often while something is in motion or unknown.
+    pub(super) fn listing_due(&self, engine: &Engine, rows: &[Versioned<Launch>]) -> bool {
+        let limits = &engine.parts.limits;
+        let busy = rows.iter().any(|row| in_motion(&row.value));
+        let every = if busy { limits.listing_every } else { limits.listing_idle_every };
+        let now = engine.parts.clock.mono();
+        self.with(|state| state.listed_at.is_none_or(|at| now >= at + every))
+    }
+
+    /// May things in motion be looked at again? Says yes once per interval.
+    pub(super) fn look_due(&self, engine: &Engine) -> bool {
+        let now = engine.parts.clock.mono();
+        let every = engine.parts.limits.poll_every;
+        self.with(|state| {
+            let due = state.looked_at.is_none_or(|at| now >= at + every);
+            if due {
+                state.looked_at = Some(now);
+            }
+            due
+        })
+    }
+
+    pub(super) fn listed(&self, now: Duration) {
+        self.with(|state| state.listed_at = Some(now));
+    }
+
+    pub(super) fn set_identity(&self, right: bool) {
+        self.with(|state| state.identity_right = right);
+    }
+
+    pub(super) fn is_identity_right(&self) -> bool {
+        self.with(|state| state.identity_right)
+    }
+
+    /// A complete listing agreed with the store.
+    pub(super) fn witness(&self) {
+        self.with(|state| state.witnessed = true);
+    }
+
+    pub(super) fn is_witnessed(&self) -> bool {
+        self.with(|state| state.witnessed)
+    }
+
+    /// Is so much of the lane unhealthy that replacing would feed an outage?
+    pub(super) fn judge_health(&self, rows: &[Versioned<Launch>], limits: &Limits) {
+        let things = || rows.iter().flat_map(|row| row.value.alive());
+        let total = things().count();
+        let bad = things().filter(|thing| thing.state == ThingState::Error).count();
+        let share = Limits { unhealthy_share: limits.lane_unhealthy_share, ..limits.clone() };
+        self.with(|state| state.sick = guard::is_unhealthy(bad, total, &share));
+    }
+
+    pub(super) fn allow_mass(&self, record: &LaneRecord) {
+        self.with(|state| state.mass_allowed_until = record.mass_allowed_until);
+    }
+
+    pub(super) fn is_mass_allowed(&self, now: Timestamp) -> bool {
+        self.with(|state| state.mass_allowed_until.is_some_and(|until| now < until))
+    }
+
+    /// Takes what one call of a class costs; `false` when a brake says no.
+    pub(super) fn may_call(&self, class: VerbClass, now: Duration) -> bool {
+        self.with(|state| match class {
+            VerbClass::Create => state.creating.take(now) && state.create_breaker.allow(now),
+            // Endings that people wait for are still tried while the breaker is open: slowly, as the bucket gives.
+            VerbClass::End => state.ending.take(now),
+            VerbClass::Read => state.read_breaker.allow(now),
+        })
+    }
+
+    /// A call came back.
+    pub(super) fn came_back(
+        &self,
+        class: VerbClass,
+        now: Duration,
+        failure: Option<FaultKind>,
+        retry_after: Option<Duration>,
+    ) {
+        self.with(|state| {
+            let (breaker, bucket) = match class {
+                VerbClass::Create => (&mut state.create_breaker, Some(&mut state.creating)),
+                VerbClass::End => (&mut state.end_breaker, Some(&mut state.ending)),
+                VerbClass::Read => (&mut state.read_breaker, None),
+            };
+            breaker.record(now, failure);
+            if let (Some(bucket), Some(wait)) = (bucket, retry_after) {
+                bucket.pause(now, wait);
+            }
+        });
+    }
+
+    /// Counts creates against the lane's fuse; `false` once it has blown.
+    pub(super) fn fuse(&self, engine: &Engine, count: u32, wanted: u32) -> bool {
+        let now = engine.parts.clock.mono();
+        self.with(|state| {
+            while state.creates.front().is_some_and(|(at, _)| now.saturating_sub(*at) > HOUR) {
+                state.creates.pop_front();
+            }
+            let made: u32 = state.creates.iter().map(|(_, n)| n).sum();
+            let blown = guard::is_lane_runaway(made + count, wanted, &engine.parts.limits);
+            if !blown {
+                state.creates.push_back((now, count));
+            }
+            !blown
+        })
+    }
+
+    /// A thing that should be there was not in a complete listing: it is looked at by id.
+    pub(super) fn suspect(&self, id: &ResourceId, now: Duration) {
+        self.with(|state| {
+            if state.suspicious.len() < REMEMBERED_MAX {
+                state.suspicious.entry(id.clone()).or_insert(now);
+            }
+        });
+    }
+
+    pub(super) fn take_suspects(&self) -> BTreeMap<ResourceId, Duration> {
+        self.with(|state| std::mem::take(&mut state.suspicious))
+    }
+
+    /// An orphan was seen; since when?
+    pub(super) fn orphan_since(&self, id: &ResourceId, now: Duration) -> Duration {
+        self.with(|state| {
+            if state.orphans.len() >= REMEMBERED_MAX {
+                state.orphans.clear();
+            }
+            *state.orphans.entry(id.clone()).or_insert(now)
+        })
+    }
+}
+
+/// Is anything about this row not settled?
+fn in_motion(row: &Launch) -> bool {
+    let settled = |state: ThingState, want: Want| {
+        matches!((state, want), (ThingState::Running, Want::On) | (ThingState::Stopped, Want::Off))
+    };
+    row.things.is_empty()
+        || row.alive().any(|thing| thing.missing.is_some() || !settled(thing.state, row.want_of(thing)))
+}
+
+/// The switches that cover a lane and the tenants in it, as read at the beginning of a tick.
+#[derive(Debug)]
+pub(super) struct Switches {
+    read: BTreeMap<String, (Expect, SwitchValue)>,
+}
+
+impl Switches {
+    pub(super) async fn read(
+        engine: &Engine,
+        lane: &Lane,
+        rows: &[Versioned<Launch>],
+    ) -> Result<Self, RepoError> {
+        let mut scopes = vec![SwitchScope::Global, SwitchScope::Lane(lane.id())];
+        let tenants: std::collections::BTreeSet<&TenantId> =
+            rows.iter().map(|row| &row.value.tenant).collect();
+        scopes.extend(tenants.into_iter().map(|tenant| SwitchScope::Tenant(tenant.clone())));
+        let now = engine.now();
+        let mut read = BTreeMap::new();
+        for scope in scopes {
+            let found: Option<Versioned<Switch>> = engine.parts.repo.get(Switch::place(&scope.id())).await?;
+            let entry = found.map_or((Expect::Absent, SwitchValue::Open), |switch| {
+                (Expect::Version(switch.version), switch.value.value_at(now))
+            });
+            read.insert(scope.id(), entry);
+        }
+        Ok(Self { read })
+    }
+
+    fn covering(
+        &self,
+        lane: &Lane,
+        tenant: &TenantId,
+    ) -> impl Iterator<Item = (String, Expect, SwitchValue)> {
+        [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(tenant.clone())]
+            .into_iter()
+            .filter_map(|scope| {
+                self.read.get(&scope.id()).map(|(expect, value)| (scope.id(), *expect, *value))
+            })
+    }
+
+    pub(super) fn allow_create(&self, row: &Launch) -> bool {
+        self.covering(&row.lane, &row.tenant).all(|(_, _, value)| value.allows_create())
+    }
+
+    pub(super) fn allow_delete(&self, row: &Launch) -> bool {
+        self.covering(&row.lane, &row.tenant).all(|(_, _, value)| value.allows_delete())
+    }
+
+    /// Makes a commit fail when any of these switches was thrown since it was read.
+    pub(super) fn check(&self, engine: &Engine, row: &Launch, txn: &mut Txn) {
+        if engine.parts.planted.is(Bug::C19SwitchUnchecked) {
+            return;
+        }
+        for (id, expect, _) in self.covering(&row.lane, &row.tenant) {
+            txn.check(Switch::place(&id), expect);
+        }
+    }
+}
+
+/// The record of a lane.
+pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
+    crate::contracts::store::Key { tenant: system_tenant(), kind: LaneRecord::KIND, id: lane.id().0 }
+}

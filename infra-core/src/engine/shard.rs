@@ -1,0 +1,366 @@
+//! Reservation reconcile: reads, plans, writes. Talks to no cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::claims::Ownership;
+use super::world::Engine;
+use crate::contracts::store::{Expect, ListBy};
+use crate::nouns::account::{IdempotencyRecord, User};
+use crate::nouns::installation::Installation;
+use crate::nouns::launch::Launch;
+use crate::nouns::reservation::{Phase, Reservation};
+use crate::nouns::unit::Unit;
+use crate::plan::guard;
+use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
+use crate::records::{
+    RepoError, Stored, TokenRef, Txn, Versioned, launch_prefix, shard_of, state, unit_prefix,
+};
+use crate::words::clock::later;
+use crate::words::ids::{LaunchToken, ReservationId, TenantId};
+use crate::words::lane::LaneId;
+use crate::words::planted::Bug;
+
+/// Reservations planned per shard and pass; the rest comes with the next pass.
+const PER_PASS: usize = 256;
+/// Plans of one reservation in a row when each changed what is desired.
+const PLANS_IN_A_ROW: usize = 3;
+/// Changes per commit that are ours to use: the rest carries checks.
+const CHANGES_PER_COMMIT: usize = 18;
+
+/// A reservation and everything that hangs on it, as read.
+#[derive(Debug)]
+struct Read {
+    reservation: Versioned<Reservation>,
+    units: BTreeMap<u32, Versioned<Unit>>,
+    launches: BTreeMap<LaunchToken, Versioned<Launch>>,
+}
+
+impl Engine {
+    /// Plans everything that is dirty or due in the shards this replica holds.
+    pub(super) async fn shards_pass(
+        &self,
+        installation: &Versioned<Installation>,
+    ) -> Result<usize, RepoError> {
+        let mut planned = 0;
+        let mut dirty = std::mem::take(&mut *self.dirty.lock().expect("no panic under this lock"));
+        for shard in 0..self.parts.repo.shards() {
+            let on = format!("shard:{shard}");
+            let Some(ownership) = self.hold(installation.value.epoch, &on).await? else {
+                self.scanned.lock().expect("no panic under this lock").remove(&shard);
+                continue;
+            };
+            self.scan_once(shard, &mut dirty).await?;
+            planned += self.shard_pass(installation, &ownership, shard, &mut dirty).await?;
+        }
+        Ok(planned)
+    }
+
+    /// A shard that was just taken over is looked at whole: its changes may have been somebody else's to see.
+    async fn scan_once(
+        &self,
+        shard: u16,
+        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+    ) -> Result<(), RepoError> {
+        if !self.scanned.lock().expect("no panic under this lock").insert(shard) {
+            return Ok(());
+        }
+        let all: Vec<Versioned<Reservation>> =
+            self.parts.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+        let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
+        dirty.extend(all.into_iter().filter(|r| here(&r.value.tenant)).map(|r| (r.value.tenant, r.value.id)));
+        Ok(())
+    }
+
+    async fn shard_pass(
+        &self,
+        installation: &Versioned<Installation>,
+        ownership: &Ownership,
+        shard: u16,
+        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+    ) -> Result<usize, RepoError> {
+        let due: Vec<Versioned<Reservation>> = self.parts.repo.due(shard, self.now(), PER_PASS).await?;
+        let mass = self.mass_deadlines(&due).await?;
+        let mut work: BTreeSet<_> =
+            due.into_iter().map(|r| (r.value.tenant.clone(), r.value.id.clone())).collect();
+        let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
+        work.extend(dirty.extract_if(.., |(tenant, _)| here(tenant)));
+        let planned = work.len();
+        for (tenant, id) in work {
+            let calm = !mass.contains(&tenant);
+            match self.reconcile(installation, ownership, &tenant, &id, calm).await {
+                Ok(()) => {}
+                Err(error) if error.is_conflict() => {
+                    self.dirty.lock().expect("no panic under this lock").insert((tenant, id));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.prune(shard, installation, ownership).await?;
+        Ok(planned)
+    }
+
+    /// Tenants of whom suspiciously many reservations fell due at once.
+    async fn mass_deadlines(&self, due: &[Versioned<Reservation>]) -> Result<BTreeSet<TenantId>, RepoError> {
+        let now = self.now();
+        let mut ending: BTreeMap<&TenantId, usize> = BTreeMap::new();
+        for record in due.iter().filter(|record| is_end_due(&record.value, now)) {
+            *ending.entry(&record.value.tenant).or_default() += 1;
+        }
+        let mut mass = BTreeSet::new();
+        for (tenant, count) in ending {
+            if count <= self.parts.limits.mass_min as usize {
+                continue;
+            }
+            let all: Vec<Versioned<Reservation>> =
+                self.parts.repo.list_prefix(tenant, "", Some(state::OPEN)).await?;
+            if guard::is_mass(count, all.len(), &self.parts.limits) {
+                mass.insert(tenant.clone());
+            }
+        }
+        Ok(mass)
+    }
+
+    async fn reconcile(
+        &self,
+        installation: &Versioned<Installation>,
+        ownership: &Ownership,
+        tenant: &TenantId,
+        id: &ReservationId,
+        calm: bool,
+    ) -> Result<(), RepoError> {
+        for _ in 0..PLANS_IN_A_ROW {
+            let Some(read) = self.read(tenant, id).await? else { return Ok(()) };
+            let draft = self.draft(&read, &installation.value, !calm).await?;
+            let decided = draft.reservation.desired != read.reservation.value.desired;
+            let writer = Writer { engine: self, installation, ownership, read: &read };
+            if !decided {
+                return writer.write(draft).await;
+            }
+            // What is desired changes first, alone: nothing may end because of a decision that was not written.
+            writer.decide(draft).await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, tenant: &TenantId, id: &ReservationId) -> Result<Option<Read>, RepoError> {
+        let repo = &self.parts.repo;
+        let Some(reservation) = repo.get::<Reservation>(Reservation::place(tenant, id)).await? else {
+            return Ok(None);
+        };
+        let units: Vec<Versioned<Unit>> = repo.list_prefix(tenant, &unit_prefix(id), None).await?;
+        let launches: Vec<Versioned<Launch>> = repo.list_prefix(tenant, &launch_prefix(id), None).await?;
+        Ok(Some(Read {
+            reservation,
+            units: units.into_iter().map(|unit| (unit.value.no, unit)).collect(),
+            launches: launches.into_iter().map(|row| (row.value.token, row)).collect(),
+        }))
+    }
+
+    async fn draft(&self, read: &Read, installation: &Installation, mass: bool) -> Result<Draft, RepoError> {
+        let reservation = &read.reservation.value;
+        let lanes = self.lane_views(reservation, read.launches.values().map(|row| &row.value)).await;
+        let units: Vec<Unit> = read.units.values().map(|unit| unit.value.clone()).collect();
+        let launches: Vec<Launch> = read.launches.values().map(|row| row.value.clone()).collect();
+        let held = self.deadlines_held(installation);
+        let picture = Picture {
+            reservation,
+            version: read.reservation.version,
+            units: &units,
+            launches: &launches,
+            lanes: &lanes,
+            now: self.now(),
+            limits: &self.parts.limits,
+            deadlines_held: held.as_deref(),
+            mass_deadline: mass,
+            needs_met: self.needs_met(reservation).await?,
+        };
+        Ok(plan(&picture, &mut || self.draw_token()))
+    }
+
+    async fn needs_met(&self, reservation: &Reservation) -> Result<bool, RepoError> {
+        for need in &reservation.needs {
+            let place = Reservation::place(&reservation.tenant, &need.on);
+            let other = self.parts.repo.get::<Reservation>(place).await?;
+            if other.is_none_or(|other| other.value.summary.phase != Phase::Ready) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn lane_views<'a>(
+        &self,
+        reservation: &Reservation,
+        launches: impl Iterator<Item = &'a Launch>,
+    ) -> BTreeMap<LaneId, LaneView> {
+        let lanes: BTreeMap<_, _> = reservation
+            .spec
+            .choices
+            .iter()
+            .map(|choice| &choice.lane)
+            .chain(launches.map(|row| &row.lane))
+            .map(|lane| (lane.id(), lane.clone()))
+            .collect();
+        let mut views = BTreeMap::new();
+        for (id, lane) in lanes {
+            if let Some(view) = self.worker(&lane).view(self).await {
+                views.insert(id, view);
+            }
+        }
+        views
+    }
+}
+
+/// Writes a draft, in commits that each leave something true behind.
+struct Writer<'a> {
+    engine: &'a Engine,
+    installation: &'a Versioned<Installation>,
+    ownership: &'a Ownership,
+    read: &'a Read,
+}
+
+impl Writer<'_> {
+    /// Only what was decided about the reservation itself.
+    async fn decide(&self, draft: Draft) -> Result<(), RepoError> {
+        let was = &self.read.reservation;
+        let decided = Reservation {
+            desired: draft.reservation.desired,
+            end_cause: draft.reservation.end_cause,
+            failure: draft.reservation.failure,
+            ..was.value.clone()
+        };
+        let mut txn = self.txn();
+        txn.update(was, &decided);
+        draft
+            .events
+            .iter()
+            .filter(|event| event.cause.contains("/ended/"))
+            .for_each(|event| txn.insert(event));
+        self.engine.parts.repo.commit(txn).await.map(drop)
+    }
+
+    /// Everything: slots, wishes, attempts with their slots, other slots, and the reservation last.
+    async fn write(&self, draft: Draft) -> Result<(), RepoError> {
+        let Draft { reservation, units, launches, new_launches, events, .. } = draft;
+        let fresh = |unit: &&Unit| unit.current.is_none() && !self.read.units.contains_key(&unit.no);
+        self.write_all(units.values().filter(fresh).map(|unit| (None, unit))).await?;
+        let known = &self.read.launches;
+        let changed = launches.values().filter_map(|row| Some((known.get(&row.token)?, row)));
+        self.write_all(changed.filter(|(was, is)| was.value != **is).map(|(was, is)| (Some(was), is)))
+            .await?;
+        let mut written = Vec::new();
+        for row in new_launches {
+            written.extend(self.write_launch(row, &units).await?);
+        }
+        let rest = units.values().filter(|unit| !written.contains(&unit.no));
+        let rest = rest.filter_map(|unit| Some((self.read.units.get(&unit.no)?, unit)));
+        self.write_all(rest.filter(|(was, is)| was.value != **is).map(|(was, is)| (Some(was), is))).await?;
+        self.write_reservation(reservation, events).await
+    }
+
+    /// Writes records of one kind in as few commits as fit.
+    async fn write_all<'r, T: Stored + 'r>(
+        &self,
+        records: impl Iterator<Item = (Option<&'r Versioned<T>>, &'r T)> + Send,
+    ) -> Result<(), RepoError> {
+        let records: Vec<_> = records.collect();
+        for chunk in records.chunks(CHANGES_PER_COMMIT) {
+            let mut txn = self.guarded();
+            for (was, is) in chunk {
+                match was {
+                    Some(was) => txn.update(was, *is),
+                    None => txn.insert(*is),
+                }
+            }
+            self.engine.parts.repo.commit(txn).await?;
+        }
+        Ok(())
+    }
+
+    /// An attempt, its token's reference, and the slots it fills: one commit. Answers which slots.
+    async fn write_launch(
+        &self,
+        mut row: Launch,
+        units: &BTreeMap<u32, Unit>,
+    ) -> Result<Vec<u32>, RepoError> {
+        row.frozen.mark.installation = self.installation.value.id;
+        let mut txn = self.guarded();
+        txn.insert(&row);
+        txn.insert(&TokenRef { token: row.token, launch: row.key() });
+        let mut written = Vec::new();
+        for no in row.units.clone() {
+            let Some(unit) = units.get(&no) else { continue };
+            match self.read.units.get(&no) {
+                Some(was) => txn.update(was, unit),
+                None => txn.insert(unit),
+            }
+            written.push(no);
+        }
+        self.engine.parts.repo.commit(txn).await?;
+        Ok(written)
+    }
+
+    async fn write_reservation(
+        &self,
+        mut reservation: Reservation,
+        events: Vec<crate::nouns::event::Outbox>,
+    ) -> Result<(), RepoError> {
+        let was = &self.read.reservation;
+        let over = reservation.over_at.is_some() && was.value.over_at.is_none();
+        let freed = if over { std::mem::take(&mut reservation.counted) } else { 0 };
+        if reservation == was.value && events.is_empty() {
+            return Ok(());
+        }
+        let mut txn = self.txn();
+        txn.update(was, &reservation);
+        events.iter().take(CHANGES_PER_COMMIT).for_each(|event| txn.insert(event));
+        if freed > 0 {
+            self.free(&mut txn, &reservation, freed).await?;
+        }
+        if over {
+            self.expire_keys(&mut txn, &reservation).await?;
+        }
+        self.engine.parts.repo.commit(txn).await.map(drop)
+    }
+
+    /// Gives the machines back to the owner's limit, in the commit that ends the reservation.
+    async fn free(&self, txn: &mut Txn, reservation: &Reservation, freed: u32) -> Result<(), RepoError> {
+        let user: Option<Versioned<User>> =
+            self.engine.parts.repo.get(User::place(&reservation.owner)).await?;
+        if let Some(user) = user {
+            let machines_held = user.value.machines_held.saturating_sub(freed);
+            txn.update(&user, &User { machines_held, ..user.value.clone() });
+        }
+        Ok(())
+    }
+
+    /// Its idempotency keys may be forgotten some time after its end.
+    async fn expire_keys(&self, txn: &mut Txn, reservation: &Reservation) -> Result<(), RepoError> {
+        let expires_at = Some(later(self.engine.now(), self.engine.parts.limits.idempotency_keep));
+        for id in &reservation.idempotency {
+            let place = IdempotencyRecord::place(&reservation.tenant, id);
+            let key: Option<Versioned<IdempotencyRecord>> = self.engine.parts.repo.get(place).await?;
+            if let Some(key) = key {
+                txn.update(&key, &IdempotencyRecord { expires_at, ..key.value.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A transaction that fails once this replica is not in charge any more, or the store was frozen.
+    fn txn(&self) -> Txn {
+        let mut txn = self.engine.parts.repo.txn();
+        self.ownership.check(&mut txn);
+        if !self.engine.parts.planted.is(Bug::C2RestoredStoreActs) {
+            txn.check(Installation::place(), Expect::Version(self.installation.version));
+        }
+        txn
+    }
+
+    /// The same, for commits that do not write the reservation: nobody may have changed their mind meanwhile.
+    fn guarded(&self) -> Txn {
+        let mut txn = self.txn();
+        txn.check(self.read.reservation.value.key(), Expect::Version(self.read.reservation.version));
+        txn
+    }
+}

@@ -1,0 +1,219 @@
+//! The engine's parts, and one tick of everything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::claims::{Claims, Ownership};
+use super::lane::LaneWorker;
+use crate::connect::Connections;
+use crate::contracts::store::{ListBy, RecordKind};
+use crate::nouns::installation::{Heartbeat, Installation, LaneRecord};
+use crate::nouns::launch::Launch;
+use crate::plan::clock_guard::ClockGuard;
+use crate::records::{Repo, RepoError, Versioned};
+use crate::words::clock::{Clock, Timestamp};
+use crate::words::entropy::Entropy;
+use crate::words::ids::{BootId, LaunchToken, ReplicaId, ReservationId, TenantId};
+use crate::words::lane::{Lane, LaneId, Version};
+use crate::words::limits::Limits;
+use crate::words::planted::{Bug, Planted};
+use crate::words::secret::MasterKey;
+
+/// What an engine works with.
+#[derive(Debug, Clone)]
+pub struct EngineParts {
+    /// The records.
+    pub repo: Repo,
+    /// Keys and clouds.
+    pub connections: Arc<Connections>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// The limits in force.
+    pub limits: Arc<Limits>,
+    /// Opens first-boot scripts just before they are sent.
+    pub master: MasterKey,
+    /// Where this process opened the store.
+    pub home: String,
+    /// A defect on purpose, if any.
+    pub planted: Planted,
+}
+
+/// What one tick did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TickReport {
+    /// Reservations planned.
+    pub planned: usize,
+    /// Commits and calls that changed something.
+    pub changes: usize,
+}
+
+/// One replica of the engine. Drive it with [`Engine::tick`], or let [`Engine::run`] do so.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) parts: EngineParts,
+    pub(super) claims: Claims,
+    guard: Mutex<Option<ClockGuard>>,
+    workers: Mutex<BTreeMap<LaneId, Arc<LaneWorker>>>,
+    cursor: AtomicU64,
+    pub(super) dirty: Mutex<BTreeSet<(TenantId, ReservationId)>>,
+    pub(super) scanned: Mutex<BTreeSet<u16>>,
+}
+
+impl Engine {
+    /// A replica that has done nothing yet.
+    #[must_use]
+    pub fn new(parts: EngineParts) -> Self {
+        let (now, entropy) = (parts.clock.wall(), Arc::clone(&parts.entropy));
+        let alone = parts.repo.exclusive();
+        let claims = Claims::new(ReplicaId::draw(now, &*entropy), BootId::draw(now, &*entropy), alone);
+        Self {
+            parts,
+            claims,
+            guard: Mutex::new(None),
+            workers: Mutex::default(),
+            cursor: AtomicU64::new(0),
+            dirty: Mutex::default(),
+            scanned: Mutex::default(),
+        }
+    }
+
+    /// One pass of everything: changes, shards, lanes, outbox. Safe to drop at any await.
+    ///
+    /// # Errors
+    /// [`RepoError`] when the store does not answer; what was done stays done.
+    pub async fn tick(&self) -> Result<TickReport, RepoError> {
+        let mut report = TickReport::default();
+        let Some(installation) = self.installation().await? else { return Ok(report) };
+        self.take_changes(Duration::ZERO).await?;
+        report.planned = self.shards_pass(&installation).await?;
+        for worker in self.workers().await? {
+            report.changes += worker.tick(self, &installation).await?;
+        }
+        self.take_changes(Duration::ZERO).await?;
+        report.planned += self.shards_pass(&installation).await?;
+        self.deliver_outbox().await?;
+        Ok(report)
+    }
+
+    /// The installation, unless nothing may be changed now.
+    pub(super) async fn installation(&self) -> Result<Option<Versioned<Installation>>, RepoError> {
+        let Some(installation) = self.parts.repo.get::<Installation>(Installation::place()).await? else {
+            return Ok(None);
+        };
+        self.start_clock_guard().await?;
+        let elsewhere = installation.value.frozen.is_some() || installation.value.home != self.parts.home;
+        if elsewhere && !self.parts.planted.is(Bug::C1CopiedStoreActs) {
+            return Ok(None);
+        }
+        Ok(Some(installation))
+    }
+
+    async fn start_clock_guard(&self) -> Result<(), RepoError> {
+        if self.guard.lock().expect("no panic under this lock").is_some() {
+            return Ok(());
+        }
+        let beats: Vec<Versioned<Heartbeat>> = self.parts.repo.list_all(ListBy::All, None).await?;
+        let newest = beats.iter().map(|beat| beat.value.at).max();
+        let clock = &self.parts.clock;
+        let guard = ClockGuard::start(clock.wall(), clock.mono(), newest, &self.parts.limits);
+        self.guard.lock().expect("no panic under this lock").get_or_insert(guard);
+        Ok(())
+    }
+
+    /// Why deadlines are not believed now, if they are not.
+    pub(super) fn deadlines_held(&self, installation: &Installation) -> Option<String> {
+        let now = self.now();
+        if installation.deadlines_held_until.is_some_and(|until| now < until) {
+            return Some("the store was restored lately and deadlines are held".to_owned());
+        }
+        if self.parts.planted.is(Bug::C13ClockTrusted) {
+            return None;
+        }
+        let mut guard = self.guard.lock().expect("no panic under this lock");
+        let doubt = guard.as_mut().and_then(|guard| guard.look(now, self.parts.clock.mono()));
+        doubt.map(|doubt| format!("the clock is in doubt: {doubt}"))
+    }
+
+    /// A cloud told its date.
+    pub(super) fn cloud_says(&self, date: Timestamp) {
+        let (wall, mono) = (self.now(), self.parts.clock.mono());
+        if let Some(guard) = self.guard.lock().expect("no panic under this lock").as_mut() {
+            guard.cloud_says(date, wall, mono);
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.wall()
+    }
+
+    pub(super) fn draw_token(&self) -> LaunchToken {
+        LaunchToken::draw(self.now(), &*self.parts.entropy)
+    }
+
+    /// Holds a claim, or says that somebody else does.
+    pub(super) async fn hold(&self, epoch: u32, on: &str) -> Result<Option<Ownership>, RepoError> {
+        let EngineParts { repo, clock, limits, .. } = &self.parts;
+        self.claims.hold(repo, &**clock, limits, epoch, on).await
+    }
+
+    /// Reads the change feed: every reservation that was touched is planned again, every lane looked at.
+    pub(super) async fn take_changes(&self, wait: Duration) -> Result<bool, RepoError> {
+        let after = Version(self.cursor.load(Ordering::Acquire));
+        let changes = self.parts.repo.changes(after, wait).await?;
+        self.cursor.store(changes.upto.0, Ordering::Release);
+        let mut dirty = self.dirty.lock().expect("no panic under this lock");
+        let mut any = false;
+        for key in changes.keys {
+            let mine = matches!(key.kind, RecordKind::Reservation | RecordKind::Launch | RecordKind::Unit);
+            let id = key.id.split('/').next().unwrap_or_default();
+            if let Some(id) = ReservationId::new(id).ok().filter(|_| mine) {
+                dirty.insert((key.tenant, id));
+                any = true;
+            }
+            any |= matches!(key.kind, RecordKind::Switch | RecordKind::Lane);
+        }
+        Ok(any)
+    }
+
+    /// The worker of a lane; made on first use.
+    pub(super) fn worker(&self, lane: &Lane) -> Arc<LaneWorker> {
+        let mut workers = self.workers.lock().expect("no panic under this lock");
+        let make = || Arc::new(LaneWorker::new(lane.clone(), &self.parts.limits, self.parts.clock.mono()));
+        Arc::clone(workers.entry(lane.id()).or_insert_with(make))
+    }
+
+    /// Workers of all lanes ever used.
+    pub(super) async fn workers(&self) -> Result<Vec<Arc<LaneWorker>>, RepoError> {
+        let lanes: Vec<Versioned<LaneRecord>> = self.parts.repo.list_all(ListBy::All, None).await?;
+        Ok(lanes.iter().map(|record| self.worker(&record.value.lane)).collect())
+    }
+
+    /// Reads, changes and writes one launch row until it is done or nothing is left to change. What is written
+    /// here is knowledge, not action: it needs no claim, because losing it would be a leak.
+    pub(super) async fn record(
+        &self,
+        row: &Launch,
+        mut change: impl FnMut(&mut Launch) + Send,
+    ) -> Result<Option<Versioned<Launch>>, RepoError> {
+        let place = Launch::place(&row.tenant, &row.reservation, row.token);
+        loop {
+            let Some(was) = self.parts.repo.get::<Launch>(place.clone()).await? else { return Ok(None) };
+            let mut is = was.value.clone();
+            change(&mut is);
+            if is == was.value {
+                return Ok(Some(was));
+            }
+            let mut txn = self.parts.repo.txn();
+            txn.update(&was, &is);
+            match self.parts.repo.commit(txn).await {
+                Ok(version) => return Ok(Some(Versioned { value: is, version })),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

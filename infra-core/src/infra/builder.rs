@@ -1,0 +1,137 @@
+//! Putting the parts together.
+
+use std::sync::Arc;
+
+use super::Infra;
+use super::core::Core;
+use super::engine_hook::start_engine;
+use super::error::InfraError;
+use crate::contracts::pricing::PricingEngine;
+use crate::contracts::provider::CloudDriver;
+use crate::contracts::store::ReservationStore;
+use crate::records::Repo;
+use crate::words::clock::{Clock, SystemClock};
+use crate::words::entropy::{Entropy, SystemEntropy};
+use crate::words::limits::Limits;
+use crate::words::planted::Planted;
+use crate::words::secret::MasterKey;
+
+/// Shards that tenants fall into, unless told otherwise: work for so many replicas.
+pub const SHARDS: u16 = 16;
+
+/// Settings are data, components are trait objects; [`Self::build`] is the one place that fails.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct InfraBuilder {
+    store: Option<Arc<dyn ReservationStore>>,
+    drivers: Vec<Arc<dyn CloudDriver>>,
+    pricing: Option<Arc<dyn PricingEngine>>,
+    clock: Option<Arc<dyn Clock>>,
+    entropy: Option<Arc<dyn Entropy>>,
+    limits: Option<Limits>,
+    master: Option<MasterKey>,
+    home: Option<String>,
+    shards: Option<u16>,
+    planted: Planted,
+    without_engine: bool,
+}
+
+impl InfraBuilder {
+    /// Where records stand. Needed.
+    pub fn with_store(mut self, store: Arc<dyn ReservationStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// A cloud; call it once for each. Names must differ. At least one is needed to reserve anything.
+    pub fn with_driver(mut self, driver: Arc<dyn CloudDriver>) -> Self {
+        self.drivers.push(driver);
+        self
+    }
+
+    /// How offers are ranked. Needed.
+    pub fn with_pricing(mut self, pricing: Arc<dyn PricingEngine>) -> Self {
+        self.pricing = Some(pricing);
+        self
+    }
+
+    /// Where time comes from; the machine's own clocks when not said.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Where chance comes from; the operating system when not said.
+    pub fn with_entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = Some(entropy);
+        self
+    }
+
+    /// Durations and thresholds; the documented ones when not said.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// The key under which secrets are sealed. It lives outside the store. Needed.
+    pub fn with_master_key(mut self, key: MasterKey) -> Self {
+        self.master = Some(key);
+        self
+    }
+
+    /// Where this store lives: machine and path, or a configured address. Opened anywhere else it is frozen, so
+    /// it must be the same at every start and different for every copy. Needed.
+    pub fn with_home(mut self, home: impl Into<String>) -> Self {
+        self.home = Some(home.into());
+        self
+    }
+
+    /// Shards that tenants fall into; [`SHARDS`] when not said. Must never change for a store.
+    pub fn with_shards(mut self, shards: u16) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Plants a defect that tests must catch. Without the feature `planted-bugs` there is none to plant.
+    pub fn with_planted(mut self, planted: Planted) -> Self {
+        self.planted = planted;
+        self
+    }
+
+    /// Only the handle: reservations are accepted and stay `pending`. For replicas that only serve, and tests.
+    pub fn without_engine(mut self) -> Self {
+        self.without_engine = true;
+        self
+    }
+
+    /// Opens the installation and starts the engine on the caller's runtime.
+    ///
+    /// Cancel safety: may be repeated; opening writes the installation's record at most once.
+    ///
+    /// # Errors
+    /// [`InfraError::Misconfigured`] when a needed part is missing; [`InfraError::Store`] when the store does
+    /// not answer. A frozen store is no error: everything is readable, and [`super::Operator::recover`] works.
+    pub async fn build(self) -> Result<Infra, InfraError> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let entropy = self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy));
+        let store = self.store.ok_or_else(|| missing("a store"))?;
+        let shards = self.shards.unwrap_or(SHARDS).max(1);
+        let repo = Repo::new(store, Arc::clone(&clock), Arc::clone(&entropy), shards, self.planted);
+        let core = Arc::new(Core {
+            repo,
+            clock,
+            entropy,
+            limits: self.limits.unwrap_or_default(),
+            master: self.master.ok_or_else(|| missing("a master key"))?,
+            pricing: self.pricing.ok_or_else(|| missing("a pricing engine"))?,
+            home: self.home.ok_or_else(|| missing("a home"))?,
+            planted: self.planted,
+        });
+        let engine = Arc::new(start_engine(&core, !self.without_engine));
+        Ok(Infra { core, engine })
+    }
+}
+
+fn missing(what: &str) -> InfraError {
+    InfraError::Misconfigured { why: format!("{what} is needed") }
+}

@@ -1,0 +1,31 @@
+//! What all handles share.
+
+use std::sync::Arc;
+
+use crate::contracts::pricing::PricingEngine;
+use crate::records::Repo;
+use crate::words::clock::{Clock, Timestamp};
+use crate::words::entropy::Entropy;
+use crate::words::limits::Limits;
+use crate::words::planted::Planted;
+use crate::words::secret::MasterKey;
+
+/// The parts of an open installation.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) repo: Repo,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) limits: Limits,
+    pub(crate) master: MasterKey,
+    pub(crate) pricing: Arc<dyn PricingEngine>,
+    /// Where this process opened the store.
+    pub(crate) home: String,
+    pub(crate) planted: Planted,
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+}

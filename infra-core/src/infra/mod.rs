@@ -1,0 +1,82 @@
+//! The handle: everything a front door may do.
+//!
+//! # Flow
+//! [`Infra::builder`] takes a store, clouds and settings; [`InfraBuilder::build`] opens the installation and
+//! starts the engine. [`Infra::user`] is one user's view: it touches nothing of anybody else. [`Infra::operator`]
+//! is for those who run the installation. A front door changes only what is *desired*; the engine makes it so.
+//!
+//! # Guarantees
+//! * Every change is one compare-and-swap commit, or a sequence of them that may be repeated from the start.
+//! * A release always wins; somebody else's id looks like a missing id.
+//! * Nothing is changed while the store is frozen ([`InfraError::Frozen`]); everything stays readable.
+//!
+//! # Cancel safety
+//! Every `async fn` here may be dropped at any await. What its one commit changed is then either wholly done or
+//! not at all, and the caller does not know which: repeat the call (under the same idempotency key where it
+//! creates). Calls of several commits say so; repeating finishes them.
+//!
+//! # Caveats
+//! Accepting is not having: a reservation is `pending` until the engine has acted; use [`UserHandle::wait`].
+
+mod builder;
+mod core;
+mod engine_hook;
+mod error;
+mod operator;
+mod user;
+mod views;
+
+use std::sync::Arc;
+
+pub use builder::{InfraBuilder, SHARDS};
+pub use error::{FieldError, InfraError};
+pub use operator::Operator;
+pub use user::UserHandle;
+pub use views::{
+    IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,
+    NewKey, Principal, ReleaseOutcome, ReservationView, Reserved, Status, ViewPage,
+};
+
+use crate::words::ids::UserId;
+
+/// An open installation. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Infra {
+    core: Arc<core::Core>,
+    engine: Arc<engine_hook::Running>,
+}
+
+impl Infra {
+    /// Begins to build one.
+    #[must_use]
+    pub fn builder() -> InfraBuilder {
+        InfraBuilder::default()
+    }
+
+    /// One user's view. Does no I/O: whether the user exists is found by the first call on it.
+    #[must_use]
+    pub fn user(&self, id: &UserId) -> UserHandle {
+        UserHandle::new(Arc::clone(&self.core), id.clone())
+    }
+
+    /// For those who run the installation. Whoever holds it may do everything it offers.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator::new(Arc::clone(&self.core))
+    }
+
+    /// Stops the engine and waits until it has stopped. Reservations live on in the store; calls on handles go on
+    /// working, but nothing acts on them until the next start. Repeating is fine.
+    ///
+    /// Cancel safety: once polled the engine has been told to stop; dropping only ends the waiting.
+    pub async fn shutdown(&self) {
+        self.engine.stop().await;
+    }
+}
+
+const _: () = {
+    const fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Infra>();
+    shared::<UserHandle>();
+    shared::<Operator>();
+};

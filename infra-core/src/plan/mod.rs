@@ -1,0 +1,10 @@
+//! Pure decisions: no async, no I/O, no chance of their own; `now` is an argument.
+
+pub mod absence;
+pub mod births;
+pub mod brake;
+pub mod clock_guard;
+pub mod guard;
+pub mod proof;
+pub mod reservation;
+pub mod resolve;

@@ -1,0 +1,185 @@
+//! New attempts for slots without one, within every limit.
+
+use std::collections::BTreeMap;
+
+use super::follow::{age, failures_of};
+use super::freeze::{self, Satellites};
+use super::{Draft, Picture, backoff};
+use crate::nouns::cloud::ThingState;
+use crate::nouns::launch::{Launch, LaunchState, Want};
+use crate::nouns::reservation::{Choice, HoldReason};
+use crate::nouns::unit::Stage;
+use crate::plan::guard;
+use crate::words::clock::{between, later};
+use crate::words::fault::FaultKind;
+use crate::words::ids::{LaunchToken, ResourceId};
+use crate::words::lane::ResourceKind;
+
+/// Slots one attempt fills at most: its row, their records and the checks must fit one commit.
+const BATCH_MAX: u16 = 12;
+
+/// Plans attempts for all slots that wait and may.
+pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) {
+    let may = draft.reservation.desired.present && draft.reservation.hold.is_none() && picture.needs_met;
+    if !may {
+        return;
+    }
+    let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
+    let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for no in ready.into_iter().take(budget) {
+        let offer = draft.units.get(&no).map_or(0, |unit| unit.offer);
+        by_offer.entry(offer).or_default().push(no);
+    }
+    for (offer, slots) in by_offer {
+        let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
+        attempt(draft, picture, &choice, &slots, draw);
+    }
+    brake_runaway(draft, picture);
+}
+
+fn waiting(draft: &mut Draft, picture: &Picture<'_>) -> Vec<u32> {
+    let wants = |stage, want| stage == Stage::Waiting && want == Want::On;
+    let slots: Vec<_> = draft
+        .units
+        .values()
+        .filter(|unit| unit.current.is_none() && wants(unit.stage, unit.want))
+        .map(|unit| (unit.no, unit.retry_at))
+        .collect();
+    let (now, later): (Vec<_>, Vec<_>) =
+        slots.into_iter().partition(|(_, at)| at.is_none_or(|at| at <= picture.now));
+    later.into_iter().filter_map(|(_, at)| at).for_each(|at| draft.look_at(at));
+    now.into_iter().map(|(no, _)| no).collect()
+}
+
+/// Slots that may get an attempt in this cycle; what is planned and not sent yet uses the budget up.
+fn budget(draft: &Draft, picture: &Picture<'_>) -> usize {
+    let per_cycle = picture.limits.creates_per_cycle.max(draft.reservation.desired.count / 2) as usize;
+    let unsent = draft.launches.values().filter(|row| row.state == LaunchState::Planned);
+    per_cycle.saturating_sub(unsent.map(|row| row.units.len()).sum())
+}
+
+fn attempt(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    choice: &Choice,
+    slots: &[u32],
+    draw: &mut dyn FnMut() -> LaunchToken,
+) {
+    let Some(lane) = picture.lanes.get(&choice.lane.id()) else {
+        return explain(draft, slots, &format!("{} cannot be reached yet", choice.lane));
+    };
+    if !lane.calm {
+        return explain(draft, slots, &format!("{} is in trouble; waiting", choice.lane));
+    }
+    let Some(satellites) = satellites(draft, picture, choice, draw) else {
+        return explain(draft, slots, "its firewall is being made");
+    };
+    let batch = lane.facts.kind(ResourceKind::Machine).map_or(1, |kind| kind.max_batch.clamp(1, BATCH_MAX));
+    for run in runs(slots, usize::from(batch)) {
+        let row = freeze::machines(&draft.reservation, choice, run.clone(), &satellites, draw(), picture.now);
+        for unit in run.clone().filter_map(|no| draft.units.get_mut(&no).map(|_| no)).collect::<Vec<_>>() {
+            let Some(unit) = draft.units.get_mut(&unit) else { continue };
+            unit.current = Some(row.token);
+            unit.stage = Stage::Launching;
+            unit.reason = None;
+        }
+        let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+        draft.reservation.recent_creates.push((picture.now, count));
+        draft.new_launches.push(row);
+    }
+}
+
+fn explain(draft: &mut Draft, slots: &[u32], why: &str) {
+    for no in slots {
+        if let Some(unit) = draft.units.get_mut(no) {
+            unit.reason = Some(why.to_owned());
+        }
+    }
+}
+
+/// Cuts sorted slot numbers into runs without gaps, none longer than `max`.
+fn runs(slots: &[u32], max: usize) -> Vec<std::ops::Range<u32>> {
+    let mut runs: Vec<std::ops::Range<u32>> = Vec::new();
+    for &no in slots {
+        match runs.last_mut() {
+            Some(run) if run.end == no && run.len() < max => run.end += 1,
+            _ => runs.push(no..no + 1),
+        }
+    }
+    runs
+}
+
+/// Everything machines of this choice need beside them; `None` while something is still missing (and planned).
+fn satellites(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    choice: &Choice,
+    draw: &mut dyn FnMut() -> LaunchToken,
+) -> Option<Satellites> {
+    let facts = &picture.lanes.get(&choice.lane.id())?.facts;
+    let mut ready = Satellites::default();
+    let mut missing = false;
+    if facts.kind(ResourceKind::Firewall).is_some() {
+        let found = satellite(draft, picture, choice, ResourceKind::Firewall, draw);
+        missing |= found.is_none();
+        ready.firewall = found.map(|(id, _)| id);
+    }
+    if facts.kind(ResourceKind::KeyPair).is_some()
+        && !draft.reservation.spec.request.ssh_public_keys.is_empty()
+    {
+        let found = satellite(draft, picture, choice, ResourceKind::KeyPair, draw);
+        missing |= found.is_none();
+        ready.key_pair = found.map(|(_, name)| name);
+    }
+    (!missing).then_some(ready)
+}
+
+fn satellite(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    choice: &Choice,
+    kind: ResourceKind,
+    draw: &mut dyn FnMut() -> LaunchToken,
+) -> Option<(ResourceId, String)> {
+    let here = |row: &&Launch| row.units.is_empty() && row.kind() == kind && row.lane == choice.lane;
+    let planned = draft.new_launches.iter().any(|row| here(&row));
+    let open = draft.launches.values().filter(here).find(|row| !row.closed() && row.wanted());
+    if let Some(row) = open {
+        let thing = row.alive().find(|thing| thing.state == ThingState::Running)?;
+        return Some((thing.id.clone(), row.frozen.name.clone()));
+    }
+    if planned {
+        return None;
+    }
+    if let Some((times, token, last)) = failures_of(draft.launches.values().filter(here)) {
+        let said = last.retry.as_ref();
+        if said.is_some_and(|retry| retry.kind == FaultKind::Invalid)
+            || times >= picture.limits.retry_steps_max
+        {
+            let reason =
+                said.map_or_else(|| format!("no {kind} could be made"), |retry| retry.reason.clone());
+            draft.fail(reason);
+            return None;
+        }
+        let wait = backoff(times, token, picture.limits);
+        if age(last, picture) < wait {
+            draft.look_at(later(last.created_at, wait));
+            return None;
+        }
+    }
+    let row = freeze::satellite(&draft.reservation, choice, kind, draw(), picture.now)?;
+    draft.new_launches.push(row);
+    None
+}
+
+fn brake_runaway(draft: &mut Draft, picture: &Picture<'_>) {
+    let window = picture.limits.runaway_window;
+    let recent = &mut draft.reservation.recent_creates;
+    recent.retain(|(at, _)| between(*at, picture.now) < window);
+    let created = recent.iter().map(|(_, n)| n).sum();
+    let desired = draft.reservation.desired.count;
+    if guard::is_runaway(created, desired, picture.limits) {
+        let detail = format!("{created} machines were begun in {} s for {desired} wanted", window.as_secs());
+        draft.hold(picture, HoldReason::Runaway, detail);
+    }
+}

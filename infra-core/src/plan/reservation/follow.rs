@@ -1,0 +1,299 @@
+//! Each slot follows its attempt.
+
+use super::{Draft, Picture, backoff};
+use crate::contracts::provider::TokenScope;
+use crate::nouns::cloud::ThingState;
+use crate::nouns::event::Event;
+use crate::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing, Want};
+use crate::nouns::reservation::{Heal, HoldReason, Try};
+use crate::nouns::unit::{Stage, Unit};
+use crate::plan::guard;
+use crate::words::clock::{between, later};
+use crate::words::fault::FaultKind;
+use crate::words::ids::LaunchToken;
+
+/// Tries a reservation remembers.
+const TRIES_MAX: usize = 50;
+
+/// Lets every slot follow.
+pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>) {
+    let unhealthy = draft.units.values().filter(|unit| is_unhealthy(draft, picture, unit)).count();
+    let replacing_stops = guard::is_unhealthy(unhealthy, draft.units.len(), picture.limits);
+    let numbers: Vec<u32> = draft.units.keys().copied().collect();
+    for no in numbers {
+        let Some(mut unit) = draft.units.remove(&no) else { continue };
+        match unit.current.and_then(|token| draft.launches.get(&token).cloned()) {
+            Some(row) => follow(draft, picture, &mut unit, &row, replacing_stops),
+            None => rest(&mut unit),
+        }
+        draft.units.insert(no, unit);
+    }
+}
+
+/// A slot without attempt.
+const fn rest(unit: &mut Unit) {
+    if matches!(unit.stage, Stage::Lost | Stage::Failed) && !matches!(unit.want, Want::Gone) {
+        return;
+    }
+    unit.stage = match unit.want {
+        Want::Gone => Stage::Gone,
+        Want::Off => Stage::Off,
+        Want::On => Stage::Waiting,
+    };
+}
+
+fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, replacing_stops: bool) {
+    match &row.state {
+        LaunchState::Planned | LaunchState::Sent | LaunchState::Unknown => {
+            unit.stage = if unit.want == Want::Gone { Stage::Ending } else { Stage::Launching };
+            unit.reason = row.retry.as_ref().map(|retry| retry.reason.clone());
+            supersede_if_hopeless(draft, picture, unit, row);
+        }
+        LaunchState::Live | LaunchState::Ending => match row.things.iter().rfind(|t| t.unit == Some(unit.no))
+        {
+            Some(thing) if thing.alive() => alive(draft, picture, unit, row, thing, replacing_stops),
+            Some(thing) => ended(draft, picture, unit, row, Some(thing)),
+            None if row.short => {
+                retry_elsewhere(draft, picture, unit, row, "fewer machines were made than asked")
+            }
+            None => unit.stage = if unit.want == Want::Gone { Stage::Ending } else { Stage::Launching },
+        },
+        LaunchState::Closed(Closed::NeverBorn(absence)) => never_born(draft, picture, unit, row, absence),
+        LaunchState::Closed(Closed::Gone(_)) => {
+            let thing = row.things.iter().rfind(|thing| thing.unit == Some(unit.no));
+            ended(draft, picture, unit, row, thing);
+        }
+        LaunchState::Closed(Closed::Evicted) => {
+            unit.want = Want::Gone;
+            unit.stage = Stage::Gone;
+        }
+    }
+}
+
+/// Without a token an unknown attempt is never sent again: its slot is given to a new one after the hold, and
+/// it is watched until it is proven never born, or ended when it shows up.
+fn supersede_if_hopeless(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch) {
+    let token =
+        picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind())).map(|k| k.token);
+    let tokenless = token == Some(TokenScope::None);
+    let Some(sent) = row.last_sent().filter(|_| tokenless && row.state == LaunchState::Unknown) else {
+        return;
+    };
+    if unit.want == Want::Gone || row.ambiguous {
+        return;
+    }
+    let held_until = later(sent, picture.limits.unknown_hold);
+    if picture.now < held_until {
+        draft.look_at(held_until);
+        return;
+    }
+    if let Some(row) = draft.launches.get_mut(&row.token) {
+        row.superseded = true;
+        row.cause = Some(EndCause::LateBirth);
+    }
+    release_slot(unit);
+    unit.reason = Some("an attempt's outcome is unknown; trying anew".to_owned());
+}
+
+fn alive(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    unit: &mut Unit,
+    row: &Launch,
+    thing: &Thing,
+    replacing_stops: bool,
+) {
+    let discarded = row.wants.get(&unit.no) == Some(&Want::Gone);
+    if unit.want == Want::Gone || discarded {
+        unit.stage = Stage::Ending;
+        // Ordered to end: it still costs, but it is no capacity, and a stuck ending blocks nobody.
+        let ordered =
+            thing.state == ThingState::Ending || thing.ending.as_ref().is_some_and(|e| e.said.is_none());
+        if unit.want != Want::Gone && ordered {
+            retry_elsewhere(draft, picture, unit, row, "the machine could not be used and is replaced");
+        }
+        return;
+    }
+    let trouble = trouble(picture, row, thing);
+    let curable = draft.reservation.heal == Heal::Replace || !thing.ran;
+    let calm = picture.lanes.get(&row.lane.id()).is_some_and(|lane| lane.calm);
+    match trouble {
+        Some(reason) if curable && calm && !replacing_stops && !thing.mark_lost => {
+            discard(draft, unit, row);
+            unit.reason = Some(reason);
+        }
+        Some(reason) => {
+            unit.stage = Stage::Probing;
+            unit.reason = Some(reason);
+        }
+        None => healthy(draft, picture, unit, row, thing),
+    }
+}
+
+fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, thing: &Thing) {
+    unit.stage = match (thing.state, unit.want) {
+        (ThingState::Running, Want::On) => Stage::Ready,
+        (ThingState::Running, _) | (ThingState::Stopping, Want::Off | Want::Gone) => Stage::Stopping,
+        (ThingState::Stopped, Want::Off) => Stage::Off,
+        (ThingState::Ending | ThingState::Ended, _) => Stage::Ending,
+        (ThingState::Suspect | ThingState::Error, _) => Stage::Probing,
+        _ => Stage::Booting,
+    };
+    if unit.stage == Stage::Ready {
+        unit.failed = 0;
+        unit.retry_at = None;
+    }
+    unit.reason = thing.mark_lost.then(|| "the machine's mark is gone; confirm that it is yours".to_owned());
+    if unit.stage == Stage::Booting && !thing.ran {
+        draft.look_at(build_due(picture, row));
+    }
+}
+
+fn build_due(picture: &Picture<'_>, row: &Launch) -> crate::words::clock::Timestamp {
+    later(row.last_sent().unwrap_or(row.created_at), picture.limits.build_deadline)
+}
+
+/// What is wrong with a machine, in words for the user.
+fn trouble(picture: &Picture<'_>, row: &Launch, thing: &Thing) -> Option<String> {
+    let fault = || thing.fault.clone().unwrap_or_else(|| "no reason given".to_owned());
+    match thing.state {
+        ThingState::Error => Some(format!("the machine is in error: {}", fault())),
+        ThingState::Building if !thing.ran && build_due(picture, row) <= picture.now => {
+            Some(format!("the machine was not running after {} s", picture.limits.build_deadline.as_secs()))
+        }
+        _ => None,
+    }
+}
+
+fn is_unhealthy(draft: &Draft, picture: &Picture<'_>, unit: &Unit) -> bool {
+    let row = unit.current.and_then(|token| draft.launches.get(&token));
+    row.is_some_and(|row| {
+        let things = row.things.iter().filter(|thing| thing.unit == Some(unit.no) && thing.alive());
+        things.into_iter().any(|thing| thing.ran && trouble(picture, row, thing).is_some())
+    })
+}
+
+fn discard(draft: &mut Draft, unit: &mut Unit, row: &Launch) {
+    unit.stage = Stage::Ending;
+    if let Some(row) = draft.launches.get_mut(&row.token) {
+        row.wants.insert(unit.no, Want::Gone);
+        row.cause.get_or_insert(EndCause::Replaced);
+    }
+}
+
+/// The machine of a slot is over: as wished, or not.
+fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, thing: Option<&Thing>) {
+    let discarded = row.wants.get(&unit.no) == Some(&Want::Gone);
+    if unit.want == Want::Gone {
+        unit.stage = Stage::Gone;
+    } else if discarded || thing.is_none_or(|thing| !thing.ran) {
+        retry_elsewhere(draft, picture, unit, row, "the machine ended before it was usable");
+    } else if draft.reservation.heal == Heal::Replace {
+        release_slot(unit);
+        unit.reason = Some("the machine vanished and is replaced".to_owned());
+    } else if unit.stage != Stage::Lost {
+        unit.stage = Stage::Lost;
+        unit.reason = Some("the machine vanished; it is not replaced without you".to_owned());
+        if let Some(thing) = thing {
+            let event = Event::Lost { reservation: unit.reservation.clone(), thing: thing.id.clone() };
+            draft.tell(picture, &format!("lost-{}", unit.no), event);
+        }
+    }
+}
+
+fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, absence: &Absence) {
+    if unit.want == Want::Gone {
+        unit.stage = Stage::Gone;
+    } else if *absence == Absence::NeverSent {
+        // Nothing failed: the plan had merely grown old.
+        release_slot(unit);
+    } else {
+        let said = row.retry.as_ref().map_or("nothing was made", |retry| retry.reason.as_str());
+        retry_elsewhere(draft, picture, unit, row, said);
+    }
+}
+
+/// The attempt came to nothing: the next one waits a little, or takes the next offer.
+fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, said: &str) {
+    let kind = row.retry.as_ref().map(|retry| retry.kind);
+    let choices = draft.reservation.spec.choices.len().max(1);
+    remember(draft, picture, unit, row, said);
+    release_slot(unit);
+    unit.failed += 1;
+    unit.reason = Some(said.to_owned());
+    let wait = match kind {
+        Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
+            unit.offer = (unit.offer + 1) % choices;
+            // Once around: what had no capacity may have some again after the memory of it fades.
+            if unit.offer == 0 { picture.limits.capacity_memory } else { std::time::Duration::ZERO }
+        }
+        _ => backoff(unit.failed, row.token, picture.limits),
+    };
+    unit.retry_at = Some(later(picture.now, wait));
+    give_up_if_hopeless(draft, picture, unit, kind, choices, said);
+}
+
+fn give_up_if_hopeless(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    unit: &mut Unit,
+    kind: Option<FaultKind>,
+    choices: usize,
+    said: &str,
+) {
+    let failed = unit.failed as usize;
+    let refused = kind == Some(FaultKind::Invalid) && failed >= choices;
+    let worn_out = failed >= (picture.limits.retry_steps_max as usize).max(choices);
+    let builds = kind.is_none() && unit.failed >= picture.limits.failed_builds_max;
+    if !(refused || worn_out || builds) {
+        return;
+    }
+    if draft.reservation.ready_at.is_none() {
+        draft.fail(said.to_owned());
+        unit.want = Want::Gone;
+        unit.stage = Stage::Gone;
+    } else if builds {
+        draft.hold(
+            picture,
+            HoldReason::BuildsFailing,
+            format!("{} builds failed in a row: {said}", unit.failed),
+        );
+    } else {
+        unit.retry_at = Some(later(picture.now, picture.limits.retry_slow));
+    }
+}
+
+fn release_slot(unit: &mut Unit) {
+    unit.current = None;
+    unit.incarnation += 1;
+    unit.stage = Stage::Waiting;
+}
+
+fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch, said: &str) {
+    let offer = draft.reservation.spec.choices.get(unit.offer).map_or_else(
+        || row.lane.to_string(),
+        |choice| {
+            let zone = choice.zone.as_ref().map_or_else(String::new, |zone| format!("/{zone}"));
+            format!("{}:{}{zone} {}", choice.lane.cloud, choice.lane.region, choice.offering.type_name)
+        },
+    );
+    let tries = &mut draft.reservation.tries;
+    tries.push(Try { at: picture.now, offer, said: said.to_owned() });
+    let surplus = tries.len().saturating_sub(TRIES_MAX);
+    tries.drain(..surplus);
+}
+
+/// Attempts of a slot that ended lately, for those who wait between tries of things without a slot.
+pub(super) fn failures_of<'a>(
+    rows: impl Iterator<Item = &'a Launch>,
+) -> Option<(u32, LaunchToken, &'a Launch)> {
+    let failed: Vec<&Launch> =
+        rows.filter(|row| matches!(row.state, LaunchState::Closed(Closed::NeverBorn(_)))).collect();
+    let last = failed.iter().max_by_key(|row| (row.created_at, row.token))?;
+    Some((u32::try_from(failed.len()).unwrap_or(u32::MAX), last.token, last))
+}
+
+/// How long ago a row was written down.
+pub(super) fn age(row: &Launch, picture: &Picture<'_>) -> std::time::Duration {
+    between(row.created_at, picture.now)
+}

@@ -1,0 +1,110 @@
+//! Freezes an attempt: everything is resolved here, once, and never again.
+
+use std::ops::Range;
+
+use crate::nouns::launch::{
+    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, MachineBody, Origin, Want,
+};
+use crate::nouns::reservation::{Choice, Reservation};
+use crate::words::clock::Timestamp;
+use crate::words::ids::{InstallationId, LaunchToken, ResourceId};
+use crate::words::lane::{Mark, ResourceKind, Version};
+
+/// What machines of one choice are made with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Satellites {
+    pub(super) firewall: Option<ResourceId>,
+    pub(super) key_pair: Option<String>,
+}
+
+/// An attempt at machines for a run of slots.
+pub(super) fn machines(
+    reservation: &Reservation,
+    choice: &Choice,
+    slots: Range<u32>,
+    satellites: &Satellites,
+    token: LaunchToken,
+    now: Timestamp,
+) -> Launch {
+    let request = &reservation.spec.request;
+    let body = LaunchBody::Machine(MachineBody {
+        type_name: choice.offering.type_name.clone(),
+        image: choice.image.clone(),
+        disk_gib: choice.disk_gib,
+        market: choice.offering.market,
+        user_data: reservation.spec.setup.clone(),
+        ssh_public_keys: request.ssh_public_keys.clone(),
+        firewall: satellites.firewall.clone(),
+        key_pair: satellites.key_pair.clone(),
+        private_only: request.private_only,
+    });
+    let count = u16::try_from(slots.len()).unwrap_or(u16::MAX);
+    let wants = slots.clone().map(|no| (no, Want::On)).collect();
+    Launch { units: slots, wants, ..row(reservation, choice, body, count, token, now) }
+}
+
+/// An attempt at a satellite; `None` for kinds that are none.
+pub(super) fn satellite(
+    reservation: &Reservation,
+    choice: &Choice,
+    kind: ResourceKind,
+    token: LaunchToken,
+    now: Timestamp,
+) -> Option<Launch> {
+    let request = &reservation.spec.request;
+    let body = match kind {
+        ResourceKind::Firewall => {
+            LaunchBody::Firewall(FirewallBody { allow_from: request.allow_from.clone() })
+        }
+        ResourceKind::KeyPair => LaunchBody::KeyPair { public_key: request.ssh_public_keys.first()?.clone() },
+        _ => return None,
+    };
+    let wants = [(0, Want::On)].into();
+    let zoneless = Choice { zone: None, ..choice.clone() };
+    Some(Launch { wants, ..row(reservation, &zoneless, body, 1, token, now) })
+}
+
+fn row(
+    reservation: &Reservation,
+    choice: &Choice,
+    body: LaunchBody,
+    count: u16,
+    token: LaunchToken,
+    now: Timestamp,
+) -> Launch {
+    // Installation and commit number are filled in by the commit that writes the row down and by the one that
+    // writes its first send: both know more than this function may.
+    let unwritten = InstallationId(uuid::Uuid::nil());
+    let mark = Mark { installation: unwritten, token, kind: body.kind(), seq: Version(0) };
+    let frozen = FrozenLaunch {
+        token,
+        mark,
+        name: format!("infra-{token}"),
+        count,
+        zone: choice.zone.clone(),
+        labels: reservation.spec.request.tags.clone(),
+        body,
+    };
+    Launch {
+        token,
+        tenant: reservation.tenant.clone(),
+        reservation: reservation.id.clone(),
+        lane: choice.lane.clone(),
+        credential: choice.credential.clone(),
+        origin: Origin::Created,
+        units: 0..0,
+        wants: [].into(),
+        cause: None,
+        frozen,
+        sends: Vec::new(),
+        state: LaunchState::Planned,
+        things: Vec::new(),
+        unseen: None,
+        superseded: false,
+        short: false,
+        ambiguous: false,
+        retry: None,
+        created_at: now,
+        keep_until: None,
+    }
+}

@@ -1,0 +1,151 @@
+//! What one reservation needs next: a pure function from what is known to what is written down.
+//!
+//! # Flow
+//! Deadlines, then wishes (how many slots, on or off), then each slot follows its attempt, then new attempts for
+//! slots without one, then the wishes are copied onto the attempts (which is all that lanes read), then the
+//! summary. The result is a draft of every record; who writes it compares it with what was read.
+//!
+//! # Guarantees
+//! * Same picture and same tokens, same draft.
+//! * Running it again on its own draft changes nothing.
+//! * `Want::Gone` on an attempt is for ever: a release always wins.
+
+mod attempts;
+mod deadlines;
+mod follow;
+mod freeze;
+mod phase;
+mod wishes;
+
+pub use deadlines::{is_end_due, provisional_end};
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::contracts::provider::Facts;
+use crate::nouns::event::{Event, Outbox};
+use crate::nouns::launch::Launch;
+use crate::nouns::reservation::{Hold, HoldReason, Reservation};
+use crate::nouns::unit::Unit;
+use crate::words::clock::{Timestamp, later};
+use crate::words::ids::LaunchToken;
+use crate::words::lane::{LaneId, Version};
+use crate::words::limits::Limits;
+
+/// What planning needs to know of a lane.
+#[derive(Debug, Clone)]
+pub struct LaneView {
+    /// What its cloud can do.
+    pub facts: Facts,
+    /// Nothing speaks against creating and replacing there: breaker closed, not unhealthy, identity right.
+    pub calm: bool,
+}
+
+/// Everything a plan depends on.
+#[derive(Debug, Clone)]
+pub struct Picture<'a> {
+    /// The reservation.
+    pub reservation: &'a Reservation,
+    /// The version it was read at.
+    pub version: Version,
+    /// All its slots.
+    pub units: &'a [Unit],
+    /// All its attempts, closed ones included.
+    pub launches: &'a [Launch],
+    /// Lanes by id; one that is missing is not connected.
+    pub lanes: &'a BTreeMap<LaneId, LaneView>,
+    /// Now.
+    pub now: Timestamp,
+    /// The limits in force.
+    pub limits: &'a Limits,
+    /// Why deadlines are not believed now, if they are not.
+    pub deadlines_held: Option<&'a str>,
+    /// Too many of the tenant's deadlines fell due at once: ask first.
+    pub mass_deadline: bool,
+    /// Everything this reservation needs from others is ready.
+    pub needs_met: bool,
+}
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// Its slots.
+    pub units: BTreeMap<u32, Unit>,
+    /// Its attempts that were there.
+    pub launches: BTreeMap<LaunchToken, Launch>,
+    /// Its new attempts.
+    pub new_launches: Vec<Launch>,
+    /// What happened.
+    pub events: Vec<Outbox>,
+    /// The reservation itself (deadlines, next slot, tries) must be looked at again then.
+    pub next_look: Timestamp,
+}
+
+/// Plans. `draw` makes a new token for every attempt.
+pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Draft {
+    let mut draft = Draft {
+        reservation: picture.reservation.clone(),
+        units: picture.units.iter().map(|unit| (unit.no, unit.clone())).collect(),
+        launches: picture.launches.iter().map(|row| (row.token, row.clone())).collect(),
+        new_launches: Vec::new(),
+        events: Vec::new(),
+        next_look: later(picture.now, picture.limits.self_heal_every),
+    };
+    if draft.reservation.over_at.is_some() {
+        return draft;
+    }
+    deadlines::apply(&mut draft, picture);
+    wishes::assign(&mut draft, picture);
+    follow::all(&mut draft, picture);
+    attempts::plan(&mut draft, picture, draw);
+    wishes::spread(&mut draft);
+    phase::summarise(&mut draft, picture);
+    deadlines::schedule(&mut draft, picture);
+    draft
+}
+
+impl Draft {
+    /// Something must be looked at again by then.
+    fn look_at(&mut self, when: Timestamp) {
+        self.next_look = self.next_look.min(when);
+    }
+
+    /// Something happened. `what` and the version make the cause: the same transition is enqueued once.
+    fn tell(&mut self, picture: &Picture<'_>, what: &str, event: Event) {
+        let tenant = picture.reservation.tenant.clone();
+        let cause = format!("{}/{what}/{}", picture.reservation.id, picture.version);
+        self.events.push(Outbox::new(tenant, cause, picture.now, event));
+    }
+
+    /// Holds the reservation: nothing new is made for it until somebody lifts the hold.
+    fn hold(&mut self, picture: &Picture<'_>, why: HoldReason, detail: String) {
+        if self.reservation.hold.is_some() {
+            return;
+        }
+        let event = Event::Held { what: picture.reservation.id.to_string(), why: detail.clone() };
+        self.tell(picture, "held", event);
+        self.reservation.hold = Some(Hold { why, detail, since: picture.now });
+    }
+
+    /// Gives up: everything is ended, and the reservation ends as failed.
+    fn fail(&mut self, reason: String) {
+        self.reservation.failure.get_or_insert(reason);
+        if self.reservation.desired.present {
+            self.reservation.desired.present = false;
+            self.reservation.desired.change += 1;
+            self.reservation.end_cause = Some(crate::nouns::launch::EndCause::Compensation);
+        }
+    }
+}
+
+/// Exponential pause with full jitter. The jitter comes from the token, so that the plan stays a function.
+#[must_use]
+pub fn backoff(times: u32, seed: LaunchToken, limits: &Limits) -> Duration {
+    let ceiling = limits.retry_min.saturating_mul(1 << times.saturating_sub(1).min(16)).min(limits.retry_max);
+    let (_, low) = seed.0.as_u64_pair();
+    let share = (low >> 16) % 1000;
+    let spread = ceiling.saturating_sub(limits.retry_min);
+    limits.retry_min + spread.mul_f64(f64::from(u32::try_from(share).unwrap_or(0)) / 1000.0)
+}

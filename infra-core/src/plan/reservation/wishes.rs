@@ -1,0 +1,127 @@
+//! How many slots are wanted, which of them, and in what power; then copied onto the attempts.
+
+use super::{Draft, Picture};
+use crate::nouns::launch::{EndCause, Launch, Want};
+use crate::nouns::reservation::Power;
+use crate::nouns::unit::{Stage, Unit};
+use crate::words::ids::Role;
+use crate::words::lane::ResourceKind;
+
+/// New slots per plan: a commit takes 24 changes, the rest comes with the next plan.
+const SLOTS_PER_PLAN: u32 = 16;
+
+/// Sets every slot's want; makes slots that are missing, gives up those that are too many.
+pub(super) fn assign(draft: &mut Draft, picture: &Picture<'_>) {
+    let desired = draft.reservation.desired;
+    if !desired.present {
+        draft.units.values_mut().for_each(|unit| unit.want = Want::Gone);
+        return;
+    }
+    let held: Vec<u32> = draft.units.values().filter(|unit| occupies(unit)).map(|unit| unit.no).collect();
+    let have = u32::try_from(held.len()).unwrap_or(u32::MAX);
+    if have > desired.count {
+        shrink(draft, picture, have - desired.count);
+    } else {
+        grow(draft, (desired.count - have).min(SLOTS_PER_PLAN));
+    }
+    let power = if desired.power == Power::On { Want::On } else { Want::Off };
+    for unit in draft.units.values_mut().filter(|unit| unit.want != Want::Gone) {
+        unit.want = power;
+    }
+}
+
+/// A slot that is wanted holds its place, also while lost: it is not silently bought again.
+const fn occupies(unit: &Unit) -> bool {
+    !matches!(unit.want, Want::Gone) && !matches!(unit.stage, Stage::Gone)
+}
+
+fn shrink(draft: &mut Draft, picture: &Picture<'_>, by: u32) {
+    let mut order: Vec<(u8, u32)> = draft
+        .units
+        .values()
+        .filter(|unit| occupies(unit) && unit.protect_until.is_none_or(|until| until <= picture.now))
+        .map(|unit| (worth(unit.stage), unit.no))
+        .collect();
+    order.sort_unstable();
+    for (_, no) in order.into_iter().take(by as usize) {
+        if let Some(unit) = draft.units.get_mut(&no) {
+            unit.want = Want::Gone;
+        }
+    }
+}
+
+/// What is worth least goes first; among equals the oldest slot.
+const fn worth(stage: Stage) -> u8 {
+    match stage {
+        Stage::Lost | Stage::Failed | Stage::Gone => 0,
+        Stage::Waiting => 1,
+        Stage::Ending => 2,
+        Stage::Launching => 3,
+        Stage::Booting | Stage::SettingUp | Stage::Probing => 4,
+        Stage::Draining | Stage::Stopping | Stage::Off => 5,
+        Stage::Ready => 6,
+    }
+}
+
+fn grow(draft: &mut Draft, by: u32) {
+    let reservation = &mut draft.reservation;
+    let highest = draft.units.keys().next_back().map_or(0, |no| no + 1);
+    let first = reservation.next_unit.max(highest);
+    for no in first..first.saturating_add(by) {
+        let unit = Unit {
+            tenant: reservation.tenant.clone(),
+            reservation: reservation.id.clone(),
+            no,
+            role: Role::new("machine").expect("a literal within the rules"),
+            want: Want::On,
+            stage: Stage::Waiting,
+            current: None,
+            incarnation: 0,
+            kept: Vec::new(),
+            protect_until: None,
+            offer: 0,
+            failed: 0,
+            retry_at: None,
+            reason: None,
+        };
+        draft.units.insert(no, unit);
+    }
+    reservation.next_unit = reservation.next_unit.max(first.saturating_add(by));
+}
+
+/// Copies the wishes onto the attempts: lanes read nothing else.
+pub(super) fn spread(draft: &mut Draft) {
+    let asked = draft.reservation.end_cause.unwrap_or(EndCause::Asked);
+    let units = &draft.units;
+    for row in draft.launches.values_mut().chain(draft.new_launches.iter_mut()).filter(|row| !row.closed()) {
+        let token = row.token;
+        let mut ends = false;
+        for (no, want) in &mut row.wants {
+            let Some(unit) = units.get(no).filter(|_| !row.units.is_empty()) else { continue };
+            let wish = if unit.current == Some(token) { unit.want } else { Want::Gone };
+            if *want != Want::Gone && *want != wish {
+                *want = wish;
+                ends |= wish == Want::Gone;
+            }
+        }
+        if ends {
+            row.cause.get_or_insert(asked);
+        }
+    }
+    end_satellites(draft, asked);
+}
+
+/// Satellites go when everything they serve is over: a firewall in use cannot be ended anyway.
+fn end_satellites(draft: &mut Draft, cause: EndCause) {
+    if draft.reservation.desired.present {
+        return;
+    }
+    let serving = |row: &Launch| row.kind() == ResourceKind::Machine && !row.closed();
+    let busy: Vec<_> = draft.launches.values().filter(|row| serving(row)).map(|row| row.lane.id()).collect();
+    let satellites = draft.launches.values_mut().filter(|row| row.units.is_empty() && !row.closed());
+    for row in satellites.filter(|row| !busy.contains(&row.lane.id())) {
+        if row.wants.insert(0, Want::Gone) != Some(Want::Gone) {
+            row.cause.get_or_insert(cause);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Records as they stand right after admission, for tests and benches of what follows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::contracts::provider::{Facts, KindFacts, TokenScope};
+use crate::nouns::cloud::PowerMode;
+use crate::nouns::offering::{Offering, Price};
+use crate::nouns::request::{Arch, Market, Request};
+use crate::nouns::reservation::{
+    Choice, DeadlineKind, Deadlines, Desired, Heal, Phase, Power, Reservation, Source, Spec, Summary,
+};
+use crate::words::clock::Timestamp;
+use crate::words::ids::{ImageId, ReservationId, Zone};
+use crate::words::lane::{Endpoint, Lane, ResourceKind};
+use crate::words::limits::Rate;
+use crate::words::money::Money;
+
+/// A lane of a cloud that does not exist.
+#[must_use]
+pub fn lane() -> Lane {
+    Lane {
+        cloud: "sim".parse().expect("a legal name"),
+        endpoint: Endpoint::default(),
+        account: "acc-1".parse().expect("a legal name"),
+        region: "sim-east".parse().expect("a legal name"),
+    }
+}
+
+/// What its cloud can do: machines alone, up to `max_batch` per call, with a token or without.
+#[must_use]
+pub fn facts(max_batch: u16, token: bool) -> Facts {
+    let token = if token {
+        TokenScope::Token { valid_after_end: Duration::from_secs(86_400), per_zone: true }
+    } else {
+        TokenScope::None
+    };
+    Facts {
+        kinds: vec![KindFacts {
+            kind: ResourceKind::Machine,
+            token,
+            max_batch,
+            visible_within: Duration::from_secs(60),
+            gone_shown_for: Duration::from_secs(3600),
+        }],
+        off_modes: vec![PowerMode::Stop],
+        create_rate: Rate::OPEN,
+        terminate_rate: Rate::OPEN,
+        open_creates_max: 20,
+        simulated: true,
+    }
+}
+
+/// One way to get a small machine.
+#[must_use]
+pub fn choice() -> Choice {
+    let now = Timestamp::UNIX_EPOCH;
+    let per_hour = Money::usd_nanos(10_000_000);
+    let zone: Zone = "sim-east-1".parse().expect("a legal name");
+    Choice {
+        lane: lane(),
+        credential: "sim/default/acc-1".parse().expect("a legal name"),
+        offering: Offering {
+            type_name: "t.small".parse().expect("a legal name"),
+            vcpus_milli: 1000,
+            memory_mib: 1024,
+            disk_gib: 0,
+            gpus: 0,
+            gpu_model: None,
+            arch: Arch::X86_64,
+            market: Market::OnDemand,
+            zones: vec![zone.clone()],
+            price: Price::Known { per_hour, as_of: now, source: "fixture".to_owned(), live: false },
+        },
+        zone: Some(zone),
+        image: ImageId::new("img-1").expect("a legal name"),
+        disk_gib: 8,
+        per_hour,
+    }
+}
+
+/// A reservation as admission writes it: `count` machines, on, for `duration`.
+#[must_use]
+pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Timestamp) -> Reservation {
+    let request = Request {
+        count: Some(count),
+        duration_s: duration.map(|duration| duration.as_secs()),
+        ..Request::default()
+    };
+    let limits = crate::Limits::default();
+    let ends = duration.map(|d| crate::plan::reservation::provisional_end(now, d, limits.build_deadline));
+    Reservation {
+        id: ReservationId::new("rsv_1").expect("a legal name"),
+        tenant: "team".parse().expect("a legal name"),
+        owner: "ada".parse().expect("a legal name"),
+        source: Source::Cloud,
+        spec: Spec { request, setup: None, choices: vec![choice()] },
+        desired: Desired { count, power: Power::On, present: true, change: 1 },
+        heal,
+        parent: None,
+        needs: Vec::new(),
+        next_unit: 0,
+        deadlines: Deadlines(ends.map(|at| (DeadlineKind::Ends, at)).into_iter().collect::<BTreeMap<_, _>>()),
+        hold: None,
+        end_cause: None,
+        failure: None,
+        recent_creates: Vec::new(),
+        tries: Vec::new(),
+        summary: Summary { phase: Phase::Pending, have: 0, ready: 0, reason: None, places: Vec::new() },
+        created_at: now,
+        ready_at: None,
+        over_at: None,
+        idempotency: Vec::new(),
+        counted: count,
+    }
+}

@@ -1,0 +1,247 @@
+//! The pure planner: what it must never do, whatever it is shown.
+
+#![cfg(feature = "testing")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use infra_core::Limits;
+use infra_core::nouns::cloud::ThingState;
+use infra_core::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing, Want};
+use infra_core::nouns::reservation::{Heal, Phase, Reservation};
+use infra_core::nouns::unit::{Stage, Unit};
+use infra_core::plan::reservation::{Draft, LaneView, Picture, plan};
+use infra_core::testing::{SeededEntropy, fixtures};
+use infra_core::words::clock::{Timestamp, later};
+use infra_core::words::ids::LaunchToken;
+use infra_core::words::lane::{LaneId, Version};
+use proptest::prelude::*;
+
+/// A reservation that is planned again and again, with a cloud that does what it is told at once.
+struct Bench {
+    reservation: Reservation,
+    units: Vec<Unit>,
+    launches: Vec<Launch>,
+    lanes: BTreeMap<LaneId, LaneView>,
+    limits: Limits,
+    now: Timestamp,
+    entropy: SeededEntropy,
+}
+
+impl Bench {
+    fn new(count: u32, heal: Heal, batch: u16) -> Self {
+        let now = Timestamp::from_second(1_767_225_600).expect("in range");
+        let view = LaneView { facts: fixtures::facts(batch, true), calm: true };
+        Self {
+            reservation: fixtures::reservation(count, heal, Some(Duration::from_secs(3600)), now),
+            units: Vec::new(),
+            launches: Vec::new(),
+            lanes: [(fixtures::lane().id(), view)].into(),
+            limits: Limits::default(),
+            now,
+            entropy: SeededEntropy::new(7),
+        }
+    }
+
+    fn draft(&self) -> Draft {
+        let picture = Picture {
+            reservation: &self.reservation,
+            version: Version(1),
+            units: &self.units,
+            launches: &self.launches,
+            lanes: &self.lanes,
+            now: self.now,
+            limits: &self.limits,
+            deadlines_held: None,
+            mass_deadline: false,
+            needs_met: true,
+        };
+        plan(&picture, &mut || LaunchToken::draw(self.now, &self.entropy))
+    }
+
+    fn turn(&mut self) -> Draft {
+        let draft = self.draft();
+        self.reservation = draft.reservation.clone();
+        self.units = draft.units.values().cloned().collect();
+        self.launches = draft.launches.values().cloned().chain(draft.new_launches.iter().cloned()).collect();
+        draft
+    }
+
+    /// The cloud makes what was planned and ends what is unwanted.
+    fn cloud(&mut self) {
+        for row in &mut self.launches {
+            match row.state {
+                LaunchState::Planned if row.wanted() => born(row, self.now),
+                LaunchState::Planned => {
+                    row.state = LaunchState::Closed(Closed::NeverBorn(Absence::NeverSent))
+                }
+                LaunchState::Live => end_unwanted(row),
+                _ => {}
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..400 {
+            let before = (self.reservation.summary.clone(), self.units.clone(), self.launches.clone());
+            self.turn();
+            self.cloud();
+            self.now = later(self.now, Duration::from_secs(1));
+            if before == (self.reservation.summary.clone(), self.units.clone(), self.launches.clone()) {
+                return;
+            }
+        }
+        panic!("it never settles");
+    }
+
+    fn alive(&self) -> usize {
+        self.launches.iter().flat_map(Launch::alive).count()
+    }
+}
+
+fn born(row: &mut Launch, now: Timestamp) {
+    row.state = LaunchState::Live;
+    for no in row.units.clone() {
+        let id = format!("m-{}-{no}", row.token);
+        row.things.push(thing(&id, no, now));
+    }
+}
+
+fn thing(id: &str, no: u32, now: Timestamp) -> Thing {
+    Thing {
+        id: id.parse().expect("a legal id"),
+        unit: Some(no),
+        state: ThingState::Running,
+        seen_at: now,
+        public_address: None,
+        private_address: None,
+        zone: None,
+        mark_lost: false,
+        confirmed: false,
+        ran: true,
+        missing: None,
+        ending: None,
+        power: None,
+        end: None,
+        fault: None,
+    }
+}
+
+fn end_unwanted(row: &mut Launch) {
+    let gone: Vec<u32> =
+        row.wants.iter().filter(|(_, want)| **want == Want::Gone).map(|(no, _)| *no).collect();
+    for thing in &mut row.things {
+        if thing.unit.is_some_and(|no| gone.contains(&no)) {
+            thing.end = Some(Absence::EndSeen);
+        }
+    }
+    if row.alive().next().is_none() {
+        row.state = LaunchState::Closed(Closed::Gone(Absence::EndSeen));
+    }
+}
+
+#[test]
+fn planning_its_own_draft_again_changes_nothing() {
+    let mut bench = Bench::new(5, Heal::Report, 3);
+    bench.turn();
+    let again = bench.draft();
+    assert!(again.new_launches.is_empty(), "what is planned is not planned twice");
+    assert_eq!(again.units.values().cloned().collect::<Vec<_>>(), bench.units);
+    bench.launches.sort_by_key(|row| row.token);
+    assert_eq!(again.launches.values().cloned().collect::<Vec<_>>(), bench.launches);
+}
+
+#[test]
+fn an_unknown_attempt_counts_as_capacity() {
+    let mut bench = Bench::new(1, Heal::Replace, 1);
+    bench.turn();
+    bench.launches[0].state = LaunchState::Unknown;
+    assert!(bench.turn().new_launches.is_empty());
+}
+
+#[test]
+fn a_vanished_machine_is_reported_and_never_bought_again_unless_asked() {
+    for (heal, bought) in [(Heal::Report, 0), (Heal::Replace, 1)] {
+        let mut bench = Bench::new(1, heal, 1);
+        bench.settle();
+        bench.launches[0].things[0].end = Some(Absence::EndSeen);
+        bench.launches[0].state = LaunchState::Closed(Closed::Gone(Absence::EndSeen));
+        bench.settle();
+        assert_eq!(bench.alive(), bought, "{heal:?}");
+        if heal == Heal::Report {
+            assert_eq!(bench.units[0].stage, Stage::Lost);
+            assert_eq!(bench.reservation.summary.phase, Phase::Failed);
+        }
+    }
+}
+
+#[test]
+fn a_release_ends_everything_and_is_over_only_when_nothing_is_left() {
+    let mut bench = Bench::new(3, Heal::Report, 2);
+    bench.settle();
+    assert_eq!((bench.alive(), bench.reservation.summary.phase), (3, Phase::Ready));
+    bench.reservation.desired.present = false;
+    bench.reservation.end_cause = Some(EndCause::Asked);
+    bench.turn();
+    assert_eq!(bench.reservation.summary.phase, Phase::Releasing);
+    assert!(bench.reservation.over_at.is_none());
+    bench.settle();
+    assert_eq!((bench.alive(), bench.reservation.summary.phase), (0, Phase::Released));
+}
+
+#[test]
+fn its_time_counts_from_readiness_and_an_extension_before_that_stands() {
+    use infra_core::nouns::reservation::DeadlineKind::Ends;
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    bench.now = later(bench.now, Duration::from_secs(600));
+    bench.settle();
+    let ready = bench.reservation.ready_at.expect("it is ready");
+    assert_eq!(bench.reservation.deadlines.0[&Ends], later(ready, Duration::from_secs(3600)));
+
+    let mut moved = Bench::new(1, Heal::Report, 1);
+    let end = later(moved.now, Duration::from_secs(50_000));
+    moved.reservation.deadlines.0.insert(Ends, end);
+    moved.settle();
+    assert_eq!(moved.reservation.deadlines.0[&Ends], end);
+}
+
+#[test]
+fn a_wish_that_flaps_is_held_before_it_becomes_a_bill() {
+    let mut bench = Bench::new(1, Heal::Replace, 1);
+    for _ in 0..40 {
+        bench.settle();
+        if bench.reservation.hold.is_some() {
+            return;
+        }
+        let row = bench.launches.iter_mut().find(|row| !row.closed()).expect("one is open");
+        row.things[0].end = Some(Absence::EndSeen);
+        row.state = LaunchState::Closed(Closed::Gone(Absence::EndSeen));
+    }
+    panic!("40 machines were bought for one wanted, and no brake held");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The wish moves between 0 and 50 at random while machines come and go: what is alive ends up equal to it,
+    /// and is never above the highest wish that was standing since things last settled.
+    #[test]
+    fn any_count_is_reached_and_never_overshot(wishes in prop::collection::vec((0_u32..=50, 0_usize..30), 1..12)) {
+        let mut bench = Bench::new(3, Heal::Replace, 4);
+        bench.limits.runaway_slack = 10_000;
+        let mut ceiling = 3;
+        for (wish, turns) in wishes {
+            bench.reservation.desired.count = wish;
+            bench.reservation.desired.change += 1;
+            ceiling = ceiling.max(wish);
+            for _ in 0..turns {
+                bench.turn();
+                bench.cloud();
+                bench.now = later(bench.now, Duration::from_secs(1));
+                prop_assert!(bench.alive() <= ceiling as usize);
+            }
+        }
+        bench.settle();
+        prop_assert_eq!(bench.alive(), bench.reservation.desired.count as usize);
+    }
+}

@@ -1,0 +1,235 @@
+//! What the sim offers: two real, dated price tables, parsed once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use infra_core::nouns::offering::{Image, Offering, Price};
+use infra_core::nouns::request::{Arch, Market};
+use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{ImageId, TypeName, Zone};
+use infra_core::words::money::Money;
+
+const EC2_TABLE: &str = include_str!("../../data/aws_us-east-1_ondemand_2026-07.csv");
+const DO_TABLE: &str = include_str!("../../data/do_sizes_2025-08.tsv");
+/// 2026-07-20 and 2025-08-20, the days on which the tables were true.
+const EC2_AS_OF_S: i64 = 1_784_505_600;
+const DO_AS_OF_S: i64 = 1_755_648_000;
+/// The sim's own price: no table of ours names one for disks.
+const DISK_GIB_HOUR_NANOS: i64 = 110_000;
+const SMALL: [&str; 12] = [
+    "t3.micro",
+    "t3.small",
+    "m5.large",
+    "m5.xlarge",
+    "t4g.small",
+    "m6g.large",
+    "s-1vcpu-1gb",
+    "s-1vcpu-2gb",
+    "s-2vcpu-2gb",
+    "s-2vcpu-4gb",
+    "s-4vcpu-8gb",
+    "c-2",
+];
+
+/// Which real cloud a region is shaped like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shape {
+    /// EC2's types, prices and zones of us-east-1; disks are bought apart.
+    Ec2,
+    /// DigitalOcean's sizes and prices; no zones, disk included.
+    DigitalOcean,
+}
+
+/// How much of the tables is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatalogueSize {
+    /// All 1,340 and 147 types.
+    Full,
+    /// Six types per shape.
+    Small,
+}
+
+/// What one region offers, without its images, which change.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) zones: Vec<Zone>,
+    pub(super) offerings: Vec<Offering>,
+    pub(super) disk_gib_hour: Money,
+    by_type: BTreeMap<TypeName, usize>,
+}
+
+impl Shelf {
+    pub(super) fn offering(&self, type_name: &TypeName) -> Option<&Offering> {
+        self.by_type.get(type_name).map(|at| &self.offerings[*at])
+    }
+
+    pub(super) fn of(shape: Shape, size: CatalogueSize, zones_max: usize) -> Self {
+        let mut offerings = table(shape).to_vec();
+        if size == CatalogueSize::Small {
+            offerings.retain(|offering| SMALL.contains(&offering.type_name.as_str()));
+        }
+        let mut zones: Vec<Zone> = offerings.iter().flat_map(|offering| offering.zones.clone()).collect();
+        zones.sort();
+        zones.dedup();
+        zones.truncate(zones_max);
+        let zoned = !zones.is_empty();
+        for offering in &mut offerings {
+            offering.zones.retain(|zone| zones.contains(zone));
+        }
+        offerings.retain(|offering| !zoned || !offering.zones.is_empty());
+        let by_type = offerings.iter().enumerate().map(|(at, o)| (o.type_name.clone(), at)).collect();
+        let disk = if shape == Shape::Ec2 { DISK_GIB_HOUR_NANOS } else { 0 };
+        Self { zones, offerings, disk_gib_hour: Money::usd_nanos(disk), by_type }
+    }
+}
+
+/// The images of the first day, for both architectures.
+pub(super) fn first_images() -> Vec<Image> {
+    let made = second(DO_AS_OF_S);
+    ["ubuntu 24.04", "ubuntu 22.04", "debian 12"].iter().flat_map(|os| images(os, 1, made)).collect()
+}
+
+/// Images of one operating system for both architectures.
+pub(super) fn images(os: &str, serial: u64, created_at: Timestamp) -> Vec<Image> {
+    let slug = os.replace(' ', "-");
+    [Arch::X86_64, Arch::Arm64]
+        .into_iter()
+        .map(|arch| {
+            let word = if arch == Arch::X86_64 { "x86_64" } else { "arm64" };
+            let name = format!("sim-{slug}-{word}-{serial}");
+            let id = ImageId::new(name.clone()).expect("operating systems have plain names");
+            Image { id, name, os: os.to_owned(), arch, created_at }
+        })
+        .collect()
+}
+
+fn table(shape: Shape) -> &'static [Offering] {
+    static EC2: OnceLock<Arc<[Offering]>> = OnceLock::new();
+    static DIGITALOCEAN: OnceLock<Arc<[Offering]>> = OnceLock::new();
+    match shape {
+        Shape::Ec2 => EC2.get_or_init(|| ec2().into()),
+        Shape::DigitalOcean => DIGITALOCEAN.get_or_init(|| digitalocean().into()),
+    }
+}
+
+/// One row of EC2's table by the names of its header.
+#[derive(serde::Deserialize)]
+struct Ec2Row {
+    #[serde(rename = "InstanceType")]
+    type_name: TypeName,
+    #[serde(rename = "vCPUs")]
+    vcpus: f64,
+    #[serde(rename = "MemoryGiB")]
+    memory_gib: f64,
+    #[serde(rename = "Price")]
+    price: String,
+    #[serde(rename = "AvailabilityZone")]
+    zone: Zone,
+    #[serde(rename = "Arch")]
+    arch: Arch,
+}
+
+fn ec2() -> Vec<Offering> {
+    let mut types: BTreeMap<TypeName, Offering> = BTreeMap::new();
+    for row in csv::Reader::from_reader(EC2_TABLE.as_bytes()).deserialize() {
+        let row: Ec2Row = row.expect("the shipped table is well formed");
+        let offering = types.entry(row.type_name.clone()).or_insert_with(|| Offering {
+            type_name: row.type_name,
+            vcpus_milli: whole(row.vcpus * 1000.0),
+            memory_mib: u64::from(whole(row.memory_gib * 1024.0)),
+            disk_gib: 0,
+            gpus: 0,
+            gpu_model: None,
+            arch: row.arch,
+            market: Market::OnDemand,
+            zones: Vec::new(),
+            price: priced(&row.price, EC2_AS_OF_S, "ec2 us-east-1 2026-07"),
+        });
+        offering.zones.push(row.zone);
+    }
+    types.into_values().collect()
+}
+
+/// One row of DigitalOcean's table by the names of its header.
+#[derive(serde::Deserialize)]
+struct DoRow {
+    slug: TypeName,
+    memory_mib: u64,
+    vcpus: u32,
+    disk_gib: u32,
+    price_hourly_usd: String,
+}
+
+fn digitalocean() -> Vec<Offering> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').from_reader(DO_TABLE.as_bytes());
+    let rows = reader.deserialize().map(|row| {
+        let row: DoRow = row.expect("the shipped table is well formed");
+        let (gpus, gpu_model) = accelerators(row.slug.as_str());
+        Offering {
+            type_name: row.slug,
+            vcpus_milli: row.vcpus * 1000,
+            memory_mib: row.memory_mib,
+            disk_gib: row.disk_gib,
+            gpus,
+            gpu_model,
+            arch: Arch::X86_64,
+            market: Market::OnDemand,
+            zones: Vec::new(),
+            price: priced(&row.price_hourly_usd, DO_AS_OF_S, "digitalocean 2025-08"),
+        }
+    });
+    rows.collect()
+}
+
+/// DigitalOcean says it in the name: `gpu-h100x8-640gb` has eight of `h100`.
+fn accelerators(slug: &str) -> (u32, Option<String>) {
+    let said = slug.strip_prefix("gpu-").and_then(|rest| rest.split('-').next()?.rsplit_once('x'));
+    match said.and_then(|(model, count)| Some((count.parse().ok()?, model))) {
+        Some((count, model)) => (count, Some(model.to_owned())),
+        None => (0, None),
+    }
+}
+
+fn priced(text: &str, as_of_s: i64, source: &str) -> Price {
+    Price::from_table(Money::parse_usd(text), second(as_of_s), source)
+}
+
+fn second(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a constant moment is within range")
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes of machines, from our own table"
+)]
+fn whole(amount: f64) -> u32 {
+    amount.round() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_tables_are_read_whole() {
+        let ec2 = Shelf::of(Shape::Ec2, CatalogueSize::Full, usize::MAX);
+        assert_eq!((ec2.offerings.len(), ec2.zones.len()), (1340, 6));
+        assert_eq!(ec2.offerings.iter().map(|o| o.zones.len()).sum::<usize>(), 6306);
+        let ams = Shelf::of(Shape::DigitalOcean, CatalogueSize::Full, usize::MAX);
+        assert_eq!((ams.offerings.len(), ams.zones.len()), (147, 0));
+        let every = ec2.offerings.iter().chain(&ams.offerings);
+        for offering in every {
+            assert!(matches!(offering.price, Price::Known { live: false, .. }), "{}", offering.type_name);
+        }
+        for shape in [Shape::Ec2, Shape::DigitalOcean] {
+            assert_eq!(Shelf::of(shape, CatalogueSize::Small, 2).offerings.len(), 6, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn accelerators_are_read_from_the_name() {
+        assert_eq!(accelerators("gpu-h100x8-640gb"), (8, Some("h100".to_owned())));
+        assert_eq!(accelerators("s-1vcpu-1gb"), (0, None));
+    }
+}
