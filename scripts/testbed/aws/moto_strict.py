@@ -465,6 +465,20 @@ def patch_emr():
     emr.Cluster.state = property(get, put)
 
 
+def patch_group_check():
+    """EC2 refuses a machine whose interface names an unknown group; moto launches it without one."""
+    moto_run = InstanceResponse.run_instances
+
+    def run_instances(self):
+        for nic in self._get_param("NetworkInterfaces", []):
+            for group_id in nic.get("Groups") or []:
+                if not self.ec2_backend.get_security_group_from_id(group_id):
+                    raise EC2ClientError("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        return moto_run(self)
+
+    InstanceResponse.run_instances = run_instances
+
+
 # ---------------------------------------------------------------- key pairs
 
 
@@ -533,6 +547,7 @@ def patch_moto():
     patch_machine_visibility()
     patch_tag_visibility()
     patch_filters()
+    patch_group_check()
     patch_tokens()
     patch_group_deletion()
     patch_key_pair_ids()

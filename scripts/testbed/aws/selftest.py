@@ -360,6 +360,13 @@ def a_key_pair_is_looked_up_and_deleted_by_its_id():
 
 
 @law
+def an_unknown_group_on_an_interface_is_refused():
+    nic = {"DeviceIndex": 0, "Groups": ["sg-0123456789abcdef0"]}
+    refused("InvalidGroup.NotFound", run, client(), NetworkInterfaces=[nic])
+    assert not machines(client())
+
+
+@law
 def unknown_images_types_and_keys_are_refused():
     ec2 = client()
     refused("InvalidAMIID.NotFound", run, ec2, ImageId="ami-deadbeef")
