@@ -8,7 +8,8 @@
 //! # Guarantees
 //! * A replay finds its group by name, proves it by the mark, and writes the rules that are missing.
 //! * Once the group may exist, every error has the effect Unknown.
-//! * A group whose rules were never written is `Building`, and `find` does not answer it: the attempt is re-sent.
+//! * A group whose rules were never written is `Building`, and `find` does not answer it: nothing but a re-send of
+//!   its attempt finishes it.
 //!
 //! # Errors
 //! A group of this name with another mark, or open to more than the body says, is `TokenMismatch`: a person or
@@ -57,9 +58,8 @@ pub(super) async fn launch(
     if !missing.is_empty() {
         authorize(provider, &group.id, &missing, send).await.map_err(half_done)?;
     }
-    let mut made =
+    let made =
         observe::firewall(Group { open_to: wanted.into_iter().collect(), ..group }, provider.clock.wall())?;
-    made.stamp = Some(frozen.token);
     Ok(vec![made])
 }
 
@@ -86,9 +86,12 @@ async fn standing(
 ) -> Result<Group, ProviderError> {
     let found =
         list::groups(provider, &Which::Name(frozen.name.clone())).await.map_err(looked).map_err(half_done)?;
+    if found.is_empty() {
+        // The name is taken by what EC2 does not show yet: an earlier send's, as far as anyone knows.
+        return Err(half_done(changed(duplicate)));
+    }
     let mut ours = found.into_iter().filter(|group| list::carries(&group.tags, &frozen.mark));
     match (ours.next(), ours.next()) {
-        // The name is taken, by a stranger or by what EC2 does not show yet.
         (None, _) => Err(ProviderError::TokenMismatch { said: duplicate.said }),
         (Some(group), None)
             if group.other_ingress || open_to(&group).any(|block| !wanted.contains(&block)) =>

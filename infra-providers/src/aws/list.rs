@@ -50,15 +50,11 @@ pub(super) async fn find(provider: &Ec2Provider, query: &FindQuery) -> Result<Ve
     }
 }
 
-/// The unique name is this kind's token: what has it and the attempt's mark is stamped; what has it and no mark may
-/// have lost it; what has another attempt's mark is that attempt's.
-fn of_attempt(found: Vec<Observed>, token: LaunchToken) -> Vec<Observed> {
-    let mut ours: Vec<_> =
-        found.into_iter().filter(|one| one.mark.is_none_or(|mark| mark.token == token)).collect();
-    for one in &mut ours {
-        one.stamp = one.mark.map(|mark| mark.token);
-    }
-    ours
+/// What has the unique name and the attempt's mark is the attempt's; what has no mark may have lost it; what has
+/// another attempt's mark is that attempt's.
+fn of_attempt(mut found: Vec<Observed>, token: LaunchToken) -> Vec<Observed> {
+    found.retain(|one| one.mark.is_none_or(|mark| mark.token == token));
+    found
 }
 
 fn not_made(kind: ResourceKind) -> ProviderError {

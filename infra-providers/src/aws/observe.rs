@@ -60,6 +60,7 @@ pub(super) fn firewall(one: Group, now: Timestamp) -> Result<Observed, ProviderE
     let bare = bare(one.id, ResourceKind::Firewall, one.tags, now)?;
     Ok(Observed {
         state: if unfinished { ThingState::Building } else { ThingState::Running },
+        stamp: named_after(&one.name),
         name: Some(one.name),
         fault: unfinished.then(|| format!("none of its {wanted} ingress rules was written")),
         // EC2 does not say when a group was made; the token was drawn just before.
@@ -71,6 +72,7 @@ pub(super) fn firewall(one: Group, now: Timestamp) -> Result<Observed, ProviderE
 /// A key pair.
 pub(super) fn key_pair(one: KeyPair, now: Timestamp) -> Result<Observed, ProviderError> {
     Ok(Observed {
+        stamp: named_after(&one.name),
         name: Some(one.name),
         created_at: one.created_at.unwrap_or(now),
         ..bare(one.id, ResourceKind::KeyPair, one.tags, now)?
@@ -94,6 +96,14 @@ fn bare(id: String, kind: ResourceKind, tags: Tags, now: Timestamp) -> Result<Ob
         fault: None,
         tags,
     })
+}
+
+/// The token at the end of a name: `infra-<token>`.
+///
+/// EC2 keeps the names of groups and key pairs unique and never changes them, and copied tags do not bring a name
+/// along: so the name is as good a stamp as a machine's client token.
+fn named_after(name: &str) -> Option<LaunchToken> {
+    name.rsplit('-').next().and_then(|tail| tail.parse().ok())
 }
 
 /// The moment inside a time-ordered token.

@@ -45,6 +45,34 @@ fn iam(endpoint: &str, form: &str) -> String {
     http(endpoint, "POST", "/", &headers, &format!("{form}&Version=2010-05-08"))
 }
 
+/// A user of the emulator; while it lives, the emulator checks signatures and policies.
+pub(crate) struct Checked {
+    endpoint: String,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        http(&self.endpoint, "POST", "/moto-api/reset-auth", &[], "inf");
+    }
+}
+
+/// A user who may do these actions (as JSON, percent-encoded).
+pub(crate) fn user_with(endpoint: &str, actions: &str) -> Checked {
+    http(endpoint, "POST", "/moto-api/reset-auth", &[], "3");
+    let user = format!("tester-{}", SystemClock.wall().as_millisecond());
+    iam(endpoint, &format!("Action=CreateUser&UserName={user}"));
+    let policy = format!(
+        "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
+         %22Action%22%3A%5B{actions}%5D%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"
+    );
+    iam(endpoint, &format!("Action=PutUserPolicy&UserName={user}&PolicyName=p&PolicyDocument={policy}"));
+    let key = iam(endpoint, &format!("Action=CreateAccessKey&UserName={user}"));
+    let text = |name: &str| between(&key, &format!("<{name}>"), &format!("</{name}>")).replace("&amp;", "&");
+    Checked { endpoint: endpoint.to_owned(), id: text("AccessKeyId"), secret: text("SecretAccessKey") }
+}
+
 fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
     let from = text.find(open).expect("the opening tag") + open.len();
     &text[from..from + text[from..].find(close).expect("the closing tag")]
@@ -53,40 +81,25 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
 #[tokio::test]
 async fn a_wrong_key_is_unauthorised_and_never_an_absence() {
     let Some(endpoint) = counterpart("INFRA_TEST_EC2_ENDPOINT") else { return };
-    let alone = CHECKING.write().await;
-    http(&endpoint, "POST", "/moto-api/reset-auth", &[], "3");
-    let user = format!("tester-{}", SystemClock.wall().as_millisecond());
-    iam(&endpoint, &format!("Action=CreateUser&UserName={user}"));
+    let _alone = CHECKING.write().await;
     let actions = "%22ec2%3ADescribe%2A%22%2C%22ec2%3ACreateSecurityGroup%22%2C%22sts%3A%2A%22";
-    let policy = format!(
-        "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
-         %22Action%22%3A%5B{actions}%5D%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"
-    );
-    iam(&endpoint, &format!("Action=PutUserPolicy&UserName={user}&PolicyName=p&PolicyDocument={policy}"));
-    let key = iam(&endpoint, &format!("Action=CreateAccessKey&UserName={user}"));
-    let id = between(&key, "<AccessKeyId>", "</AccessKeyId>").to_owned();
-    let secret = between(&key, "<SecretAccessKey>", "</SecretAccessKey>").replace("&amp;", "&");
-
-    let outcome = tokio::spawn(check(endpoint.clone(), id, secret)).await;
-    // Whatever came of it, the other tests go unchecked again.
-    http(&endpoint, "POST", "/moto-api/reset-auth", &[], "inf");
-    drop(alone);
-    outcome.expect("the checks hold");
+    let user = user_with(&endpoint, actions);
+    check(&endpoint, &user.id, &user.secret).await;
 }
 
-async fn check(endpoint: String, id: String, secret: String) {
+async fn check(endpoint: &str, id: &str, secret: &str) {
     let region = "us-east-2";
-    let driver = driver(settings(&endpoint, region));
-    let wrong = [(id.as_str(), "another-secret"), ("AKIAIOSFODNN7EXAMPLE", secret.as_str())];
+    let driver = driver(settings(endpoint, region));
+    let wrong = [(id, "another-secret"), ("AKIAIOSFODNN7EXAMPLE", secret)];
     for (id, secret) in wrong {
         let error = driver.identify(&credential(id, secret)).await.expect_err("a wrong key");
         refused(&error, secret);
     }
-    let who = driver.identify(&credential(&id, &secret)).await.expect("a good key");
+    let who = driver.identify(&credential(id, secret)).await.expect("a good key");
     assert!(who.principal.contains(":user/tester-"), "{who:?}");
 
     let installation = InstallationId::draw(SystemClock.wall(), &SystemEntropy);
-    let lane = lane(&endpoint, region);
+    let lane = lane(endpoint, region);
     let ids = ["i-0123456789abcdef0".parse().expect("a literal name")];
     for (id, secret) in wrong {
         let provider =
@@ -95,13 +108,13 @@ async fn check(endpoint: String, id: String, secret: String) {
         refused(&provider.list_owned(None).await.expect_err("a wrong key"), secret);
     }
     // May look and make groups, but not launch, not open ports, not end anything.
-    let provider = driver.connect(&credential(&id, &secret), &lane, installation).await.expect("no I/O yet");
+    let provider = driver.connect(&credential(id, secret), &lane, installation).await.expect("no I/O yet");
     assert!(provider.list_owned(None).await.is_ok());
     let frozen = |body| frozen(installation, 1, &format!("{region}a"), body);
     let machine = frozen(LaunchBody::Machine(body()));
-    refused(&provider.launch(&machine, &send()).await.expect_err("not permitted"), &secret);
+    refused(&provider.launch(&machine, &send()).await.expect_err("not permitted"), secret);
     let handle = OwnedHandle::unproven(ids[0].clone(), ResourceKind::Machine, lane.clone(), machine.mark);
-    refused(&provider.act(&handle, Act::Terminate).await.expect_err("not permitted"), &secret);
+    refused(&provider.act(&handle, Act::Terminate).await.expect_err("not permitted"), secret);
     let allow_from = vec!["10.0.0.0/8".to_owned()];
     let wall = frozen(LaunchBody::Firewall(FirewallBody { allow_from }));
     let error = provider.launch(&wall, &send()).await.expect_err("the group, but not its rules");

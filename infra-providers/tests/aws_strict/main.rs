@@ -5,4 +5,5 @@
 mod cloud;
 mod faults;
 mod keys;
+mod laws;
 mod life;

@@ -89,6 +89,22 @@ async fn a_strangers_group_of_the_same_name_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_name_taken_by_what_is_not_shown_yet_is_unknown_and_may_be_sent_again() {
+    let bench = Bench::new().await;
+    let pair = LaunchBody::KeyPair { public_key: "ssh-ed25519 AAAA".into() };
+    for (frozen, call, code) in [
+        (bench.firewall(&[]), "create-group", "InvalidGroup.Duplicate"),
+        (bench.frozen(1, pair), "import", "InvalidKeyPair.Duplicate"),
+    ] {
+        bench.ec2.plant(call, When::Before, refusal(code));
+        let error = bench.provider.launch(&frozen, &bench.send()).await.expect_err("taken");
+        // No mismatch: after one of those an attempt is never sent again.
+        assert_eq!((error.kind(), error.effect()), (FaultKind::Unavailable, Effect::Unknown), "{error}");
+        bench.provider.launch(&frozen, &bench.send()).await.expect("made");
+    }
+}
+
+#[tokio::test]
 async fn a_group_that_somebody_opened_further_is_not_taken_for_the_launchs_own() {
     let bench = Bench::new().await;
     let frozen = bench.firewall(&["10.0.0.0/8"]);
