@@ -123,6 +123,7 @@ async fn check(endpoint: &str, id: &str, secret: &str) {
 }
 
 /// Unauthorised, with the cloud's code, message and request id, and without the secret.
+#[allow(clippy::print_stdout, reason = "what users get to read, for --show-output")]
 fn refused(error: &ProviderError, secret: &str) {
     let ProviderError::Unauthorized { said } = error else { panic!("{error:?}") };
     assert!(!said.code.is_empty() && !said.message.is_empty() && said.request_id.is_some(), "{said:?}");

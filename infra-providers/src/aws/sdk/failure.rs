@@ -10,6 +10,7 @@ use infra_core::contracts::provider::Said;
 use crate::aws::api::{ApiFailure, Reached};
 
 /// Reads the SDK's error.
+#[allow(clippy::needless_pass_by_value, reason = "map_err hands errors over by value")]
 pub(super) fn failed<E>(error: SdkError<E>) -> ApiFailure
 where
     E: ProvideErrorMetadata + Error + 'static,
