@@ -152,6 +152,15 @@ impl World {
             self.recover();
         }
         self.throw(SwitchValue::Open);
+        self.clear_orphans();
+    }
+
+    /// People end what a restored store reports as orphans: its firewalls cannot go while strangers use them.
+    fn clear_orphans(&self) {
+        let strangers = cloud::everything(&self.sim);
+        for seen in strangers.iter().filter(|seen| seen.alive && seen.token.is_some() && self.is_strange(&seen.id)) {
+            cloud::end(&self.sim, &seen.id);
+        }
     }
 
     /// Ticks until nothing is wrong any more, in ever larger steps of time, up to several hours.
