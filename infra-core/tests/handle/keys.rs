@@ -1,0 +1,260 @@
+//! Keys: nothing is lost with them, nothing is shared by them, and nothing of them is ever shown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_core::InfraError;
+use infra_core::SystemClock;
+use infra_core::connect::{ConnectError, Connections};
+use infra_core::nouns::credential::StoredCredential;
+use infra_core::nouns::installation::LaneRecord;
+use infra_core::nouns::launch::Launch;
+use infra_core::words::ids::{CredentialId, TenantId};
+use infra_core::words::lane::{Endpoint, Lane};
+use infra_core::words::secret::{MasterKey, Secret};
+use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld};
+
+use super::house::{House, sim, sim_key, wish, word};
+
+const LONG: Duration = Duration::from_secs(20);
+const SECRET: &str = "sim-acc-hunter2hunter2";
+
+fn connections(house: &House, sim: &SimWorld) -> Connections {
+    let driver: Arc<dyn infra_core::CloudDriver> = Arc::new(SimDriver::new(sim.clone()));
+    Connections::new(house.repo(), Arc::new(SystemClock), MasterKey::new([7; 32]), [driver])
+        .expect("one name")
+}
+
+fn tenant(name: &str) -> TenantId {
+    format!("user:{name}").parse().expect("legal")
+}
+
+async fn lanes(house: &House, account: &str) -> Vec<Lane> {
+    let all = house.all::<LaneRecord>().await;
+    all.into_iter().map(|l| l.value.lane).filter(|lane| lane.account.as_str() == account).collect()
+}
+
+#[tokio::test]
+async fn a_refused_key_stores_nothing() {
+    let house = House::quiet().await;
+    let ada = house.keyless("ada").await;
+    let before = house.newest().await;
+    let mut wrong_form = sim_key("default", "sim-a");
+    wrong_form.kind = "password".to_owned();
+    let mut wrong_cloud = sim_key("default", "sim-a");
+    wrong_cloud.provider = "aws".parse().expect("legal");
+    for (expected, key) in [
+        ("InvalidCredentials", sim_key("default", "not-a-sim-key")),
+        ("InvalidCredentials", wrong_form),
+        ("OutOfRange", wrong_cloud),
+        ("OutOfRange", sim_key("a/b", "sim-a")),
+        ("OutOfRange", sim_key("", "sim-a")),
+        ("OutOfRange", sim_key("default", &format!("sim-{}", "x".repeat(20_000)))),
+    ] {
+        let error = ada.save_key(&key).await.expect_err(expected);
+        assert_eq!(word(&error), expected, "{error}");
+    }
+    house.sim.rule(Rule::once("identify", FaultEffect::ServerError));
+    let error = ada.save_key(&sim_key("default", "sim-a")).await.expect_err("the cloud is down");
+    assert!(matches!(error, InfraError::Unverified { .. }), "{error}");
+    assert_eq!(house.newest().await, before, "nothing was written");
+    assert!(ada.keys().await.expect("lists").is_empty());
+}
+
+#[tokio::test]
+async fn a_key_of_another_account_retires_the_old_one_and_loses_no_machine() {
+    let house = House::quiet().await;
+    let ada = house.keyless("ada").await;
+    ada.save_key(&sim_key("default", "sim-one")).await.expect("good");
+    ada.save_key(&sim_key("default", "sim-two")).await.expect("good");
+    let keys = ada.keys().await.expect("lists");
+    let state =
+        |account: &str| keys.iter().find(|key| key.account.as_str() == account).map(|key| key.retired);
+    assert_eq!((state("one"), state("two")), (Some(true), Some(false)));
+
+    let wires = connections(&house, &house.sim);
+    let old: CredentialId = "sim/default/one".parse().expect("legal");
+    for lane in lanes(&house, "one").await {
+        let keys = wires.for_lane(&lane).await.expect("reads");
+        assert_eq!(keys.len(), 1, "the old account is still looked after");
+        let connected = wires.provider(&tenant("ada"), &old, &lane).await.expect("still opens");
+        assert!(connected.retired);
+        assert_eq!(connected.identify().await.expect("answers").account.as_str(), "one");
+    }
+    let quotes = ada.quote(&wish(1)).await.expect("offers");
+    assert!(
+        quotes.iter().all(|quote| quote.choice.lane.account.as_str() == "two"),
+        "nothing new begins there"
+    );
+
+    ada.save_key(&sim_key("default", "sim-one")).await.expect("back again");
+    let keys = ada.keys().await.expect("lists");
+    let active: Vec<_> = keys.iter().filter(|key| !key.retired).map(|key| key.account.as_str()).collect();
+    assert_eq!((keys.len(), active), (2, vec!["one"]));
+}
+
+#[tokio::test]
+async fn a_key_of_the_same_account_replaces_and_the_old_secret_is_used_no_more() {
+    let house = House::quiet().await;
+    let config = SimConfig {
+        keys: BTreeMap::from([
+            ("first".to_owned(), "one".parse().expect("legal")),
+            ("second".to_owned(), "one".parse().expect("legal")),
+        ]),
+        ..SimConfig::small(1)
+    };
+    let cloud = SimWorld::new(config, Arc::new(SystemClock));
+    let infra = super::house::parts(house.store.clone(), &cloud)
+        .with_home(super::house::HOME)
+        .without_engine()
+        .build()
+        .await
+        .expect("opens");
+    let ada = house.keyless("ada").await;
+    let ada = infra.user(ada.id());
+    let first = ada.save_key(&sim_key("default", "first")).await.expect("good");
+    let wires = connections(&house, &cloud);
+    let lane = lanes(&house, "one").await.remove(0);
+    let before = wires.provider(&tenant("ada"), &first.id, &lane).await.expect("connects");
+    let second = ada.save_key(&sim_key("default", "second")).await.expect("good");
+    assert_eq!((ada.keys().await.expect("lists").len(), &second.id), (1, &first.id));
+    assert_ne!(first.fingerprint, second.fingerprint);
+    cloud.revoke_key("first");
+    let after = wires.provider(&tenant("ada"), &first.id, &lane).await.expect("connects");
+    assert!(before.identify().await.is_err(), "the old connection is dead");
+    assert_eq!(after.identify().await.expect("the new key serves").account.as_str(), "one");
+    let mut txn = house.repo().txn();
+    before.check(&mut txn);
+    let late = house.repo().commit(txn).await.expect_err("no send leaves with a key that was replaced");
+    assert!(late.is_conflict());
+}
+
+#[tokio::test]
+async fn tenants_share_no_connection_and_an_endpoint_is_part_of_the_lane() {
+    let house = House::quiet().await;
+    let (ada, ben) = (house.keyless("ada").await, house.keyless("ben").await);
+    let key = ada.save_key(&sim_key("default", "sim-same")).await.expect("good");
+    ben.save_key(&sim_key("default", "sim-same")).await.expect("good");
+    let wires = connections(&house, &house.sim);
+    let lane = lanes(&house, "same").await.remove(0);
+    let adas = wires.provider(&tenant("ada"), &key.id, &lane).await.expect("connects");
+    let again = wires.provider(&tenant("ada"), &key.id, &lane).await.expect("connects");
+    let bens = wires.provider(&tenant("ben"), &key.id, &lane).await.expect("connects");
+    assert!(Arc::ptr_eq(&adas.provider, &again.provider), "one connection per tenant, key and lane");
+    assert!(!Arc::ptr_eq(&adas.provider, &bens.provider), "and never one for two tenants");
+    let nobody = wires.provider(&tenant("eve"), &key.id, &lane).await.expect_err("no key of hers");
+    assert!(matches!(nobody, ConnectError::NoKey { .. }), "{nobody}");
+    let moved = Lane { endpoint: Endpoint("http://elsewhere".to_owned()), ..lane.clone() };
+    let error = wires.provider(&tenant("ada"), &key.id, &moved).await.expect_err("another lane");
+    assert!(matches!(error, ConnectError::OtherEndpoint { .. }), "{error}");
+    let foreign = Lane { account: "other".parse().expect("legal"), ..lane };
+    let error = wires.provider(&tenant("ada"), &key.id, &foreign).await.expect_err("another account");
+    assert!(matches!(error, ConnectError::NoKey { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_quotes_at_once_ask_a_lane_once() {
+    let house = House::quiet().await;
+    let ada = house.user("ada").await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let ada = ada.clone();
+            tokio::spawn(async move { ada.quote(&wish(1)).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("no panic").expect("offers");
+    }
+    let lanes = lanes(&house, "acc-ada").await.len() as u64;
+    assert!(lanes > 1);
+    assert_eq!(house.sim.counts().get("catalogue").copied(), Some(lanes));
+}
+
+#[tokio::test]
+async fn silence_is_not_called_no_fit() {
+    let house = House::quiet().await;
+    let ada = house.user("ada").await;
+    for _ in 0..2 {
+        house.sim.rule(Rule::once("catalogue", FaultEffect::ServerError));
+    }
+    let error = ada.quote(&wish(1)).await.expect_err("no lane answers");
+    assert!(matches!(error, InfraError::ProviderUnavailable { .. }), "{error}");
+    ada.quote(&wish(1)).await.expect("asked again, it answers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_cannot_be_taken_from_machines_that_live_on_it() {
+    let house = House::live().await;
+    let ada = house.user("ada").await;
+    let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    ada.wait(&id, LONG).await.expect("ready");
+    let error = ada.remove_key(&sim(), "default").await.expect_err("a machine lives on it");
+    assert!(matches!(&error, InfraError::InUse { by, .. } if *by == [id.to_string()]), "{error}");
+    assert!(ada.keys().await.expect("lists").iter().all(|key| !key.retired), "it serves as before");
+
+    ada.save_key(&sim_key("spare", "sim-acc-ada")).await.expect("the same account");
+    ada.remove_key(&sim(), "default").await.expect("the spare one serves");
+    ada.release(&id).await.expect("releases");
+    let over = ada.wait(&id, LONG).await.expect("waits");
+    assert!(over.over_at.is_some(), "ended with the spare key: {over:?}");
+
+    wait_until_closed(&house).await;
+    ada.remove_key(&sim(), "spare").await.expect("nothing is left");
+    assert!(ada.keys().await.expect("lists").is_empty());
+    let registered = house.all::<LaneRecord>().await;
+    assert!(!registered.is_empty() && registered.iter().all(|lane| lane.value.keys.is_empty()));
+    let error = ada.remove_key(&sim(), "spare").await.expect_err("gone");
+    assert!(matches!(error, InfraError::NotFound { what: "key", .. }), "{error}");
+    house.infra.shutdown().await;
+}
+
+async fn wait_until_closed(house: &House) {
+    for _ in 0..400 {
+        if house.all::<Launch>().await.iter().all(|row| row.value.closed()) {
+            return;
+        }
+        infra_core::Clock::sleep(&SystemClock, Duration::from_millis(25)).await;
+    }
+    panic!("launches stay open");
+}
+
+#[tokio::test]
+async fn no_record_answer_or_error_holds_a_secret() {
+    let house = House::quiet().await;
+    let ada = house.keyless("ada").await;
+    let saved = ada.save_key(&sim_key("default", SECRET)).await.expect("good");
+    let mut request = wish(1);
+    request.setup = Some("#!/bin/sh\necho hunter2hunter2\n".to_owned());
+    let made = ada.reserve(&request, Some(&super::house::once("k"))).await.expect("accepted");
+    let (token, secret) = house
+        .operator()
+        .issue_token(ada.id(), "laptop", infra_core::nouns::account::TokenRole::User, None)
+        .await
+        .expect("issues");
+    let mut texts: Vec<String> = house
+        .records()
+        .await
+        .into_iter()
+        .map(|record| format!("{} {}", record.key.id, String::from_utf8_lossy(&record.body)))
+        .collect();
+    texts.push(format!("{saved:?} {made:?} {token:?} {ada:?}"));
+    texts.push(format!("{:?}", ada.keys().await.expect("lists")));
+    texts.push(serde_json::to_string(&made.view).expect("a view serialises"));
+    let mut bad = sim_key("default", SECRET);
+    bad.fields.insert("token".to_owned(), Secret::new("hunter2hunter2-refused".to_owned()));
+    let error = ada.save_key(&bad).await.expect_err("refused");
+    texts.push(format!("{error} {error:?}"));
+    assert!(texts.len() > 8, "the store is not empty");
+    for text in texts {
+        // The account's name is part of this token and no secret: it is taken out before looking.
+        let text = text.replace("acc-hunter2hunter2", "");
+        assert!(!text.contains("hunter2hunter2"), "{text}");
+        assert!(!text.contains(secret.expose()), "{text}");
+    }
+    let stored = house.all::<StoredCredential>().await;
+    assert!(!stored[0].value.sealed.box_.is_empty(), "it is there, sealed");
+    let stolen = tenant("eve");
+    let place = StoredCredential::place(&stolen, &stored[0].value.id);
+    assert!(MasterKey::new([7; 32]).open(&place, &stored[0].value.sealed).is_err(), "bound to its tenant");
+}

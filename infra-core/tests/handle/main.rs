@@ -1,0 +1,10 @@
+//! The handle over a store in memory and a simulated cloud: what front doors may do, and what they may not.
+
+#![allow(unreachable_pub, reason = "one test binary: its modules are private to it")]
+
+mod changing;
+mod frozen;
+mod house;
+mod keys;
+mod people;
+mod reserving;
