@@ -228,6 +228,11 @@ impl World {
             // Its time is over and its end is held after a restore: nothing is made for it, nothing is ended.
             return None;
         }
+        let reason = reservation.summary.reason.as_deref().unwrap_or_default();
+        if reason.contains("its key was taken away") {
+            // Its lane's key was replaced by one of another account: a person must give the old one back.
+            return None;
+        }
         let ours = |seen: &&Seen| seen.alive && seen.machine && rows_of(rows, id, seen);
         let alive = truth.iter().filter(ours).count();
         let units = self.units();
