@@ -183,10 +183,7 @@ impl World {
                 if let Some(violation) = self.violation() {
                     return Some(violation);
                 }
-                last = wrong(self);
-                if last.is_none() {
-                    return None;
-                }
+                last = Some(wrong(self)?);
                 self.advance(Duration::from_secs(step));
             }
         }

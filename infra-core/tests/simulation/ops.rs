@@ -343,7 +343,7 @@ impl World {
     pub fn note_releases(&mut self) {
         let reservations = self.reservations();
         for held in &mut self.held {
-            let gone = |id: &infra_core::words::ids::ReservationId| {
+            let gone = |id: &ReservationId| {
                 reservations.iter().any(|r| &r.value.id == id && !r.value.desired.present)
             };
             held.released |= held.id.as_ref().is_some_and(gone);

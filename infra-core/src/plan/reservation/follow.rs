@@ -76,7 +76,7 @@ fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launc
             Some(thing) if thing.alive() => alive(draft, picture, unit, row, thing, replacing_stops),
             Some(thing) => ended(draft, picture, unit, row, Some(thing)),
             None if row.short => {
-                retry_elsewhere(draft, picture, unit, row, "fewer machines were made than asked")
+                retry_elsewhere(draft, picture, unit, row, "fewer machines were made than asked");
             }
             None => unit.stage = if unit.want == Want::Gone { Stage::Ending } else { Stage::Launching },
         },
