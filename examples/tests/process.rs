@@ -227,6 +227,7 @@ fn one_served_simulator_is_the_cloud_of_other_servers_and_obeys_the_admin_alone(
     let about = sim.admin("GET", "/sim/calls", "");
     assert_eq!(about.status, 200);
     let lost = scratch.0.join("lost");
-    let output = scratch.output(&["--data", lost.to_str().expect("text"), "--cloud", "sim=http://127.0.0.1:9"], &[]);
+    let output =
+        scratch.output(&["--data", lost.to_str().expect("text"), "--cloud", "sim=http://127.0.0.1:9"], &[]);
     assert_eq!(output.status.code(), Some(78), "{}", String::from_utf8_lossy(&output.stderr));
 }

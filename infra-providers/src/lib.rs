@@ -1,5 +1,7 @@
-//! Cloud providers for `infra-core`.
+//! Cloud providers for `infra-core`. One folder per cloud.
 //!
 //! * [`sim`]: a real provider whose cloud is in memory (or in one file): always on, needs no key.
+//! * [`aws`]: EC2. Its logic is always there; feature `aws` adds the official SDK beneath it.
 
+pub mod aws;
 pub mod sim;

@@ -40,7 +40,8 @@ const CLOCK_SLACK: Duration = Duration::from_secs(60);
 pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births {
     let fresh = candidates
         .iter()
-        .filter(|seen| seen.kind == row.kind() && !row.things.iter().any(|thing| thing.id == seen.id));
+        .filter(|seen| seen.kind == row.kind() && !row.things.iter().any(|thing| thing.id == seen.id))
+        .filter(|seen| !is_unfinished(row, seen));
     if planted.is(Bug::C9CopiedMarkAdopted) {
         return Births::Ours(fresh.cloned().collect());
     }
@@ -56,6 +57,13 @@ pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births 
     }
     // A full row explains every look-alike: it is a copy, and none of our business.
     if room == 0 { Births::Ours(Vec::new()) } else { Births::Ambiguous(alike) }
+}
+
+/// A satellite that is still building may lack a part that only a replay of its attempt adds (EC2 writes a
+/// firewall's rules in a second call). While the attempt may be sent again, this is not what it makes; once it is
+/// over, this is what it left behind.
+fn is_unfinished(row: &Launch, seen: &Observed) -> bool {
+    row.units.is_empty() && row.wanted() && !row.closed() && seen.state == ThingState::Building
 }
 
 /// Has it this attempt's name, type and image, and was it made after it was first sent? Type and image count
@@ -77,4 +85,86 @@ fn is_alike(row: &Launch, seen: &Observed) -> bool {
 #[must_use]
 pub const fn is_alive(state: ThingState) -> bool {
     !matches!(state, ThingState::Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::nouns::launch::Absence;
+    use crate::nouns::launch::{Closed, FirewallBody, FrozenLaunch, LaunchState, Origin, Want};
+    use crate::testing::SeededEntropy;
+    use crate::testing::fixtures;
+    use crate::words::clock::Timestamp;
+    use crate::words::ids::{InstallationId, LaunchToken};
+    use crate::words::lane::{Mark, ResourceKind, Version};
+
+    fn row() -> Launch {
+        let entropy = SeededEntropy::new(1);
+        let token = LaunchToken::draw(Timestamp::UNIX_EPOCH, &entropy);
+        let installation = InstallationId::draw(Timestamp::UNIX_EPOCH, &entropy);
+        let mark = Mark { installation, token, kind: ResourceKind::Firewall, seq: Version(1) };
+        let body = LaunchBody::Firewall(FirewallBody { allow_from: vec!["10.0.0.0/8".to_owned()] });
+        Launch {
+            token,
+            tenant: "t".parse().expect("a legal name"),
+            reservation: "rsv_1".parse().expect("a legal name"),
+            lane: fixtures::lane(),
+            credential: "sim/default/acc-1".parse().expect("a legal name"),
+            origin: Origin::Created,
+            units: 0..0,
+            wants: BTreeMap::from([(0, Want::On)]),
+            cause: None,
+            frozen: FrozenLaunch {
+                token,
+                mark,
+                name: format!("infra-{token}"),
+                count: 1,
+                zone: None,
+                labels: BTreeMap::new(),
+                body,
+            },
+            sends: Vec::new(),
+            state: LaunchState::Unknown,
+            things: Vec::new(),
+            unseen: None,
+            superseded: false,
+            short: false,
+            ambiguous: false,
+            retry: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            keep_until: None,
+        }
+    }
+
+    #[test]
+    fn half_a_firewall_is_no_birth_while_a_replay_may_finish_it_and_is_ended_afterwards() {
+        let mut row = row();
+        let seen = |state| Observed {
+            id: "sg-1".parse().expect("a legal name"),
+            kind: ResourceKind::Firewall,
+            state,
+            mark: Some(row.frozen.mark),
+            stamp: Some(row.token),
+            name: Some(row.frozen.name.clone()),
+            type_name: None,
+            image: None,
+            zone: None,
+            public_address: None,
+            private_address: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            fault: None,
+            tags: BTreeMap::new(),
+        };
+        let (half, whole) = (seen(ThingState::Building), seen(ThingState::Running));
+        let births = |row: &Launch, seen: &Observed| judge(row, std::slice::from_ref(seen), Planted::NONE);
+        assert_eq!(births(&row, &half), Births::Ours(Vec::new()));
+        assert_eq!(births(&row, &whole), Births::Ours(vec![whole.clone()]));
+        let mut released = row.clone();
+        released.wants.insert(0, Want::Gone);
+        assert_eq!(births(&released, &half), Births::Ours(vec![half.clone()]));
+        row.state = LaunchState::Closed(Closed::NeverBorn(Absence::Refused));
+        assert_eq!(births(&row, &half), Births::Ours(vec![half]));
+    }
 }

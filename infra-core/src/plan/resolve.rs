@@ -206,9 +206,11 @@ pub fn suspect(row: &mut Launch, version: Version, now: Timestamp) {
     if row.sends.is_empty() {
         row.frozen.mark.seq = version;
     }
-    let said = Some("the store was restored: it may have been sent".to_owned());
-    let by = BootId(uuid::Uuid::nil());
-    row.sends.push(SendRecord { at: now, by, effect: Some(Effect::Unknown), said });
+    // It may have been sent at any time from its planning until now.
+    for at in [row.created_at, now] {
+        let said = Some("the store was restored: it may have been sent".to_owned());
+        row.sends.push(SendRecord { at, by: BootId(uuid::Uuid::nil()), effect: Some(Effect::Unknown), said });
+    }
     row.state = LaunchState::Unknown;
     row.retry = None;
 }

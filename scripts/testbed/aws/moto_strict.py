@@ -14,6 +14,7 @@ What it adds (each patch below says why):
   visibility  listings and filters show a new machine late; look-ups by id only
               just after creation; terminated machines vanish after a while
   groups      a security group in use cannot be deleted
+  key pairs   look-up and deletion by id
   EMR         clusters take time to start and to end
   denials     a policy's no to an EC2 call is UnauthorizedOperation
 
@@ -29,6 +30,7 @@ import os
 import sys
 import threading
 import time
+from urllib.parse import quote, urlencode
 
 # moto reads these while it is imported.
 for validation in (
@@ -50,9 +52,10 @@ from moto.ec2.models import instances as ec2_instances  # noqa: E402
 from moto.ec2.models.instances import InstanceBackend  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupBackend  # noqa: E402
 from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
+from moto.ec2.responses.key_pairs import KeyPairs  # noqa: E402
 from moto.ec2.responses.tags import TagResponse  # noqa: E402
 from moto.emr import models as emr  # noqa: E402
-from moto.iam.access_control import IAMRequest  # noqa: E402
+from moto.iam.access_control import IAMRequest, IAMRequestBase  # noqa: E402
 from moto.moto_api._internal import urls as control_urls  # noqa: E402
 from moto.server import main  # noqa: E402
 
@@ -462,6 +465,51 @@ def patch_emr():
     emr.Cluster.state = property(get, put)
 
 
+def patch_group_check():
+    """EC2 refuses a machine whose interface names an unknown group; moto launches it without one."""
+    moto_run = InstanceResponse.run_instances
+
+    def run_instances(self):
+        for nic in self._get_param("NetworkInterfaces", []):
+            for group_id in nic.get("Groups") or []:
+                if not self.ec2_backend.get_security_group_from_id(group_id):
+                    raise EC2ClientError("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        return moto_run(self)
+
+    InstanceResponse.run_instances = run_instances
+
+
+# ---------------------------------------------------------------- key pairs
+
+
+def patch_key_pair_ids():
+    """EC2 looks key pairs up and deletes them by id, too; moto ignores the id and answers success."""
+    describe, delete = KeyPairs.describe_key_pairs, KeyPairs.delete_key_pair
+
+    def names_of(backend, ids):
+        names = {pair.id: name for name, pair in backend.key_pairs.items()}
+        unknown = [one for one in ids if one not in names]
+        return [names[one] for one in ids if one in names], unknown
+
+    def describe_by_id(self):
+        names, unknown = names_of(self.ec2_backend, self._get_param("KeyPairIds", []))
+        if unknown:
+            raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{unknown[0]}' does not exist")
+        if names:
+            self.params["KeyNames"] = names
+        return describe(self)
+
+    def delete_by_id(self):
+        key_id = self._get_param("KeyPairId")
+        if key_id:
+            names, _ = names_of(self.ec2_backend, [key_id])
+            # EC2 answers success for a key pair that is not there.
+            self.params["KeyName"] = names[0] if names else ""
+        return delete(self)
+
+    KeyPairs.describe_key_pairs, KeyPairs.delete_key_pair = describe_by_id, delete_by_id
+
+
 # ---------------------------------------------------------------- permissions
 
 
@@ -480,15 +528,32 @@ def patch_denials():
     IAMRequest._raise_access_denied = raise_denied
 
 
+def patch_signatures():
+    """moto signs a form anew and writes a space as `+`; a client may as well write `%20`, as Rust's SDK does."""
+    moto_signature = IAMRequestBase._calculate_signature
+
+    def signature(self):
+        first = moto_signature(self)
+        if self._body or first in self._headers["Authorization"]:
+            return first
+        self._body = urlencode(self._data, doseq=True, quote_via=quote, safe="").encode()
+        return moto_signature(self)
+
+    IAMRequestBase._calculate_signature = signature
+
+
 def patch_moto():
     patch_states()
     patch_machine_visibility()
     patch_tag_visibility()
     patch_filters()
+    patch_group_check()
     patch_tokens()
     patch_group_deletion()
+    patch_key_pair_ids()
     patch_emr()
     patch_denials()
+    patch_signatures()
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings
 
 

@@ -368,6 +368,25 @@ def a_security_group_in_use_cannot_be_deleted():
 
 
 @law
+def a_key_pair_is_looked_up_and_deleted_by_its_id():
+    ec2 = client()
+    ours, other = (ec2.create_key_pair(KeyName=name)["KeyPairId"] for name in ("ours", "other"))
+    seen = ec2.describe_key_pairs(KeyPairIds=[ours])["KeyPairs"]
+    assert [one["KeyPairId"] for one in seen] == [ours], seen
+    for _ in range(2):
+        ec2.delete_key_pair(KeyPairId=ours)
+    refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyPairIds=[ours])
+    assert [one["KeyPairId"] for one in ec2.describe_key_pairs()["KeyPairs"]] == [other]
+
+
+@law
+def an_unknown_group_on_an_interface_is_refused():
+    nic = {"DeviceIndex": 0, "Groups": ["sg-0123456789abcdef0"]}
+    refused("InvalidGroup.NotFound", run, client(), NetworkInterfaces=[nic])
+    assert not machines(client())
+
+
+@law
 def unknown_images_types_and_keys_are_refused():
     ec2 = client()
     refused("InvalidAMIID.NotFound", run, ec2, ImageId="ami-deadbeef")

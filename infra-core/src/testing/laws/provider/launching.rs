@@ -154,7 +154,10 @@ pub(super) async fn a_missing_firewall_is_invalid(on: Subject) -> Kept {
     on.provider.act(&on.handle(&made, &firewall), Act::Terminate).await?;
     on.until(&made, "ended", over).await?;
     machine.firewall = Some(made.id);
-    let error = expect_refusal(on.launch(&on.draft(LaunchBody::Machine(machine), 1)).await)?;
+    let frozen = on.draft(LaunchBody::Machine(machine), 1);
+    // Before that, a cloud may wait for a firewall that was made moments ago.
+    on.pass_visible(ResourceKind::Firewall).await?;
+    let error = expect_refusal(on.launch(&frozen).await)?;
     same!((error.kind(), error.effect()), (FaultKind::Invalid, Effect::NotApplied), "kind and effect");
     Ok(())
 }

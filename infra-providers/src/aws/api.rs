@@ -1,0 +1,303 @@
+//! What this crate needs of EC2 and STS, in plain types of its own.
+//!
+//! The official SDK stands behind this seam and nowhere else, so the provider's logic and its tests build without
+//! it, and another back end (a hand-written signer, a fake) needs nothing but this trait.
+//!
+//! # Guarantees asked of implementers
+//! * One method is one HTTP request: no retries, no waiters, no following of pages.
+//! * Every failure says whether the request may have left ([`Reached`]). When in doubt it may have.
+//! * Calls that create take `within`: the whole call is cut after it, so nothing leaves later.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use infra_core::contracts::provider::Said;
+use infra_core::nouns::request::Arch;
+use infra_core::words::clock::Timestamp;
+use infra_core::words::secret::Secret;
+
+/// How far a call got before it failed. Decided where the transport is, and only there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// Certainly nothing left this machine: not built, not connected, refused.
+    Nothing,
+    /// The request may have left; no answer came.
+    Maybe,
+    /// An error answer came, with this HTTP status.
+    Answered(u16),
+    /// A success came whose content cannot be read.
+    Unreadable,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
+pub struct ApiFailure {
+    /// How far it got.
+    pub reached: Reached,
+    /// EC2's code (empty when none came), message and request id.
+    pub said: Said,
+    /// From the `Retry-After` header.
+    pub retry_after: Option<Duration>,
+}
+
+/// The answer to one call.
+pub type Answer<T> = Result<T, ApiFailure>;
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// EC2's marker of the next page.
+    pub next: Option<String>,
+    /// The `Date` of the answer: the provider's clock, to the second.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Who a key is, by STS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account's twelve digits.
+    pub account: String,
+    /// The principal's ARN.
+    pub arn: String,
+}
+
+/// Which things a look-up asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Exactly these ids; EC2 fails the whole call when one of them is unknown.
+    Ids(Vec<String>),
+    /// Machines launched with this client token.
+    ClientToken(String),
+    /// Groups or key pairs of this name.
+    Name(String),
+    /// Whatever carries this tag.
+    Tag {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// A disk of a machine to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Device name, as the image has it.
+    pub device: String,
+    /// Size, GiB; `None` for the image's own.
+    pub size_gib: Option<u32>,
+}
+
+/// RunInstances: every field stands in the call.
+#[derive(Debug, Clone)]
+pub struct RunInstances {
+    /// `ClientToken`.
+    pub token: String,
+    /// `MinCount` and `MaxCount`.
+    pub count: u16,
+    /// `Placement.AvailabilityZone`.
+    pub zone: String,
+    /// `InstanceType`.
+    pub type_name: String,
+    /// `ImageId`.
+    pub image: String,
+    /// Every disk of the image, each with `DeleteOnTermination`.
+    pub disks: Vec<Disk>,
+    /// One-time spot, ended on interruption.
+    pub spot: bool,
+    /// User data as base64.
+    pub user_data: Option<Secret>,
+    /// `SecurityGroupId` of the primary interface; the VPC's default group when empty.
+    pub groups: Vec<String>,
+    /// `KeyName`.
+    pub key_name: Option<String>,
+    /// `AssociatePublicIpAddress` of the primary interface.
+    pub public_address: bool,
+    /// Tags of the machines and of their disks.
+    pub tags: Tags,
+}
+
+/// A machine as EC2 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Instance {
+    /// `i-...`.
+    pub id: String,
+    /// EC2's word for its state.
+    pub state: String,
+    /// `clientToken`.
+    pub client_token: Option<String>,
+    /// Type.
+    pub type_name: Option<String>,
+    /// Image.
+    pub image: Option<String>,
+    /// Zone.
+    pub zone: Option<String>,
+    /// Public address.
+    pub public_address: Option<String>,
+    /// Private address.
+    pub private_address: Option<String>,
+    /// `launchTime`: moves at every start.
+    pub launched_at: Option<Timestamp>,
+    /// When its primary interface was attached: stays.
+    pub attached_at: Option<Timestamp>,
+    /// `stateReason` as code and message.
+    pub reason: Option<(String, String)>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// CreateSecurityGroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Unique in its VPC.
+    pub name: String,
+    /// ASCII.
+    pub description: String,
+    /// In the call.
+    pub tags: Tags,
+}
+
+/// A security group as EC2 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Group {
+    /// `sg-...`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// CIDR blocks of the rules that open every port to them.
+    pub open_to: Vec<String>,
+    /// Any ingress rule of another shape: a port, another group, a prefix list.
+    pub other_ingress: bool,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// ImportKeyPair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKeyPair {
+    /// Unique in its region.
+    pub name: String,
+    /// OpenSSH public key.
+    pub public_key: String,
+    /// In the call.
+    pub tags: Tags,
+}
+
+/// A key pair as EC2 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyPair {
+    /// `key-...`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// OpenSSH public key, where EC2 tells.
+    pub public_key: Option<String>,
+    /// When it was imported.
+    pub created_at: Option<Timestamp>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A machine type as EC2 shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineType {
+    /// Its name.
+    pub name: String,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Architectures it runs.
+    pub archs: Vec<Arch>,
+    /// Accelerators.
+    pub gpus: u32,
+    /// Name of the accelerator.
+    pub gpu_model: Option<String>,
+    /// Can be had at the spot market.
+    pub spot: bool,
+}
+
+/// Which images to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageQuery {
+    /// One by id.
+    Id(String),
+    /// An owner's images by name.
+    Named {
+        /// Account or alias of the owner.
+        owner: String,
+        /// Name with `*` and `?`.
+        pattern: String,
+    },
+}
+
+/// An image as EC2 shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineImage {
+    /// `ami-...`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Architecture, if we have a word for it.
+    pub arch: Option<Arch>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Device name of its root disk.
+    pub root_device: Option<String>,
+    /// Device names of every disk it makes.
+    pub devices: Vec<String>,
+}
+
+/// The calls this crate makes.
+#[async_trait]
+pub trait Ec2Api: Debug + Send + Sync {
+    /// STS GetCallerIdentity.
+    async fn caller_identity(&self) -> Answer<Caller>;
+
+    /// RunInstances.
+    async fn run_instances(&self, ask: &RunInstances, within: Duration) -> Answer<Vec<Instance>>;
+    /// DescribeInstances.
+    async fn describe_instances(&self, which: &Which, page: Option<String>) -> Answer<Page<Instance>>;
+    /// StartInstances with one id.
+    async fn start_instance(&self, id: &str) -> Answer<()>;
+    /// StopInstances with one id.
+    async fn stop_instance(&self, id: &str) -> Answer<()>;
+    /// TerminateInstances with one id: EC2 terminates none of a batch when one id is bad.
+    async fn terminate_instance(&self, id: &str) -> Answer<()>;
+
+    /// CreateSecurityGroup; answers its id.
+    async fn create_group(&self, ask: &NewGroup, within: Duration) -> Answer<String>;
+    /// AuthorizeSecurityGroupIngress: every port, from these CIDR blocks; all rules or none.
+    async fn authorize_ingress(&self, group: &str, cidrs: &[String], within: Duration) -> Answer<()>;
+    /// DescribeSecurityGroups.
+    async fn describe_groups(&self, which: &Which, page: Option<String>) -> Answer<Page<Group>>;
+    /// DeleteSecurityGroup.
+    async fn delete_group(&self, id: &str) -> Answer<()>;
+
+    /// ImportKeyPair; answers its id.
+    async fn import_key_pair(&self, ask: &NewKeyPair, within: Duration) -> Answer<String>;
+    /// DescribeKeyPairs, which has no pages.
+    async fn describe_key_pairs(&self, which: &Which) -> Answer<Page<KeyPair>>;
+    /// DeleteKeyPair by id.
+    async fn delete_key_pair(&self, id: &str) -> Answer<()>;
+
+    /// CreateTags.
+    async fn create_tags(&self, id: &str, tags: &Tags) -> Answer<()>;
+    /// DeleteTags, only where key and value agree.
+    async fn delete_tags(&self, id: &str, tags: &Tags) -> Answer<()>;
+
+    /// DescribeInstanceTypes.
+    async fn describe_types(&self, page: Option<String>) -> Answer<Page<MachineType>>;
+    /// DescribeInstanceTypeOfferings by zone: (type, zone).
+    async fn describe_type_zones(&self, page: Option<String>) -> Answer<Page<(String, String)>>;
+    /// DescribeImages.
+    async fn describe_images(&self, query: &ImageQuery, page: Option<String>) -> Answer<Page<MachineImage>>;
+}

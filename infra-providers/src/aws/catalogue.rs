@@ -1,0 +1,120 @@
+//! Types, zones, prices, images of one region.
+
+use std::collections::BTreeMap;
+
+use infra_core::contracts::provider::ProviderError;
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
+use infra_core::nouns::request::Market;
+use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{ImageId, TypeName, Zone};
+
+use super::api::{ImageQuery, MachineImage, MachineType};
+use super::errors::garbled;
+use super::prices;
+use super::provider::{Ec2Provider, looked};
+use super::settings::ImageSource;
+
+/// Pages that one listing of the catalogue may have: EC2 gives at least 100 types a page and has about a thousand.
+const PAGES_MAX: usize = 200;
+
+pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderError> {
+    let before = provider.clock.wall();
+    let (types, as_of) = types(provider).await?;
+    let zones = zones(provider).await?;
+    let mut images = Vec::new();
+    for source in &provider.settings.images {
+        images.extend(images_of(provider, source).await?);
+    }
+    Ok(Catalogue {
+        offerings: types
+            .iter()
+            .flat_map(|one| offerings(provider.lane.region.as_str(), one, &zones))
+            .collect(),
+        images,
+        disk_gib_hour: prices::DISK_GIB_HOUR,
+        billing: Billing::default(),
+        as_of: as_of.unwrap_or(before),
+    })
+}
+
+async fn types(provider: &Ec2Provider) -> Result<(Vec<MachineType>, Option<Timestamp>), ProviderError> {
+    let (mut all, mut page, mut as_of) = (Vec::new(), None, None);
+    for _ in 0..PAGES_MAX {
+        let answer = provider.api.describe_types(page).await.map_err(looked)?;
+        all.extend(answer.items);
+        as_of = as_of.or(answer.as_of);
+        page = answer.next;
+        if page.is_none() {
+            return Ok((all, as_of));
+        }
+    }
+    Err(garbled(format!("the listing of types has more than {PAGES_MAX} pages")))
+}
+
+async fn zones(provider: &Ec2Provider) -> Result<BTreeMap<String, Vec<Zone>>, ProviderError> {
+    let mut zones = BTreeMap::<String, Vec<Zone>>::new();
+    let mut page = None;
+    for _ in 0..PAGES_MAX {
+        let answer = provider.api.describe_type_zones(page).await.map_err(looked)?;
+        for (type_name, zone) in answer.items {
+            zones.entry(type_name).or_default().extend(Zone::new(zone).ok());
+        }
+        page = answer.next;
+        if page.is_none() {
+            zones.values_mut().for_each(|zones| zones.sort());
+            return Ok(zones);
+        }
+    }
+    Err(garbled(format!("the listing of zones has more than {PAGES_MAX} pages")))
+}
+
+async fn images_of(provider: &Ec2Provider, source: &ImageSource) -> Result<Vec<Image>, ProviderError> {
+    let query = ImageQuery::Named { owner: source.owner.clone(), pattern: source.pattern.clone() };
+    let (mut all, mut page) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        let answer = provider.api.describe_images(&query, page).await.map_err(looked)?;
+        all.extend(answer.items.into_iter().filter_map(|image| named(source, image)));
+        page = answer.next;
+        if page.is_none() {
+            return Ok(all);
+        }
+    }
+    Err(garbled(format!("the listing of images has more than {PAGES_MAX} pages")))
+}
+
+/// All of a source's images, not its newest alone: a person may name an older one by id.
+fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
+    Some(Image {
+        id: ImageId::new(image.id).ok()?,
+        name: image.name,
+        os: source.os.clone(),
+        arch: image.arch.filter(|arch| *arch == source.arch)?,
+        created_at: image.created_at?,
+    })
+}
+
+/// One offering per architecture and market; none when no zone has the type.
+fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
+    let Some(zones) = zones.get(&one.name).filter(|zones| !zones.is_empty()) else { return Vec::new() };
+    let Ok(type_name) = TypeName::new(one.name.clone()) else { return Vec::new() };
+    let markets: &[Market] = if one.spot { &[Market::OnDemand, Market::Spot] } else { &[Market::OnDemand] };
+    let mut all = Vec::new();
+    for arch in &one.archs {
+        for market in markets {
+            all.push(Offering {
+                type_name: type_name.clone(),
+                vcpus_milli: one.vcpus.saturating_mul(1000),
+                memory_mib: one.memory_mib,
+                // Disks are bought apart; the local disks of some types lose everything at the first stop.
+                disk_gib: 0,
+                gpus: one.gpus,
+                gpu_model: one.gpu_model.as_ref().map(|model| model.to_lowercase()),
+                arch: *arch,
+                market: *market,
+                zones: zones.clone(),
+                price: prices::price(region, &one.name, *market),
+            });
+        }
+    }
+    all
+}

@@ -1,0 +1,155 @@
+//! RunInstances: one frozen body, one call.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use infra_core::contracts::provider::{ProviderError, Send};
+use infra_core::nouns::cloud::Observed;
+use infra_core::nouns::launch::{FrozenLaunch, MachineBody};
+use infra_core::nouns::request::Market;
+use infra_core::words::clock::between;
+use infra_core::words::secret::Secret;
+
+use super::api::{Disk, ImageQuery, MachineImage, RunInstances, Tags};
+use super::errors::{garbled, invalid, own};
+use super::observe;
+use super::provider::{Ec2Provider, MACHINES_PER_CALL, changed, looked};
+
+/// EC2's own limit on user data before encoding, bytes.
+const USER_DATA_MAX: usize = 16 * 1024;
+
+/// Images remembered per provider.
+const IMAGES_MAX: usize = 256;
+
+/// What every launch must fulfil, whatever it makes.
+pub(super) fn check(frozen: &FrozenLaunch) -> Result<(), ProviderError> {
+    let mark = &frozen.mark;
+    if mark.token != frozen.token || mark.kind != frozen.body.kind() {
+        return Err(invalid("the mark is not this launch's own"));
+    }
+    let max = provider_max(frozen);
+    if frozen.count == 0 || frozen.count > max {
+        return Err(invalid(format!("count {} is not within 1 to {max}", frozen.count)));
+    }
+    Ok(())
+}
+
+const fn provider_max(frozen: &FrozenLaunch) -> u16 {
+    match frozen.body {
+        infra_core::nouns::launch::LaunchBody::Machine(_) => MACHINES_PER_CALL,
+        _ => 1,
+    }
+}
+
+/// Labels, name and mark; the mark wins over a label of the same key.
+pub(super) fn tags(frozen: &FrozenLaunch) -> Tags {
+    let mut tags = frozen.labels.clone();
+    tags.insert("Name".to_owned(), frozen.name.clone());
+    tags.extend(frozen.mark.to_tags().map(|(key, value)| (key.to_owned(), value)));
+    tags
+}
+
+pub(super) async fn machines(
+    provider: &Ec2Provider,
+    frozen: &FrozenLaunch,
+    body: &MachineBody,
+    send: &Send,
+) -> Result<Vec<Observed>, ProviderError> {
+    // Late is late, whatever the image says.
+    provider.time_left(send)?;
+    let image = image(provider, body.image.as_str()).await?;
+    let ask = ask(frozen, body, &image, send.user_data.as_ref())?;
+    let within = provider.time_left(send)?;
+    let made = provider.api.run_instances(&ask, within).await.map_err(changed);
+    let made = made.map_err(|error| not_yet(provider, frozen, error))?;
+    if made.len() != usize::from(frozen.count) {
+        return Err(garbled(format!("{} machines were asked for, {} answered", frozen.count, made.len())));
+    }
+    let now = provider.clock.wall();
+    made.into_iter().map(|one| observe::machine(one, now)).collect()
+}
+
+/// A group or key pair that the body names may have been made moments before the attempt: until it must show
+/// everywhere, not finding it is a reason to wait, and only then one to give up.
+fn not_yet(provider: &Ec2Provider, frozen: &FrozenLaunch, error: ProviderError) -> ProviderError {
+    let ProviderError::NotFound { said } = error else { return error };
+    let age = observe::drawn_at(frozen.token).map(|drawn| between(drawn, provider.clock.wall()));
+    if age.is_some_and(|age| age < provider.settings.visible_within) {
+        ProviderError::Busy { said }
+    } else {
+        ProviderError::Invalid { said }
+    }
+}
+
+fn ask(
+    frozen: &FrozenLaunch,
+    body: &MachineBody,
+    image: &MachineImage,
+    user_data: Option<&Secret>,
+) -> Result<RunInstances, ProviderError> {
+    // The token's scope is the zone when one is named: an unnamed one would change what a replay means.
+    let zone = frozen.zone.as_ref().ok_or_else(|| invalid("a machine of EC2 needs a zone"))?;
+    if body.key_pair.is_none() && !body.ssh_public_keys.is_empty() {
+        return Err(invalid("EC2 takes public keys as a key pair, and the body names none"));
+    }
+    Ok(RunInstances {
+        token: frozen.token.to_string(),
+        count: frozen.count,
+        zone: zone.to_string(),
+        type_name: body.type_name.to_string(),
+        image: body.image.to_string(),
+        disks: disks(image, body.disk_gib)?,
+        spot: body.market == Market::Spot,
+        user_data: user_data.map(encoded).transpose()?,
+        groups: body.firewall.iter().map(ToString::to_string).collect(),
+        key_name: body.key_pair.clone(),
+        public_address: !body.private_only,
+        tags: tags(frozen),
+    })
+}
+
+/// Every disk that the image makes, so that each one goes with the machine; the root disk sized as asked.
+fn disks(image: &MachineImage, root_gib: u32) -> Result<Vec<Disk>, ProviderError> {
+    let root = image.root_device.as_deref();
+    if root_gib > 0 && root.is_none() {
+        return Err(invalid(format!("image {} has no root disk to size", image.id)));
+    }
+    let mut devices: Vec<&str> = root.into_iter().collect();
+    devices.extend(image.devices.iter().map(String::as_str).filter(|device| Some(*device) != root));
+    Ok(devices
+        .into_iter()
+        .map(|device| Disk {
+            device: device.to_owned(),
+            size_gib: (root_gib > 0 && Some(device) == root).then_some(root_gib),
+        })
+        .collect())
+}
+
+fn encoded(user_data: &Secret) -> Result<Secret, ProviderError> {
+    let plain = user_data.expose();
+    if plain.len() > USER_DATA_MAX {
+        return Err(invalid(format!("first-boot data of {} bytes is above {USER_DATA_MAX}", plain.len())));
+    }
+    Ok(Secret::new(STANDARD.encode(plain)))
+}
+
+/// The image's disks, remembered: an image id never changes what it stands for.
+async fn image(provider: &Ec2Provider, id: &str) -> Result<Arc<MachineImage>, ProviderError> {
+    let cached = || provider.images.lock().expect("nobody panics while holding the images");
+    if let Some(known) = cached().get(id).map(Arc::clone) {
+        return Ok(known);
+    }
+    let query = ImageQuery::Id(id.to_owned());
+    let page = provider.api.describe_images(&query, None).await.map_err(looked)?;
+    let found = page.items.into_iter().find(|image| image.id == id);
+    let image = Arc::new(found.ok_or_else(|| ProviderError::Invalid {
+        said: own("InvalidAMIID.NotFound", format!("the image {id} does not exist")),
+    })?);
+    let mut images = cached();
+    if images.len() >= IMAGES_MAX {
+        images.clear();
+    }
+    images.insert(id.to_owned(), Arc::clone(&image));
+    Ok(image)
+}

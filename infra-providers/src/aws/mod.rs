@@ -1,0 +1,44 @@
+//! AWS: machines, firewalls (security groups) and key pairs of EC2; identity by STS.
+//!
+//! # Layout
+//! `api` is the narrow seam ([`api::Ec2Api`]), `sdk` the only file that knows the official SDK (feature `aws`),
+//! `errors` the one table from EC2's codes to the contract's errors. Everything else is logic over the seam and
+//! builds without the SDK: `driver` connects keys, `provider` answers the contract, `launch`, `firewall` and
+//! `key_pair` create, `list` looks, `act` changes, `catalogue` and `prices` say what there is and what it costs.
+//!
+//! # Guarantees
+//! * No process-global, no ambient credentials, no retries inside the SDK: key, endpoint and region are handed over,
+//!   and one method call is one HTTP request.
+//! * Marks, name and labels stand in the create call, on machines and on their disks; every disk goes with its
+//!   machine.
+//! * Nothing is open but what a firewall's body names.
+//!
+//! # Caveats
+//! * Machines live in the region's default VPC, in the default subnet of their zone.
+//! * The root disk's device name belongs to the image and is not in the frozen body: it is read from the image just
+//!   before the call. It never changes for an image id, so a replay is still the same bytes.
+//! * Spot prices and metrics are not read yet: spot offerings have an Unknown price, `measure` answers Invalid.
+
+pub mod api;
+pub mod errors;
+
+mod act;
+mod catalogue;
+mod cidr;
+mod driver;
+mod firewall;
+mod key_pair;
+mod launch;
+mod list;
+mod observe;
+mod prices;
+mod provider;
+#[cfg(feature = "aws")]
+mod sdk;
+mod settings;
+
+pub use driver::{AwsDriver, Ec2Connector, StaticKeys};
+pub use provider::Ec2Provider;
+#[cfg(feature = "aws")]
+pub use sdk::SdkConnector;
+pub use settings::{AwsSettings, ImageSource};
