@@ -53,10 +53,9 @@ class Run:
 
     # ------------------------------------------------------------ one kill
 
-    def shoot(self, window, operation, ask, body=None):
+    def shoot(self, window, match, ask):
         """Arms a kill, asks for what leads to the call, waits for the death, starts again. Answers what `ask` did."""
         delay_s = self.dice.randrange(16) / 1000 if window == "after" else 0
-        match = {"operation": operation} | ({"body_regex": body} if body else {})
         self.cloud.proxy.arm(self.server.process.pid, WINDOWS[window], match, delay_s)
         answer = ask()
         require(
@@ -64,7 +63,8 @@ class Run:
             f"no call {match} came within {KILL_WITHIN_S} s of {answer}, so nothing was killed",
         )
         entry = self.cloud.proxy.fired()
-        require((entry["operation"], entry["at"]) == (operation, WINDOWS[window]), f"another kill happened: {entry}")
+        happened = (entry["operation"], entry["at"])
+        require(happened == (match["operation"], WINDOWS[window]), f"another kill happened: {entry}")
         self.restart()
         return answer
 
@@ -86,8 +86,7 @@ class Run:
             request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
             if number % 4 == 0:
                 request["duration_s"] = 3600
-            body = self.cloud.bodies[what]
-            first = self.shoot(window, self.cloud.create, lambda: api.reserve(request, key), body)
+            first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
             self.kills[window] += 1
             self.repeat(api, request, key, first)
             if "duration_s" in request and number % 8 == 0:
@@ -125,7 +124,7 @@ class Run:
 
     def power(self, window, identity, api, power):
         patch = lambda: api.call("PATCH", f"/reservations/{identity}", {"power": power})  # noqa: E731
-        first = self.shoot(window, self.cloud.power[power], patch)
+        first = self.shoot(window, {"operation": self.cloud.power[power]}, patch)
         status, again = patch()
         require(first[0] in (None, 200) and status == 200, f"power {power} was refused: {first} {status} {again}")
         self.kills["power"] += 1
@@ -160,7 +159,7 @@ class Run:
         for number, (identity, (api, _)) in enumerate(chosen):
             release = lambda: api.call("DELETE", f"/reservations/{identity}")  # noqa: E731
             if number < ENDED_UNDER_FIRE:
-                first = self.shoot(list(WINDOWS)[number % 3], self.cloud.end, release)
+                first = self.shoot(list(WINDOWS)[number % 3], {"operation": self.cloud.end}, release)
                 require(first[0] in (None, 202), f"the release was refused: {first}")
                 self.kills["ending"] += 1
             status, answer = release()
