@@ -73,7 +73,7 @@ impl Bench {
             match row.state {
                 LaunchState::Planned if row.wanted() => born(row, self.now),
                 LaunchState::Planned => {
-                    row.state = LaunchState::Closed(Closed::NeverBorn(Absence::NeverSent))
+                    row.state = LaunchState::Closed(Closed::NeverBorn(Absence::NeverSent));
                 }
                 LaunchState::Live => end_unwanted(row),
                 _ => {}

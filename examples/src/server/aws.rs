@@ -1,5 +1,7 @@
 //! From our settings to the AWS driver's.
 
+use std::time::Duration;
+
 use infra_core::words::lane::Endpoint;
 use infra_providers::aws::{AwsSettings, ImageSource};
 
@@ -10,6 +12,9 @@ pub(super) fn settings(cloud: &CloudSettings) -> AwsSettings {
     let mut aws = AwsSettings::default();
     aws.endpoint = Endpoint(cloud.endpoint.clone().unwrap_or_default());
     aws.simulated = cloud.simulated;
+    if let Some(seconds) = cloud.visible_within_s {
+        aws.visible_within = Duration::from_secs(seconds);
+    }
     if !cloud.regions.is_empty() {
         aws.regions.clone_from(&cloud.regions);
     }

@@ -57,6 +57,10 @@ pub struct CloudSettings {
     /// Only for AWS, instead of its own: an emulator has other images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageFile>,
+    /// Only for AWS: seconds after which the cloud shows everywhere what it made, instead of EC2's five minutes.
+    /// Too little buys twice; it is for emulators, whose lag is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible_within_s: Option<u64>,
     /// Only for AWS: nothing behind the endpoint costs money.
     #[serde(default)]
     pub simulated: bool,

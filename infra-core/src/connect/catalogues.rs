@@ -89,7 +89,10 @@ impl Connections {
         lane: &Lane,
     ) -> Result<Catalogue, ConnectError> {
         let connected = self.provider(tenant, credential, lane).await?;
-        connected.catalogue().await.map_err(|source| ConnectError::Provider { lane: lane.clone(), source })
+        connected.catalogue().await.map_err(|source| ConnectError::Provider {
+            lane: Box::new(lane.clone()),
+            source: Box::new(source),
+        })
     }
 
     /// The place of one tenant's catalogue of one lane; made on first use.

@@ -60,10 +60,10 @@ pub enum ConnectError {
     #[error("{lane}: {source}")]
     Provider {
         /// Where.
-        lane: Lane,
+        lane: Box<Lane>,
         /// What it said.
         #[source]
-        source: ProviderError,
+        source: Box<ProviderError>,
     },
     /// The store did not answer.
     #[error(transparent)]

@@ -97,10 +97,9 @@ impl Connections {
             return Ok(found);
         }
         let credential = self.open(&stored.value)?;
-        let provider = driver
-            .connect(&credential, lane, installation)
-            .await
-            .map_err(|source| ConnectError::Provider { lane: lane.clone(), source })?;
+        let provider = driver.connect(&credential, lane, installation).await.map_err(|source| {
+            ConnectError::Provider { lane: Box::new(lane.clone()), source: Box::new(source) }
+        })?;
         let connected = Connected {
             provider,
             credential: stored.value.id.clone(),

@@ -126,7 +126,31 @@ impl Engine {
         if elsewhere && !self.parts.planted.is(Bug::C1CopiedStoreActs) {
             return Ok(None);
         }
-        Ok(Some(installation))
+        let sure = !self.is_unsure_of_time() || self.ask_the_date().await?;
+        Ok(sure.then_some(installation))
+    }
+
+    /// Does nobody know yet what time it is? Times of a wrong wall in records would outlive its repair.
+    fn is_unsure_of_time(&self) -> bool {
+        let guard = self.guard.lock().expect("no panic under this lock");
+        let unsure = guard.as_ref().is_some_and(ClockGuard::is_unsure);
+        unsure && !self.parts.planted.is(Bug::C13ClockTrusted)
+    }
+
+    /// Asks any cloud for its date. `false` while there are clouds and none answers: then nothing is done.
+    async fn ask_the_date(&self) -> Result<bool, RepoError> {
+        let workers = self.workers().await?;
+        for worker in &workers {
+            let Some(provider) = worker.provider(self).await else { continue };
+            if let Ok(page) = provider.list_owned(None).await {
+                self.cloud_says(page.as_of);
+                return Ok(true);
+            }
+        }
+        if !workers.is_empty() {
+            tracing::warn!("the clock is in doubt and no cloud tells the date: nothing is done");
+        }
+        Ok(workers.is_empty())
     }
 
     /// Begins to watch the clocks, once: the wall against the newest heartbeat of any replica, which is the

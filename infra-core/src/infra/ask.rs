@@ -47,7 +47,7 @@ impl Wrongs {
     }
 
     /// `value` must be within `least..=most` when it is said.
-    fn within<T: PartialOrd + std::fmt::Display>(
+    fn within<T: PartialOrd + Copy + std::fmt::Display>(
         &mut self,
         field: &str,
         value: Option<T>,

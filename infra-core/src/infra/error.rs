@@ -232,6 +232,7 @@ impl InfraError {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "callers hand over ids and references alike")]
     pub(crate) fn missing(what: &'static str, id: impl ToString) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }

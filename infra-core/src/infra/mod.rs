@@ -58,7 +58,6 @@ pub struct Infra {
 
 impl Infra {
     /// Begins to build one.
-    #[must_use]
     pub fn builder() -> InfraBuilder {
         InfraBuilder::default()
     }

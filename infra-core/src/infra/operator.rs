@@ -224,7 +224,11 @@ impl Operator {
         let live = token.value.expires_at.is_none_or(|at| self.core.now() < at);
         // The look-up compared digests already; once more in constant time, whatever the store does.
         let right = live && same_digest(&token.value.digest, &shown);
-        Ok(right.then(|| Principal { user: token.value.user, role: token.value.role, token: token.value.id }))
+        Ok(right.then_some(Principal {
+            user: token.value.user,
+            role: token.value.role,
+            token: token.value.id,
+        }))
     }
 
     /// All switches ever thrown. Cancel safe.

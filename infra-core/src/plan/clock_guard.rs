@@ -28,6 +28,8 @@ pub struct ClockGuard {
     base_wall: Timestamp,
     base_mono: Duration,
     doubt: Option<String>,
+    /// Nobody but the wall has said yet what time it is, and the wall is doubted.
+    unsure: bool,
     drift_max: Duration,
 }
 
@@ -46,7 +48,8 @@ impl ClockGuard {
                 None
             }
         });
-        Self { base_wall: wall, base_mono: mono, doubt, drift_max: limits.clock_drift_max }
+        let unsure = doubt.is_some();
+        Self { base_wall: wall, base_mono: mono, doubt, unsure, drift_max: limits.clock_drift_max }
     }
 
     /// Looks at both clocks. Returns why deadlines are held, if they are.
@@ -72,13 +75,22 @@ impl ClockGuard {
     /// A cloud told its date just now: if it agrees with the wall, the wall is believed again.
     pub fn cloud_says(&mut self, date: Timestamp, wall: Timestamp, mono: Duration) {
         let apart = between(date, wall).max(between(wall, date));
+        self.unsure = false;
+        self.base_mono = mono;
         if apart <= self.drift_max {
             self.base_wall = wall;
-            self.base_mono = mono;
             self.doubt = None;
         } else {
+            // The cloud is believed rather than the wall, but nothing ends by it.
+            self.base_wall = date;
             self.doubt = Some(format!("wall and a cloud's date differ by {} s", apart.as_secs()));
         }
+    }
+
+    /// Is there nobody yet to tell the time by? Then nothing may be written that carries it.
+    #[must_use]
+    pub const fn is_unsure(&self) -> bool {
+        self.unsure
     }
 }
 
@@ -110,7 +122,19 @@ mod tests {
         let limits = Limits::default();
         let mut guard = ClockGuard::start(at(10_000), secs(5), Some(at(1000)), &limits);
         assert!(guard.look(at(10_000), secs(5)).is_some());
+        assert!(guard.is_unsure());
         guard.cloud_says(at(10_001), at(10_001), secs(6));
         assert_eq!(guard.look(at(10_002), secs(7)), None);
+    }
+
+    #[test]
+    fn a_wall_that_was_wrong_from_the_start_gets_into_no_record() {
+        let limits = Limits::default();
+        let mut guard = ClockGuard::start(at(31_000_000), secs(5), Some(at(1000)), &limits);
+        assert!(guard.is_unsure());
+        guard.cloud_says(at(1010), at(31_000_001), secs(6));
+        assert!(!guard.is_unsure());
+        assert_eq!(guard.now(at(31_000_002), secs(7)), at(1011));
+        assert!(guard.look(at(31_000_002), secs(7)).is_some(), "and nothing ends by it");
     }
 }

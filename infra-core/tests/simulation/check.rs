@@ -183,10 +183,7 @@ impl World {
                 if let Some(violation) = self.violation() {
                     return Some(violation);
                 }
-                last = wrong(self);
-                if last.is_none() {
-                    return None;
-                }
+                last = Some(wrong(self)?);
                 self.advance(Duration::from_secs(step));
             }
         }
@@ -226,6 +223,11 @@ impl World {
         let ends = reservation.deadlines.0.get(&infra_core::nouns::reservation::DeadlineKind::Ends);
         if ends.is_some_and(|at| *at <= self.now()) {
             // Its time is over and its end is held after a restore: nothing is made for it, nothing is ended.
+            return None;
+        }
+        let reason = reservation.summary.reason.as_deref().unwrap_or_default();
+        if reason.contains("its key was taken away") {
+            // Its lane's key was replaced by one of another account: a person must give the old one back.
             return None;
         }
         let ours = |seen: &&Seen| seen.alive && seen.machine && rows_of(rows, id, seen);

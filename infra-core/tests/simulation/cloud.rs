@@ -1,30 +1,20 @@
 //! The sim's hands and truth, in the words of the simulation.
 
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
 use futures_util::FutureExt;
-use infra_core::CloudDriver;
 use infra_core::SystemEntropy;
 use infra_core::contracts::store::{Change, Commit, Expect, ListBy, ListQuery, RecordKind, ReservationStore};
 use infra_core::nouns::cloud::ThingState;
-use infra_core::nouns::credential::Credential;
-use infra_core::nouns::installation::{Frozen, Installation};
-use infra_core::nouns::launch::{EndCause, Launch, LaunchState};
-use infra_core::nouns::request::Arch;
-use infra_core::nouns::reservation::{Choice, Reservation};
+use infra_core::nouns::launch::EndCause;
+use infra_core::nouns::reservation::Reservation;
 use infra_core::nouns::switch::{Switch, SwitchScope, SwitchValue};
-use infra_core::plan::resolve::suspect;
 use infra_core::records::Stored;
 use infra_core::testing::VirtualClock;
-use infra_core::words::clock::{Clock, Timestamp, later};
-use infra_core::words::ids::{CommitId, InstallationId, LaunchToken, ResourceId};
+use infra_core::words::clock::{Clock, Timestamp};
+use infra_core::words::ids::{CommitId, LaunchToken, ResourceId};
 use infra_core::words::lane::ResourceKind;
-use infra_core::words::secret::Secret;
-use infra_providers::sim::{FaultEffect, HandMade, Rule, SimDriver, SimWorld};
+use infra_providers::sim::{FaultEffect, HandMade, Rule, SimWorld};
 use infra_store::MemoryStore;
 
-use super::people::lane;
 use super::world::SHARDS;
 
 /// A thing as it truly is.
@@ -99,81 +89,12 @@ pub fn strip(sim: &SimWorld, id: &ResourceId) {
     sim.strip_marks(id);
 }
 
-/// The ways to get a small machine in the lane of a user, cheapest first, one per zone.
-pub fn choices(sim: &SimWorld, user: &str) -> Vec<Choice> {
-    let account = format!("acc-{user}");
-    let driver = SimDriver::new(sim.clone());
-    let credential = Credential {
-        provider: "sim".parse().expect("legal"),
-        kind: "static".to_owned(),
-        fields: [("token".to_owned(), Secret::new(format!("sim-{account}")))].into(),
-    };
-    let installation = InstallationId(uuid::Uuid::nil());
-    let provider = driver
-        .connect(&credential, &lane(&account), installation)
-        .now_or_never()
-        .expect("the sim never waits")
-        .expect("it connects");
-    let (waker, mut catalogue) = (Waker::noop(), provider.catalogue());
-    let mut context = Context::from_waker(waker);
-    let catalogue = loop {
-        if let Poll::Ready(answer) = catalogue.as_mut().poll(&mut context) {
-            break answer.expect("no rule hits a catalogue");
-        }
-    };
-    let offering =
-        catalogue.offerings.iter().find(|offering| offering.arch == Arch::X86_64).expect("one fits");
-    let image = catalogue.newest_image("ubuntu 24.04", Arch::X86_64).expect("there is one");
-    let zones = offering.zones.iter().map(|zone| Choice {
-        lane: lane(&account),
-        credential: format!("sim/default/{account}").parse().expect("legal"),
-        offering: offering.clone(),
-        zone: Some(zone.clone()),
-        image: image.id.clone(),
-        disk_gib: 8,
-        per_hour: offering.price.per_hour().unwrap_or_default(),
-    });
-    zones.take(3).collect()
-}
-
-/// A person says: it was restored from a backup.
-pub fn recover_as_restored(store: &MemoryStore, clock: &VirtualClock) {
-    let place = Installation::place();
-    let was = store
-        .get(std::slice::from_ref(&place))
-        .now_or_never()
-        .expect("memory never waits")
-        .expect("it reads");
-    let record = was[0].as_ref().expect("it was opened");
-    let mut installation: Installation = serde_json::from_slice(&record.body).expect("it reads");
-    if let Some(Frozen::OlderThanCloud { seen, .. }) = &installation.frozen {
-        installation.witness_floor = installation.witness_floor.max(*seen);
-    }
-    installation.frozen = None;
-    installation.epoch += 1;
-    installation.deadlines_held_until = Some(later(clock.wall(), Duration::from_secs(86_400)));
-    put(store, clock, &installation, Expect::Version(record.version));
-    suspect_planned(store, clock);
-}
-
-/// What was only planned at the time of the backup may have been sent afterwards.
-fn suspect_planned(store: &MemoryStore, clock: &VirtualClock) {
-    let query =
-        ListQuery { by: ListBy::All, kind: RecordKind::Launch, state_max: None, after: None, limit: 1000 };
-    let page = store.list(&query).now_or_never().expect("memory never waits").expect("it reads");
-    for record in page.items {
-        let mut row: Launch = serde_json::from_slice(&record.body).expect("it reads");
-        if row.state == LaunchState::Planned {
-            suspect(&mut row, record.version, clock.wall());
-            put(store, clock, &row, Expect::Version(record.version));
-        }
-    }
-}
-
 /// All keys of a user lead to somebody else's account, or back to their own.
 pub fn mislead(sim: &SimWorld, user: &str, away: bool) {
     let to = away.then(|| "elsewhere".parse().expect("legal"));
-    sim.lead_key(&format!("sim-acc-{user}"), to);
+    for account in ["acc", "acc0", "acc1", "acc2"] {
+        sim.lead_key(&format!("sim-{account}-{user}"), to.clone());
+    }
 }
 
 /// A switch is thrown straight in the store, as another replica would.

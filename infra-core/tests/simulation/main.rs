@@ -12,7 +12,6 @@ mod door;
 mod drive;
 mod gate;
 mod ops;
-mod people;
 mod systematic;
 mod world;
 

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_core::nouns::reservation::{DeadlineKind, Heal, Power, Reservation};
+use infra_core::InfraError;
+use infra_core::infra::{IdempotencyKey, UserHandle};
+use infra_core::nouns::installation::Recovery;
+use infra_core::nouns::request::Request;
+use infra_core::nouns::reservation::{DeadlineKind, Heal};
 use infra_core::nouns::switch::SwitchValue;
-use infra_core::words::clock::Clock;
+use infra_core::words::clock::{Clock, later};
 use infra_core::words::ids::{ReservationId, UserId};
 use infra_providers::sim::FaultEffect;
 
@@ -13,8 +17,7 @@ use super::cloud;
 use super::door::{Door, Seal};
 use super::drive::{Job, Outcome, drive};
 use super::gate::{CommitFault, When};
-use super::people::{self, Wish};
-use super::world::{Held, USERS, World, tick_job};
+use super::world::{Held, USERS, World, save_key, tick_job};
 
 /// One operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,7 @@ pub enum Op {
     CopyMark,
     CopyMarkOfUnknown,
     StripMark,
+    RotateKey,
     StealKey,
     CopyStore,
     Restore,
@@ -53,7 +57,7 @@ pub enum Op {
 }
 
 /// Operations and how often they come, in parts.
-const WEIGHTS: [(Op, u64); 31] = [
+const WEIGHTS: [(Op, u64); 32] = [
     (Op::Create, 14),
     (Op::Power, 8),
     (Op::Resize, 8),
@@ -80,6 +84,7 @@ const WEIGHTS: [(Op, u64); 31] = [
     (Op::CopyMark, 4),
     (Op::CopyMarkOfUnknown, 3),
     (Op::StripMark, 4),
+    (Op::RotateKey, 3),
     (Op::StealKey, 3),
     (Op::CopyStore, 4),
     (Op::Restore, 4),
@@ -186,6 +191,7 @@ impl World {
             | Op::StripMark => {
                 self.by_hand(op);
             }
+            Op::RotateKey => self.rotate_key(),
             Op::StealKey => self.steal_key(),
             Op::CopyStore => self.copy_store(),
             Op::Restore => self.restore(),
@@ -218,19 +224,20 @@ impl World {
     /// Asks for a reservation under its key; a client that got no answer asks again with the same key.
     fn ask(&mut self, at: usize) {
         let held = self.held[at].clone();
+        let mut request = Request::default();
+        request.count = Some(held.count);
+        request.name = Some(held.key.clone());
+        request.region = Some("sim-east".parse().expect("legal"));
+        request.heal = Some(if self.chance(50) { Heal::Replace } else { Heal::Report });
         let minutes = [0, 2, 20, 300][usize::try_from(self.below(4)).unwrap_or(0)];
-        let wish = Arc::new(Wish {
-            id: ReservationId::new(format!("rsv_{}_{at}", self.seed)).expect("legal"),
-            name: held.key.clone(),
-            count: held.count,
-            heal: if self.chance(50) { Heal::Replace } else { Heal::Report },
-            duration: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
-            choices: cloud::choices(&self.sim, held.user.as_str()),
-        });
+        request.duration_s = (minutes > 0).then_some(minutes * 60);
         for _ in 0..4 {
-            let (repo, user, wish, now) =
-                (self.replica().repo.clone(), held.user.clone(), Arc::clone(&wish), self.clock.wall());
-            let job: Job = Box::pin(async move { people::reserve(&repo, &user, &wish, now).await });
+            let (infra, request, held) = (self.replica().infra.clone(), request.clone(), held.clone());
+            let job: Job = Box::pin(async move {
+                let key = IdempotencyKey::new("POST reservations", &held.key).expect("printable");
+                let reserved = infra.user(&held.user).reserve(&request, Some(&key)).await;
+                reserved.map(drop).map_err(|error| error.to_string())
+            });
             if self.run(job).is_some_and(|result| result.is_ok()) {
                 break;
             }
@@ -241,12 +248,16 @@ impl World {
         self.held[at].id = found.map(|record| record.value.id);
     }
 
-    fn change(&mut self, at: usize, work: impl Fn(&mut Reservation) + Send + Sync + Clone + 'static) {
+    /// A person's verb; whoever got no answer says it again.
+    fn say<W, F>(&mut self, at: usize, verb: W)
+    where
+        W: Fn(UserHandle, ReservationId) -> F,
+        F: Future<Output = Result<(), InfraError>> + Send + 'static,
+    {
         let Some(id) = self.held[at].id.clone() else { return };
         for _ in 0..4 {
-            let (repo, user, id, work) =
-                (self.replica().repo.clone(), self.held[at].user.clone(), id.clone(), work.clone());
-            let job: Job = Box::pin(async move { people::change(&repo, &user, &id, work).await });
+            let said = verb(self.replica().infra.user(&self.held[at].user), id.clone());
+            let job: Job = Box::pin(async move { said.await.map_err(|error| error.to_string()) });
             if self.run(job).is_some() {
                 break;
             }
@@ -255,14 +266,16 @@ impl World {
 
     fn power(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
-        let power = if self.chance(60) { Power::Off } else { Power::On };
-        self.change(at, move |reservation| reservation.desired.power = power);
+        let off = self.chance(60);
+        self.say(at, move |user, id| async move {
+            if off { user.stop(&id, None).await.map(drop) } else { user.start(&id, None).await.map(drop) }
+        });
     }
 
     fn resize(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
         let count = u32::try_from(self.below(6)).unwrap_or(0);
-        self.change(at, move |reservation| reservation.desired.count = count);
+        self.say(at, move |user, id| async move { user.set_count(&id, count, None).await.map(drop) });
     }
 
     fn release(&mut self) {
@@ -271,14 +284,18 @@ impl World {
     }
 
     pub fn release_one(&mut self, at: usize) {
-        self.change(at, people::release);
+        self.say(at, |user, id| async move { user.release(&id).await.map(drop) });
         self.note_releases();
     }
 
     fn extend(&mut self) {
         let Some(at) = self.pick(|held| !held.released) else { return };
-        let to = people::soon(self.clock.wall(), 3_600 + self.below(20_000));
-        self.change(at, move |reservation| people::extend(reservation, to));
+        self.extend_one(at, 3_600 + self.below(20_000));
+    }
+
+    fn extend_one(&mut self, at: usize, seconds: u64) {
+        let to = later(self.clock.wall(), Duration::from_secs(seconds));
+        self.say(at, move |user, id| async move { user.extend(&id, to, None).await.map(drop) });
     }
 
     pub fn fault(&mut self, op: &str, effect: FaultEffect, times: u64) {
@@ -326,7 +343,7 @@ impl World {
     pub fn note_releases(&mut self) {
         let reservations = self.reservations();
         for held in &mut self.held {
-            let gone = |id: &infra_core::words::ids::ReservationId| {
+            let gone = |id: &ReservationId| {
                 reservations.iter().any(|r| &r.value.id == id && !r.value.desired.present)
             };
             held.released |= held.id.as_ref().is_some_and(gone);
@@ -404,10 +421,9 @@ impl World {
     }
 
     fn extend_all(&mut self) {
-        let to = people::soon(self.clock.wall(), 100_000);
         for at in 0..self.held.len() {
             if !self.held[at].released {
-                self.change(at, move |reservation| people::extend(reservation, to));
+                self.extend_one(at, 100_000);
             }
         }
     }
@@ -475,7 +491,25 @@ impl World {
     }
 
     pub fn recover(&mut self) {
-        cloud::recover_as_restored(&self.store, &self.clock);
+        for _ in 0..6 {
+            let infra = self.replica().infra.clone();
+            let job: Job = Box::pin(async move {
+                let said = infra.operator().recover(Recovery::Restored).await;
+                said.map(drop).map_err(|error| error.to_string())
+            });
+            if self.run(job).is_some_and(|result| result.is_ok()) {
+                return;
+            }
+        }
+    }
+
+    /// The same label, valid, but of another account: another lane, never a replacement.
+    fn rotate_key(&mut self) {
+        let user = self.user();
+        let account = format!("acc{}", self.below(3));
+        let infra = self.replica().infra.clone();
+        let job: Job = Box::pin(async move { save_key(&infra, &user, &account).await });
+        self.run(job);
     }
 
     /// The wall is a year ahead for a while. What it would have ended must still be there.

@@ -7,19 +7,19 @@ use std::time::Duration;
 use infra_core::connect::Connections;
 use infra_core::contracts::store::ListBy;
 use infra_core::engine::{Engine, EngineParts};
-use infra_core::nouns::installation::{Installation, LaneRecord};
+use infra_core::infra::NewKey;
+use infra_core::nouns::installation::Installation;
 use infra_core::nouns::launch::{Launch, LaunchState, SendRecord};
 use infra_core::nouns::reservation::Reservation;
 use infra_core::nouns::unit::Unit;
 use infra_core::records::{Repo, Stored, Versioned};
 use infra_core::testing::{SeededEntropy, VirtualClock};
-use infra_core::words::clock::Clock;
 use infra_core::words::entropy::Entropy;
 use infra_core::words::fault::Effect;
 use infra_core::words::ids::{ReservationId, ResourceId, UserId};
 use infra_core::words::planted::Planted;
-use infra_core::words::secret::MasterKey;
-use infra_core::{CloudDriver, Limits};
+use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::{CloudDriver, Infra, InfraError, Limits};
 use infra_providers::sim::{SimConfig, SimDriver, SimWorld, Span};
 use infra_store::MemoryStore;
 
@@ -28,7 +28,6 @@ use super::coverage::Coverage;
 use super::door::{Door, repo};
 use super::drive::{Job, Outcome, drive};
 use super::gate::{Gate, GateDriver, GateStore};
-use super::people;
 
 /// Shards of a simulated store.
 pub const SHARDS: u16 = 2;
@@ -49,7 +48,7 @@ pub struct Held {
 pub struct Replica {
     pub gate: Gate,
     pub clock: Arc<SkewedClock>,
-    pub repo: Repo,
+    pub infra: Infra,
     pub engine: Arc<Engine>,
 }
 
@@ -137,12 +136,25 @@ impl World {
         let driver = Arc::new(SimDriver::with_clock(self.sim.clone(), Arc::<SkewedClock>::clone(&clock)));
         let driver: Arc<dyn CloudDriver> =
             Arc::new(GateDriver { driver, gate: gate.clone(), door, sim: self.sim.clone() });
+        let builder = Infra::builder()
+            .with_store(Arc::<GateStore>::clone(&store))
+            .with_driver(Arc::clone(&driver))
+            .with_clock(Arc::<SkewedClock>::clone(&clock))
+            .with_entropy(Arc::clone(&entropy))
+            .with_limits(self.limits.clone())
+            .with_master_key(master.clone())
+            .with_home(home)
+            .with_shards(SHARDS)
+            .with_planted(self.planted)
+            .without_engine();
+        let infra =
+            self.now_or_never(async move { builder.build().await.map_err(|error| error.to_string()) });
         let wall: Arc<dyn infra_core::Clock> = Arc::<SkewedClock>::clone(&clock);
         let repo = Repo::new(store, Arc::clone(&wall), Arc::clone(&entropy), SHARDS, self.planted);
         let connections = Connections::new(repo.clone(), Arc::clone(&wall), master.clone(), vec![driver])
             .expect("one driver");
         let engine = Engine::new(EngineParts {
-            repo: repo.clone(),
+            repo,
             connections: Arc::new(connections),
             clock: wall,
             entropy,
@@ -152,7 +164,7 @@ impl World {
             opened_at,
             planted: self.planted,
         });
-        Replica { gate, clock, repo, engine: Arc::new(engine) }
+        Replica { gate, clock, infra, engine: Arc::new(engine) }
     }
 
     fn now_or_never<T: Send + 'static>(
@@ -174,16 +186,15 @@ impl World {
     }
 
     fn settle_people(&mut self) {
-        let (repo, now, entropy) =
-            (self.replica().repo.clone(), self.clock.wall(), SeededEntropy::new(self.seed));
-        self.now_or_never(async move {
-            people::open(&repo, HOME, now, &entropy).await?;
-            for name in USERS {
-                let user = UserId::new(name).expect("legal");
-                people::add_user(&repo, &user, &format!("acc-{name}"), now).await?;
-            }
-            Ok(())
-        });
+        for name in USERS {
+            let (infra, user) = (self.replica().infra.clone(), UserId::new(name).expect("legal"));
+            self.now_or_never(async move {
+                let text = |error: InfraError| error.to_string();
+                infra.operator().add_user(&user, None).await.map_err(text)?;
+                infra.operator().set_machines_max(&user, Some(100_000)).await.map_err(text)?;
+                save_key(&infra, &user, "acc").await
+            });
+        }
     }
 
     pub fn replica(&self) -> &Replica {
@@ -243,10 +254,6 @@ impl World {
         self.all()
     }
 
-    pub fn lanes(&self) -> Vec<Versioned<LaneRecord>> {
-        self.all()
-    }
-
     pub fn installation(&self) -> Installation {
         self.all::<Installation>().pop().expect("it was opened").value
     }
@@ -281,6 +288,18 @@ impl World {
 pub fn tick_job(engine: &Arc<Engine>) -> Job {
     let engine = Arc::clone(engine);
     Box::pin(async move { engine.tick().await.map(drop).map_err(|error| error.to_string()) })
+}
+
+/// Saves a user's key to an account of its own.
+pub async fn save_key(infra: &Infra, user: &UserId, account: &str) -> Result<(), String> {
+    let token = Secret::new(format!("sim-{account}-{user}"));
+    let key = NewKey {
+        provider: "sim".parse().expect("legal"),
+        label: "default".to_owned(),
+        kind: "static".to_owned(),
+        fields: [("token".to_owned(), token)].into(),
+    };
+    infra.user(user).save_key(&key).await.map(drop).map_err(|error| error.to_string())
 }
 
 fn config(seed: u64, tokens: bool, chance: &SeededEntropy) -> SimConfig {

@@ -123,7 +123,7 @@ impl LaneWorker {
                     return Some(connected.provider);
                 }
                 Err(error) => {
-                    tracing::warn!(lane = %self.lane, key = %key.credential, %error, "key does not connect")
+                    tracing::warn!(lane = %self.lane, key = %key.credential, %error, "key does not connect");
                 }
             }
         }

@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! * Unknown is capacity. A slot is freed only by a proof, or, on clouds without tokens, by the end of the
-//!   hold, and then its old attempt is watched until it is proven never born.
+//!   hold, and then its old attempt is watched until it is proven never born. Satellites cost nothing and are
+//!   held only until they are proven absent.
 //! * A machine that ran and vanished is not bought again unless the reservation says so; one that never ran
 //!   was no machine yet, and is.
 //! * Nothing is replaced in a lane in trouble, or while so many of a reservation's machines are unhealthy
@@ -27,10 +28,11 @@ use crate::nouns::event::Event;
 use crate::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing, Want};
 use crate::nouns::reservation::{Heal, HoldReason, Try};
 use crate::nouns::unit::{Stage, Unit};
-use crate::plan::guard;
+use crate::plan::{absence, guard};
 use crate::words::clock::{between, later};
 use crate::words::fault::FaultKind;
 use crate::words::ids::LaunchToken;
+use crate::words::planted::Planted;
 
 /// Tries a reservation remembers.
 const TRIES_MAX: usize = 50;
@@ -76,7 +78,7 @@ fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launc
             Some(thing) if thing.alive() => alive(draft, picture, unit, row, thing, replacing_stops),
             Some(thing) => ended(draft, picture, unit, row, Some(thing)),
             None if row.short => {
-                retry_elsewhere(draft, picture, unit, row, "fewer machines were made than asked")
+                retry_elsewhere(draft, picture, unit, row, "fewer machines were made than asked");
             }
             None => unit.stage = if unit.want == Want::Gone { Stage::Ending } else { Stage::Launching },
         },
@@ -113,7 +115,16 @@ fn supersede_if_hopeless(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Un
 /// Is nothing gained by waiting for this unknown attempt any longer?
 pub(super) fn is_hopeless(row: &Launch, picture: &Picture<'_>) -> bool {
     let unknown = row.state == LaunchState::Unknown && !row.ambiguous;
-    unknown && is_tokenless(row, picture) && held_until(row, picture) <= picture.now
+    let held = held_until(row, picture) > picture.now && !is_spare(row, picture);
+    unknown && is_tokenless(row, picture) && !held
+}
+
+/// A satellite that was looked for long enough: should its request still sit in a queue, there will be two for a
+/// while, which costs nothing, and the late one is ended. A machine would cost, so its slot is held.
+fn is_spare(row: &Launch, picture: &Picture<'_>) -> bool {
+    let facts = picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind()));
+    let absent = |within| absence::proof(row.unseen.as_ref(), within, Planted::NONE).is_some();
+    row.units.is_empty() && facts.is_some_and(|facts| absent(facts.visible_within))
 }
 
 /// Gives an attempt's slots away; what it made after all is ended when it shows up.

@@ -1,0 +1,312 @@
+"""Kills the real server process in the windows that lose or double a machine.
+
+    python kill_test.py --binary PATH/TO/http-server --counterpart sim [--seed N]
+
+The server works through the fault proxy, which sends it SIGKILL at an exact moment of a call to the cloud: the
+request is there and not forwarded; it was forwarded and the reply is held; the reply was passed on, and 0 to 15 ms
+later the commit that follows it is under way or just done. After each kill the server starts again on the same
+data, and the client repeats what it asked for.
+
+At the end the cloud's own listing and the API's must agree, every slot must have had one machine, and after the
+release nothing of ours may be left, while the machines made by hand are as they were. What the store held at each
+restart is counted, not judged. Exit codes: 0 every promise held, 1 one did not (said on standard error).
+"""
+
+import argparse
+import collections
+import datetime
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+import clouds
+from parts import Api, HttpServer, Violation, launches, require, state_of, until
+
+WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "after": "after_reply_sent"}
+RESERVATIONS = 54
+KILLS_PER_WINDOW_MIN = 10
+POWERED = 8
+ENDED_UNDER_FIRE = 15
+KILL_WITHIN_S = 30
+CONVERGE_WITHIN_S = 90
+LIVES_S = 20
+
+
+class Run:
+    """One counterpart, from its start to its end."""
+
+    def __init__(self, cloud, server, seed):
+        self.cloud, self.server, self.dice = cloud, server, random.Random(seed)
+        self.apis = [Api(server, user) for user in ("ada", "bob")]
+        self.kills = collections.Counter()
+        self.states = collections.Counter()
+        self.restarts_with = collections.Counter()
+        self.wanted = {}  # reservation id -> (api, count)
+        self.off = set()
+        self.started = time.monotonic()
+
+    def say(self, text):
+        print(f"kill {self.cloud.name}: {text} ({time.monotonic() - self.started:.0f} s)", flush=True)
+
+    # ------------------------------------------------------------ one kill
+
+    def shoot(self, window, match, ask):
+        """Arms a kill, asks for what leads to the call, waits for the death, starts again. Answers what `ask` did."""
+        delay_s = self.dice.randrange(16) / 1000 if window == "after" else 0
+        self.cloud.proxy.arm(self.server.process.pid, WINDOWS[window], match, delay_s)
+        answer = ask()
+        require(
+            self.server.wait_killed(KILL_WITHIN_S),
+            f"no call {match} came within {KILL_WITHIN_S} s of {answer}, so nothing was killed",
+        )
+        entry = self.cloud.proxy.fired()
+        happened = (entry["operation"], entry["at"])
+        require(happened == (match["operation"], WINDOWS[window]), f"another kill happened: {entry}")
+        self.restart()
+        return answer
+
+    def restart(self):
+        found = collections.Counter(state_of(launch) for launch in launches(self.server.data))
+        self.states += found
+        self.restarts_with.update(found.keys())
+        self.server.start()
+
+    # ------------------------------------------------------------ the phases
+
+    def reserve_under_fire(self):
+        """Every client repeats its request with its Idempotency-Key after the kill, whatever it was answered."""
+        for number in range(RESERVATIONS):
+            window = list(WINDOWS)[number % 3]
+            what = "firewall" if number % 9 >= 6 else "machine"
+            api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % 3, f"kill-{number}"
+            request = dict(self.cloud.request, count=count, name=f"r{number}")
+            request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
+            if number % 4 == 0:
+                request["duration_s"] = 3600
+            first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
+            self.kills[window] += 1
+            self.repeat(api, request, key, first)
+            if "duration_s" in request and number % 8 == 0:
+                self.extend(api, key, request)
+        self.say(f"{RESERVATIONS} reservations, {sum(self.kills.values())} kills")
+
+    def repeat(self, api, request, key, first):
+        ids = {first[1]["id"]} if first[0] in (200, 202) else set()
+        require(first[0] in (None, 200, 202), f"the server refused {request}: {first}")
+        for _ in range(2):
+            status, again = api.reserve(request, key)
+            require(status in (200, 202), f"the repeated request was refused: {status} {again}")
+            ids.add(again["id"])
+        require(len(ids) == 1, f"one Idempotency-Key made several reservations: {ids}")
+        self.wanted[ids.pop()] = (api, request["count"])
+
+    def extend(self, api, key, request):
+        [identity] = [one for one, (owner, _) in list(self.wanted.items())[-1:] if owner is api]
+        ends_at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=5)
+        body = {"ends_at": ends_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        status, answer = api.call("PATCH", f"/reservations/{identity}", body)
+        require(status == 200, f"{key} {request} was not extended: {status} {answer}")
+
+    def off_under_fire(self):
+        for number, (identity, (api, _)) in enumerate(list(self.wanted.items())[:POWERED]):
+            self.power(list(WINDOWS)[number % 3], identity, api, "off")
+        self.say(f"{self.kills['power']} kills while turning machines off")
+
+    def on_under_fire(self):
+        """An order that never arrived is given again only after a minute; the half that turns off shows that."""
+        chosen = list(self.wanted.items())[: POWERED // 2]
+        for number, (identity, (api, _)) in enumerate(chosen):
+            self.power(("held", "after")[number % 2], identity, api, "on")
+        self.say(f"{self.kills['power']} kills while turning machines off and on")
+
+    def power(self, window, identity, api, power):
+        patch = lambda: api.call("PATCH", f"/reservations/{identity}", {"power": power})  # noqa: E731
+        first = self.shoot(window, {"operation": self.cloud.power[power]}, patch)
+        status, again = patch()
+        require(first[0] in (None, 200) and status == 200, f"power {power} was refused: {first} {status} {again}")
+        self.kills["power"] += 1
+        (self.off.add if power == "off" else self.off.discard)(identity)
+
+    def end_while_down(self):
+        """A short lease whose server is dead when its end comes."""
+        api, key = self.apis[0], "kill-short"
+        request = dict(self.cloud.request, count=1, name="short", duration_s=LIVES_S)
+        first = api.reserve(request, key)
+        require(first[0] == 202, f"{first}")
+        identity = first[1]["id"]
+        until(lambda: api.get(identity)["state"] == "ready", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
+        view = api.get(identity)
+        [machine] = [unit["provider_id"] for unit in view["units"]]
+        ends_at = datetime.datetime.fromisoformat(view["ends_at"].replace("Z", "+00:00").split(".")[0][:19] + "+00:00")
+        self.server.kill_9()
+        self.kills["down"] += 1
+        time.sleep(max(0, ends_at.timestamp() - time.time()) + 2)
+        require(self.alive(machine), "the cloud ended a machine by itself: this shows nothing")
+        self.restart()
+        until(lambda: api.get(identity)["state"] == "released", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
+        require(not self.alive(machine), "a reservation is released and its machine runs")
+        self.say(f"a lease of {LIVES_S} s ended by itself although its server was dead at its end")
+
+    def alive(self, identity):
+        return any(one["id"] == identity and one["alive"] for one in self.cloud.things())
+
+    def release_under_fire(self):
+        chosen = list(self.wanted.items())
+        self.dice.shuffle(chosen)
+        for number, (identity, (api, _)) in enumerate(chosen):
+            release = lambda: api.call("DELETE", f"/reservations/{identity}")  # noqa: E731
+            if number < ENDED_UNDER_FIRE:
+                first = self.shoot(list(WINDOWS)[number % 3], {"operation": self.cloud.end}, release)
+                require(first[0] in (None, 202), f"the release was refused: {first}")
+                self.kills["ending"] += 1
+            status, answer = release()
+            require(status in (202, 410), f"the release was refused: {status} {answer}")
+        self.say(f"{self.kills['ending']} kills while ending")
+
+    # ------------------------------------------------------------ what must hold
+
+    def converge(self):
+        """Every reservation is what its owner wants, and cloud and API name the same machines."""
+
+        def missing():
+            wrong = {}
+            for api in self.apis:
+                for view in api.list():
+                    state = "stopped" if view["id"] in self.off else "ready"
+                    if view["id"] in self.wanted and view["state"] != state:
+                        wrong[view["id"]] = (view["state"], state, view["reason"])
+            return wrong
+
+        until(lambda: not missing(), CONVERGE_WITHIN_S, lambda: f"not as wanted: {missing()}")
+        self.agree()
+
+    def agree(self):
+        views = {view["id"]: view for api in self.apis for view in api.list()}
+        require(set(views) == set(self.wanted), f"reservations {set(views) ^ set(self.wanted)} are too many or missing")
+        slots = collections.defaultdict(set)
+        for identity, view in views.items():
+            for unit in view["units"]:
+                slots[unit["provider_id"]].add((identity, unit["slot"]))
+            require(len(view["units"]) == self.wanted[identity][1], f"units of {view}")
+        machines = {one["id"] for one in self.ours() if one["kind"] == "machine" and one["alive"]}
+        leaked, lost = machines - set(slots), set(slots) - machines
+        require(not leaked, f"machines without reservation: {leaked}")
+        require(not lost, f"units without machine: {lost}")
+        require(all(len(of) == 1 for of in slots.values()), f"one machine in two slots: {slots}")
+        self.foreign_untouched()
+        self.say(f"the cloud's {len(machines)} machines are the API's {sum(map(len, slots.values()))} units")
+
+    def ours(self):
+        return [one for one in self.cloud.things() if one["ours"]]
+
+    def made_once(self):
+        """Not one machine more was ever made than slots were asked for, those included that are gone by now."""
+        made = [one["id"] for one in self.ours() if one["kind"] == "machine"]
+        asked = sum(count for _, count in self.wanted.values()) + 1
+        require(len(made) == asked, f"{len(made)} machines were made for {asked} slots")
+        self.say(f"{len(made)} machines were ever made for {asked} slots")
+
+    def remember_foreign(self):
+        def running():
+            found = {one["id"]: one for one in self.cloud.things() if not one["ours"]}
+            states = {one["state"] for one in found.values() if one["kind"] == "machine"}
+            return states == {self.cloud.hand_made_running} and found
+
+        self.foreign = until(running, CONVERGE_WITHIN_S, "the machines made by hand do not run")
+
+    def foreign_untouched(self):
+        now = {one["id"]: one for one in self.cloud.things() if not one["ours"]}
+        require(now == self.foreign, f"touched: {self.foreign} was, {now} is")
+
+    def nothing_left(self):
+        def open_ones():
+            return {view["id"]: (view["state"], view["reason"]) for api in self.apis for view in api.list()}
+
+        until(lambda: not open_ones(), CONVERGE_WITHIN_S, lambda: f"not released: {open_ones()}")
+        every = [view for api in self.apis for view in api.list(everything=True)]
+        require({view["state"] for view in every} == {"released"}, f"{[(one['id'], one['state']) for one in every]}")
+        require(len(every) == len(self.wanted) + 1, f"{len(every)} reservations for {len(self.wanted) + 1} keys")
+        left = [(one["kind"], one["id"], one["state"]) for one in self.ours() if one["alive"]]
+        require(not left, f"everything is released, and there is still {left}")
+        self.foreign_untouched()
+
+    # ------------------------------------------------------------ all of it
+
+    def play(self):
+        self.cloud.make_by_hand()
+        self.server.start()
+        for api in self.apis:
+            api.join(self.cloud.key(api.user))
+        self.remember_foreign()
+        self.reserve_under_fire()
+        self.converge()
+        self.off_under_fire()
+        self.end_while_down()
+        self.converge()
+        self.on_under_fire()
+        self.converge()
+        self.release_under_fire()
+        self.nothing_left()
+        self.made_once()
+
+    def report(self):
+        """The figures; nothing is counted that was not checked above."""
+        for window in WINDOWS:
+            require(self.kills[window] >= KILLS_PER_WINDOW_MIN, f"only {self.kills[window]} kills in {window}")
+        require(self.kills["ending"] >= KILLS_PER_WINDOW_MIN, f"only {self.kills['ending']} kills while ending")
+        require(self.states["sent"] > 0, "no restart found a launch that was sent and not answered")
+        names = ("sent", "unknown", "planned", "live", "ending", "closed")
+        print("COUNT kill_states", *(f"{name}={self.states[name]}" for name in names))
+        print("COUNT kill_restarts_with", *(f"{name}={self.restarts_with[name]}" for name in names))
+        windows = " ".join(f"kills_{name}={self.kills[name]}" for name in (*WINDOWS, "ending", "power", "down"))
+        print(
+            f"COUNT kill_9 counterpart={self.cloud.name} reservations={len(self.wanted) + 1} {windows} "
+            f"foreign={len(self.foreign)} leaked=0 doubled=0 foreign_touched=0",
+            flush=True,
+        )
+
+
+def play(options, folder):
+    cloud = clouds.BY_NAME[options.counterpart](options.binary, folder)
+    run = None
+    try:
+        cloud.start(folder)
+        server = HttpServer(options.binary, os.path.join(folder, "server"), cloud.server_arguments())
+        run = Run(cloud, server, options.seed)
+        run.play()
+        run.report()
+        run.say(f"every promise held, {server.starts} starts")
+    except Violation as violation:
+        print(f"kill {cloud.name}: VIOLATION {violation}", file=sys.stderr)
+        if run is not None:
+            print(f"the end of the server's log:\n{run.server.tail()}", file=sys.stderr)
+        return 1
+    finally:
+        if run is not None:
+            run.server.stop()
+        cloud.stop()
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="kill -9 in the windows that lose or double a machine")
+    parser.add_argument("--binary", required=True, type=os.path.abspath, help="the built http-server")
+    parser.add_argument("--counterpart", required=True, choices=sorted(clouds.BY_NAME))
+    parser.add_argument("--seed", type=int, default=1, help="of the delays and of the order of release")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="infra-kill-")
+    try:
+        return play(options, folder)
+    finally:
+        if options.keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
