@@ -67,6 +67,11 @@ impl Core {
             if draft.reservation == was.value {
                 return Ok(Step::Done(was.value, was.version));
             }
+            // Decided from the same read as the change: a count that others lowered meanwhile is growth again.
+            let kind = if draft.counted > counted { Kind::More } else { kind };
+            if kind == Kind::More {
+                gate.may_create(self.now())?;
+            }
             let txn = self.changed(&gate, &was, &mut draft, kind)?;
             Ok(Step::Commit(txn, draft.reservation))
         });

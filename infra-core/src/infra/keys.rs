@@ -15,24 +15,37 @@ use crate::nouns::launch::Launch;
 use crate::records::{Versioned, state};
 use crate::words::fault::Fault;
 use crate::words::ids::{CloudName, CredentialId, TenantId, UserId};
+use crate::words::secret::Secret;
 
 const LABEL_LEN_MAX: usize = 64;
 const FIELDS_MAX: usize = 16;
 const FIELD_LEN_MAX: usize = 16 * 1024;
+/// Keys of one team at most, retired ones included.
+const KEYS_MAX: usize = 100;
+/// Shorter values are words like a region; longer ones are never repeated in an error.
+const SECRET_LEN_MIN: usize = 6;
 /// Ids named in an answer about what is in use.
 const NAMED_MAX: usize = 50;
 
 /// Checks, seals and saves a key.
 pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<KeyView, InfraError> {
     check(core, key)?;
-    core.gate(user).await?.may_change()?;
+    let gate = core.gate(user).await?;
+    gate.may_change()?;
     let identity = identify(core, key).await?;
+    // Before the key: nothing may be made with it in a lane that nobody sweeps. An entry without key is harmless.
+    let reached = stored(core, &gate, key, &identity)?;
+    core.connections.register_lanes(&reached).await.map_err(connect_error)?;
     let settled = core.settle("the key", || async {
         let gate = core.gate(user).await?;
         gate.may_change()?;
         let new = stored(core, &gate, key, &identity)?;
         let mut txn = core.repo.txn();
-        for old in labelled(core, gate.tenant(), &key.provider, &key.label).await? {
+        let known = all(core, gate.tenant()).await?;
+        if known.len() >= KEYS_MAX && !known.iter().any(|known| known.value.id == new.id) {
+            return Err(InfraError::field("label", format!("a team may have {KEYS_MAX} keys")));
+        }
+        for old in known.into_iter().filter(|old| has_label(&old.value, &key.provider, &key.label)) {
             if old.value.id == new.id {
                 txn.update(&old, &new);
             } else if !old.value.retired {
@@ -44,6 +57,7 @@ pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<Key
         Ok(Step::Commit(txn, new))
     });
     let (new, _) = settled.await?;
+    // After it, too: a removal of the same key that ran beside this may have taken its entries out.
     core.connections.register_lanes(&new).await.map_err(connect_error)?;
     Ok(view(&new))
 }
@@ -103,10 +117,18 @@ async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -
 
 async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(), InfraError> {
     let settled = core.settle("the key", || async {
-        let keys = all(core, tenant).await?;
-        let Some(was) = keys.into_iter().find(|key| &key.value.id == id) else {
+        let place = StoredCredential::place_of(tenant, id);
+        let Some(was) = core.repo.get::<StoredCredential>(place).await? else {
             return Ok(Step::Done((), crate::words::lane::Version(0)));
         };
+        if !was.value.retired {
+            return Err(InfraError::Conflict {
+                what: "key",
+                id: id.to_string(),
+                why: "it was saved again meanwhile".to_owned(),
+                version: None,
+            });
+        }
         let mut txn = core.repo.txn();
         txn.delete(&was);
         Ok(Step::Commit(txn, ()))
@@ -151,6 +173,9 @@ fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     if key.label.is_empty() || key.label.len() > LABEL_LEN_MAX || !key.label.chars().all(legal) {
         return Err(InfraError::field("label", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
     }
+    if key.kind.is_empty() || key.kind.len() > LABEL_LEN_MAX || !key.kind.chars().all(legal) {
+        return Err(InfraError::field("kind", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
+    }
     if key.fields.is_empty() || key.fields.len() > FIELDS_MAX {
         return Err(InfraError::field("fields", format!("needs 1 to {FIELDS_MAX} fields")));
     }
@@ -167,17 +192,23 @@ async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
         .ok_or_else(|| InfraError::field("provider", "is not configured"))?;
     let fields: BTreeMap<_, _> = key.fields.clone();
     let credential = Credential { provider: key.provider.clone(), kind: key.kind.clone(), fields };
-    driver.identify(&credential).await.map_err(|error| match &error {
-        ProviderError::Unauthorized { .. } => {
-            InfraError::InvalidCredentials { provider: key.provider.clone(), said: error.to_string() }
-        }
-        ProviderError::Invalid { said } => InfraError::field("kind", said.to_string()),
-        _ => InfraError::Unverified {
-            provider: key.provider.clone(),
-            said: error.to_string(),
-            retry_after: error.retry_after(),
-        },
-    })
+    driver.identify(&credential).await.map_err(|error| refused(key, &error))
+}
+
+/// What a cloud's refusal means.
+fn refused(key: &NewKey, error: &ProviderError) -> InfraError {
+    let (provider, said) = (key.provider.clone(), without_secrets(&error.to_string(), &key.fields));
+    match error {
+        ProviderError::Unauthorized { .. } => InfraError::InvalidCredentials { provider, said },
+        ProviderError::Invalid { .. } => InfraError::field("kind", said),
+        _ => InfraError::Unverified { provider, said, retry_after: error.retry_after() },
+    }
+}
+
+/// Some clouds repeat in their errors what was sent to them.
+fn without_secrets(said: &str, fields: &BTreeMap<String, Secret>) -> String {
+    let secrets = fields.values().map(Secret::expose).filter(|value| value.len() >= SECRET_LEN_MIN);
+    secrets.fold(said.to_owned(), |said, secret| said.replace(secret, "[secret]"))
 }
 
 fn stored(
@@ -220,7 +251,11 @@ async fn labelled(
     label: &str,
 ) -> Result<Vec<Versioned<StoredCredential>>, InfraError> {
     let keys = all(core, tenant).await?;
-    Ok(keys.into_iter().filter(|key| &key.value.provider == provider && key.value.label == label).collect())
+    Ok(keys.into_iter().filter(|key| has_label(&key.value, provider, label)).collect())
+}
+
+fn has_label(key: &StoredCredential, provider: &CloudName, label: &str) -> bool {
+    &key.provider == provider && key.label == label
 }
 
 fn view(key: &StoredCredential) -> KeyView {

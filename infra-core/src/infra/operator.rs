@@ -106,8 +106,11 @@ impl Operator {
     /// Cancel safety: several commits; repeating finishes them.
     ///
     /// # Errors
-    /// [`InfraError::NotFound`]; [`InfraError::InUse`] while the user holds anything, with the reservations.
+    /// [`InfraError::NotFound`]; [`InfraError::InUse`] while the user holds anything, with the reservations;
+    /// [`InfraError::Busy`] when the user asks for something meanwhile.
     pub async fn remove_user(&self, name: &UserId) -> Result<(), InfraError> {
+        let installation = self.core.installation().await?;
+        not_frozen(&installation.value)?;
         let user = self.core.user(name).await?;
         let tenant = user.value.tenant.clone();
         let open: Vec<Versioned<Reservation>> =
@@ -131,7 +134,11 @@ impl Operator {
         let mut txn = self.core.repo.txn();
         // A reservation accepted meanwhile has moved this record: then the removal fails, as it should.
         txn.delete(&user);
-        self.core.repo.commit(txn).await.map(drop).map_err(InfraError::from)
+        txn.check(Installation::place(), Expect::Version(installation.version));
+        match self.core.repo.commit(txn).await {
+            Err(error) if error.is_conflict() => Err(InfraError::Busy { what: format!("user {name}") }),
+            other => other.map(drop).map_err(InfraError::from),
+        }
     }
 
     /// Sets how many machines a user may hold; `None` for the installation's limit. What is held already stays.
@@ -163,6 +170,8 @@ impl Operator {
         expires_in: Option<Duration>,
     ) -> Result<(AccessToken, Secret), InfraError> {
         self.core.user(user).await?;
+        let installation = self.core.installation().await?;
+        not_frozen(&installation.value)?;
         if label.chars().count() > TOKEN_LABEL_LEN_MAX || label.chars().any(char::is_control) {
             return Err(InfraError::field(
                 "label",
@@ -189,6 +198,7 @@ impl Operator {
         };
         let mut txn = self.core.repo.txn();
         txn.insert(&token);
+        txn.check(Installation::place(), Expect::Version(installation.version));
         self.core.repo.commit(txn).await?;
         Ok((token, Secret::new(secret)))
     }
@@ -221,7 +231,10 @@ impl Operator {
         let Some(token) = self.core.repo.get::<AccessToken>(AccessToken::place(&shown)).await? else {
             return Ok(None);
         };
-        let live = token.value.expires_at.is_none_or(|at| self.core.now() < at);
+        // A token issued while its user was being removed must not open the next user of that name.
+        let user = self.core.repo.get::<User>(User::place(&token.value.user)).await?;
+        let same = user.is_some_and(|user| user.value.created_at <= token.value.created_at);
+        let live = same && token.value.expires_at.is_none_or(|at| self.core.now() < at);
         // The look-up compared digests already; once more in constant time, whatever the store does.
         let right = live && same_digest(&token.value.digest, &shown);
         Ok(right.then_some(Principal {
@@ -317,6 +330,8 @@ impl Operator {
         let settled = self.core.settle("the reservation", || async {
             let all: Vec<Versioned<Reservation>> =
                 self.core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+            let installation = self.core.installation().await?;
+            not_frozen(&installation.value)?;
             let found = all.into_iter().find(|record| &record.value.id == reservation);
             let was = found.ok_or_else(|| InfraError::missing("reservation", reservation))?;
             let Some(hold) = &was.value.hold else {
@@ -338,6 +353,7 @@ impl Operator {
             is.recent_creates.clear();
             let mut txn = self.core.repo.txn();
             txn.update(&was, &is);
+            txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, ()))
         });
         settled.await.map(drop)

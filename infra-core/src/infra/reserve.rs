@@ -9,7 +9,7 @@ use super::{ask, quote, rows};
 use crate::nouns::account::IdempotencyRecord;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
-use crate::nouns::reservation::Reservation;
+use crate::nouns::reservation::{Phase, Reservation};
 use crate::records::Versioned;
 use crate::words::ids::{TenantId, UserId};
 use crate::words::planted::Bug;
@@ -83,7 +83,8 @@ async fn replay(
     }
     let place = Reservation::place(tenant, &key.value.reservation);
     let found = core.repo.get::<Reservation>(place).await?;
-    found.map(Some).ok_or_else(|| InfraError::missing("reservation", key.value.reservation))
+    let id = key.value.reservation;
+    found.map(Some).ok_or(InfraError::Released { id, phase: Phase::Released })
 }
 
 /// A planted defect: the key is written after the reservation, so a crash between the two loses it.

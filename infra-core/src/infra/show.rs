@@ -53,6 +53,8 @@ fn phase(reservation: &Reservation) -> Phase {
         (false, _, _) => Phase::Releasing,
         (true, Power::Off, Phase::Ready | Phase::Starting) => Phase::Stopping,
         (true, Power::On, Phase::Stopped | Phase::Stopping) => Phase::Starting,
+        // Grown, and not planned yet: a wait must not take the smaller one for the larger.
+        (true, Power::On, Phase::Ready) if reservation.summary.wanted < desired.count => Phase::Creating,
         _ => standing,
     }
 }
@@ -102,8 +104,13 @@ fn cost(core: &Core, reservation: &Reservation, rows: &[Versioned<Launch>]) -> M
     let mut sum = Money::default();
     for row in rows.iter().map(|row| &row.value) {
         let LaunchBody::Machine(body) = &row.frozen.body else { continue };
-        let choices = &reservation.spec.choices;
-        let price = choices.iter().find(|choice| choice.offering.type_name == body.type_name);
+        // The same type costs differently elsewhere, and on another market.
+        let price = reservation.spec.choices.iter().find(|choice| {
+            choice.offering.type_name == body.type_name
+                && choice.offering.market == body.market
+                && choice.lane == row.lane
+                && choice.zone == row.frozen.zone
+        });
         let (Some(price), Some(since)) = (price, row.first_sent()) else { continue };
         for thing in &row.things {
             let until = if thing.alive() { now } else { thing.seen_at };

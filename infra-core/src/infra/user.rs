@@ -153,7 +153,11 @@ impl UserHandle {
         id: &ReservationId,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let change = |draft: &mut Draft| power(draft, Power::Off);
+        self.can_be_stopped(id).await?;
+        let change = |draft: &mut Draft| {
+            draft.reservation.desired.power = Power::Off;
+            Ok(())
+        };
         self.change(id, if_match, Kind::Other, change).await
     }
 
@@ -166,7 +170,10 @@ impl UserHandle {
         id: &ReservationId,
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
-        let change = |draft: &mut Draft| power(draft, Power::On);
+        let change = |draft: &mut Draft| {
+            draft.reservation.desired.power = Power::On;
+            Ok(())
+        };
         self.change(id, if_match, Kind::More, change).await
     }
 
@@ -201,15 +208,12 @@ impl UserHandle {
         if_match: Option<Version>,
     ) -> Result<ReservationView, InfraError> {
         ask::check_count(count, &self.core.limits)?;
-        let user = self.core.user(&self.id).await?;
-        let more = count > self.core.mine(&user.value, id).await?.value.desired.count;
-        let kind = if more { Kind::More } else { Kind::Other };
         let change = |draft: &mut Draft| {
             draft.reservation.desired.count = count;
             draft.counted = count;
             Ok(())
         };
-        self.change(id, if_match, kind, change).await
+        self.change(id, if_match, Kind::Other, change).await
     }
 
     /// Ends it for good: nothing undoes a release. Repeating is fine, also after a lost answer.
@@ -266,7 +270,7 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`].
     pub async fn wait(&self, id: &ReservationId, for_: Duration) -> Result<ReservationView, InfraError> {
-        let until = self.core.clock.mono() + for_;
+        let until = self.core.clock.mono().saturating_add(for_);
         let mut after = self.core.repo.newest().await?;
         loop {
             let view = self.get(id).await?;
@@ -310,6 +314,7 @@ impl UserHandle {
     /// [`InfraError::NotFound`] (`key`); [`InfraError::InUse`] with the reservations whose launches are open,
     /// unless another active key reaches the same account.
     pub async fn remove_key(&self, provider: &CloudName, label: &str) -> Result<(), InfraError> {
+        self.core.gate(&self.id).await?.may_change()?;
         keys::remove(&self.core, &self.id, provider, label).await
     }
 
@@ -344,15 +349,29 @@ impl UserHandle {
         let record = self.core.change(&self.id, id, if_match, kind, work).await?;
         show::whole(&self.core, &record).await
     }
-}
 
-/// Turns machines on or off, where there is something to turn.
-fn power(draft: &mut Draft, power: Power) -> Result<(), InfraError> {
-    let choices = &draft.reservation.spec.choices;
-    if power == Power::Off && choices.iter().any(|choice| choice.offering.market == Market::Spot) {
-        let why = "spot machines cannot be turned off; release them".to_owned();
-        return Err(InfraError::Unfulfillable { field: "power", why });
+    /// Can every offer it may stand on be turned off? A stop that nothing acts upon would leave machines running
+    /// that their owner takes for stopped.
+    async fn can_be_stopped(&self, id: &ReservationId) -> Result<(), InfraError> {
+        let user = self.core.user(&self.id).await?.value;
+        let reservation = self.core.mine(&user, id).await?.value;
+        let no = |why: String| Err(InfraError::Unfulfillable { field: "power", why });
+        let mut asked = Vec::new();
+        for choice in &reservation.spec.choices {
+            if choice.offering.market == Market::Spot {
+                return no("spot machines cannot be turned off; release them".to_owned());
+            }
+            if asked.contains(&&choice.lane) {
+                continue;
+            }
+            asked.push(&choice.lane);
+            // A lane that cannot be connected now says nothing about what it can do; the engine will find out.
+            let connected =
+                self.core.connections.provider(&user.tenant, &choice.credential, &choice.lane).await;
+            if connected.is_ok_and(|connected| connected.facts().off_modes.is_empty()) {
+                return no(format!("{} cannot turn machines off; release them", choice.lane.cloud));
+            }
+        }
+        Ok(())
     }
-    draft.reservation.desired.power = power;
-    Ok(())
 }

@@ -208,6 +208,9 @@ pub enum Phase {
 pub struct Summary {
     /// The wire word.
     pub phase: Phase,
+    /// How many units were wanted when this was derived: who wants more now is not ready yet.
+    #[serde(default)]
+    pub wanted: u32,
     /// Units that exist or may exist.
     pub have: u32,
     /// Units that are usable.

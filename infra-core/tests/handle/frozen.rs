@@ -29,6 +29,7 @@ async fn a_store_that_is_away_from_home_is_read_and_never_written() {
     let house = House::quiet().await;
     let ada = house.user("ada").await;
     let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    let idle = house.keyless("idle").await;
     let away = house.reopened(ELSEWHERE).await;
     assert_eq!(frozen(&away).await, Some(Frozen::Elsewhere { opened_at: ELSEWHERE.to_owned() }));
     let (user, operator) = (away.user(ada.id()), away.operator());
@@ -47,7 +48,7 @@ async fn a_store_that_is_away_from_home_is_read_and_never_written() {
         ("save_key", user.save_key(&sim_key("x", "sim-x")).await.map(drop)),
         ("remove_key", user.remove_key(&sim(), "default").await),
         ("add_user", operator.add_user(&new, None).await.map(drop)),
-        ("remove_user", operator.remove_user(&new).await.map(drop)),
+        ("remove_user", operator.remove_user(idle.id()).await.map(drop)),
         ("set_machines_max", operator.set_machines_max(ada.id(), Some(1)).await.map(drop)),
         ("issue_token", operator.issue_token(ada.id(), "x", TokenRole::User, None).await.map(drop)),
         ("lift_hold", operator.lift_hold(&id).await),

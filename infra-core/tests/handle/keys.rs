@@ -46,7 +46,7 @@ async fn a_refused_key_stores_nothing() {
     wrong_cloud.provider = "aws".parse().expect("legal");
     for (expected, key) in [
         ("InvalidCredentials", sim_key("default", "not-a-sim-key")),
-        ("InvalidCredentials", wrong_form),
+        ("OutOfRange", wrong_form),
         ("OutOfRange", wrong_cloud),
         ("OutOfRange", sim_key("a/b", "sim-a")),
         ("OutOfRange", sim_key("", "sim-a")),
@@ -175,9 +175,7 @@ async fn twenty_quotes_at_once_ask_a_lane_once() {
 async fn silence_is_not_called_no_fit() {
     let house = House::quiet().await;
     let ada = house.user("ada").await;
-    for _ in 0..2 {
-        house.sim.rule(Rule::once("catalogue", FaultEffect::ServerError));
-    }
+    house.sim.rule(Rule::once("catalogue", FaultEffect::ServerError).times(Some(2)));
     let error = ada.quote(&wish(1)).await.expect_err("no lane answers");
     assert!(matches!(error, InfraError::ProviderUnavailable { .. }), "{error}");
     ada.quote(&wish(1)).await.expect("asked again, it answers");
@@ -257,4 +255,37 @@ async fn no_record_answer_or_error_holds_a_secret() {
     let stolen = tenant("eve");
     let place = StoredCredential::place(&stolen, &stored[0].value.id);
     assert!(MasterKey::new([7; 32]).open(&place, &stored[0].value.sealed).is_err(), "bound to its tenant");
+}
+
+#[tokio::test]
+async fn a_cloud_that_repeats_the_secret_does_not_make_us_repeat_it() {
+    use infra_core::contracts::provider::{MockCloudDriver, ProviderError, Said};
+    for (number, make) in [
+        (0, (|said| ProviderError::Unauthorized { said }) as fn(Said) -> ProviderError),
+        (1, |said| ProviderError::Invalid { said }),
+        (2, |said| ProviderError::Throttled { said, retry_after: None }),
+    ] {
+        let mut driver = MockCloudDriver::new();
+        driver.expect_name().returning(|| "parrot".parse().expect("legal"));
+        driver.expect_identify().returning(move |credential| {
+            let message = format!("key {} is unknown", credential.fields["token"].expose());
+            Err(make(Said { code: "Denied".to_owned(), message, request_id: None }))
+        });
+        let infra = infra_core::Infra::builder()
+            .with_store(Arc::new(infra_store::MemoryStore::new()))
+            .with_driver(Arc::new(driver))
+            .with_master_key(MasterKey::new([7; 32]))
+            .with_home("here")
+            .without_engine()
+            .build()
+            .await
+            .expect("opens");
+        let ada = "ada".parse().expect("legal");
+        infra.operator().add_user(&ada, None).await.expect("new");
+        let mut key = sim_key("default", "hunter2hunter2");
+        key.provider = "parrot".parse().expect("legal");
+        let error = infra.user(&ada).save_key(&key).await.expect_err("refused");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("[secret]") && !text.contains("hunter2"), "{number}: {text}");
+    }
 }

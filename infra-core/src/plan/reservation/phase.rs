@@ -38,7 +38,9 @@ pub(super) fn summarise(draft: &mut Draft, picture: &Picture<'_>) {
         .map(|unit| view(draft, unit))
         .collect();
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let summary = Summary { phase, have: count(have), ready: count(ready), reason: reason.clone(), places };
+    let wanted = draft.reservation.desired.count;
+    let (have, ready) = (count(have), count(ready));
+    let summary = Summary { phase, wanted, have, ready, reason: reason.clone(), places };
     if phase != picture.reservation.summary.phase {
         let event = Event::Phase { reservation: picture.reservation.id.clone(), phase, reason };
         draft.tell(picture, "phase", event);
