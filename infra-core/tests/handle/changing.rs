@@ -1,13 +1,21 @@
 //! Changing, ending and awaiting what is held.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use infra_core::contracts::provider::{Facts, Identity, MockCloudDriver, MockCloudProvider};
 use infra_core::infra::{ListOptions, ReleaseOutcome};
+use infra_core::nouns::cloud::PowerMode;
 use infra_core::nouns::event::{Event, Outbox};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::request::Market;
 use infra_core::nouns::reservation::{Phase, Power, Reservation};
+use infra_core::testing::fixtures;
 use infra_core::words::clock::later;
+use infra_core::words::lane::Endpoint;
+use infra_core::words::money::Money;
+use infra_core::words::secret::MasterKey;
 use infra_core::{Clock, InfraError, SystemClock};
 
 use super::house::{House, wish, word};
@@ -113,20 +121,67 @@ async fn every_change_tells_once() {
     assert_eq!(reserved, 1);
 }
 
+/// A cloud of one lane with one type, on one market, with these ways to turn a machine off.
+fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
+    let mut driver = MockCloudDriver::new();
+    driver.expect_name().returning(|| "sim".parse().expect("legal"));
+    driver.expect_endpoint().returning(Endpoint::default);
+    driver.expect_regions().returning(|| vec!["sim-east".parse().expect("legal")]);
+    driver.expect_identify().returning(|_| {
+        Ok(Identity { account: "acc-1".parse().expect("legal"), principal: "mock".to_owned() })
+    });
+    driver.expect_connect().returning(move |_, _, _| {
+        let mut provider = MockCloudProvider::new();
+        let off_modes = off_modes.clone();
+        provider.expect_facts().return_const(Facts { off_modes, ..fixtures::facts(1, true) });
+        provider.expect_catalogue().returning(move || {
+            let choice = fixtures::choice();
+            let arch = choice.offering.arch;
+            let os = "ubuntu 24.04".to_owned();
+            let as_of = SystemClock.wall();
+            Ok(Catalogue {
+                offerings: vec![Offering { market, ..choice.offering }],
+                images: vec![Image { id: choice.image, name: os.clone(), os, arch, created_at: as_of }],
+                disk_gib_hour: Money::usd_nanos(1000),
+                billing: Billing::default(),
+                as_of,
+            })
+        });
+        Ok(Arc::new(provider))
+    });
+    driver
+}
+
 #[tokio::test]
 async fn what_cannot_be_turned_off_is_not_called_stopped() {
-    let house = House::quiet().await;
-    let ada = house.user("ada").await;
-    let mut spot = wish(1);
-    spot.market = Some(Market::Spot);
-    match ada.reserve(&spot, None).await {
-        Ok(made) => {
-            let error = ada.stop(&made.view.id, None).await.expect_err("spot");
-            assert!(matches!(error, InfraError::Unfulfillable { field: "power", .. }), "{error}");
-            assert_eq!(ada.get(&made.view.id).await.expect("readable").desired.power, Power::On);
+    for (market, off_modes, stops) in [
+        (Market::Spot, vec![PowerMode::Stop], false),
+        (Market::OnDemand, vec![], false),
+        (Market::OnDemand, vec![PowerMode::Stop], true),
+    ] {
+        let infra = infra_core::Infra::builder()
+            .with_store(Arc::new(infra_store::MemoryStore::new()))
+            .with_driver(Arc::new(cloud(market, off_modes)))
+            .with_master_key(MasterKey::new([7; 32]))
+            .with_home("here")
+            .without_engine()
+            .build()
+            .await
+            .expect("opens");
+        let ada = "ada".parse().expect("legal");
+        infra.operator().add_user(&ada, None).await.expect("new");
+        let ada = infra.user(&ada);
+        ada.save_key(&super::house::sim_key("default", "any")).await.expect("good");
+        let mut request = wish(1);
+        request.market = Some(market);
+        let id = ada.reserve(&request, None).await.expect("accepted").view.id;
+        match ada.stop(&id, None).await {
+            Ok(_) => assert!(stops),
+            Err(InfraError::Unfulfillable { field: "power", .. }) => assert!(!stops),
+            Err(other) => panic!("{other}"),
         }
-        // The small catalogue sells none: then there is nothing to stop.
-        Err(error) => assert_eq!(word(&error), "NoFit"),
+        let power = ada.get(&id).await.expect("readable").desired.power;
+        assert_eq!(power, if stops { Power::Off } else { Power::On });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use infra_core::InfraError;
@@ -15,7 +16,7 @@ use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::{MasterKey, Secret};
 use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld};
 
-use super::house::{House, sim, sim_key, wish, word};
+use super::house::{Crashing, House, sim, sim_key, wish, word};
 
 const LONG: Duration = Duration::from_secs(20);
 const SECRET: &str = "sim-acc-hunter2hunter2";
@@ -287,5 +288,49 @@ async fn a_cloud_that_repeats_the_secret_does_not_make_us_repeat_it() {
         let error = infra.user(&ada).save_key(&key).await.expect_err("refused");
         let text = format!("{error} {error:?}");
         assert!(text.contains("[secret]") && !text.contains("hunter2"), "{number}: {text}");
+    }
+}
+
+/// An installation over the house's store that dies at its n-th commit.
+async fn dying(house: &House, commits: u32) -> infra_core::Infra {
+    let store = Crashing { inner: house.store.clone(), commits_left: AtomicU32::new(commits) };
+    let parts = super::house::parts(Arc::new(store), &house.sim);
+    parts.with_home(super::house::HOME).without_engine().build().await.expect("opens without a write")
+}
+
+#[tokio::test]
+async fn no_crash_leaves_a_key_whose_lanes_nobody_sweeps() {
+    for n in 0..8 {
+        let house = House::quiet().await;
+        let ada = house.keyless("ada").await;
+        let result = dying(&house, n).await.user(ada.id()).save_key(&sim_key("default", "sim-one")).await;
+        let lanes = house.all::<LaneRecord>().await;
+        for key in house.all::<StoredCredential>().await {
+            let reached =
+                lanes.iter().filter(|lane| lane.value.keys.iter().any(|(_, id)| *id == key.value.id));
+            assert_eq!(reached.count(), 2, "died at commit {n}: a lane of the key is not registered");
+        }
+        assert_eq!(result.is_ok(), n >= 3, "two lanes and a key are three commits");
+        ada.save_key(&sim_key("default", "sim-one")).await.expect("repeating finishes it");
+        assert_eq!(ada.keys().await.expect("lists").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_died_is_finished_by_repeating_it() {
+    for n in 0..8 {
+        let house = House::quiet().await;
+        let ada = house.user("ada").await;
+        let died = dying(&house, n).await.user(ada.id()).remove_key(&sim(), "default").await;
+        assert_eq!(died.is_ok(), n >= 4, "retire, delete and two lanes are four commits");
+        match ada.remove_key(&sim(), "default").await {
+            Ok(()) | Err(InfraError::NotFound { what: "key", .. }) => {}
+            Err(other) => panic!("died at commit {n}: {other}"),
+        }
+        assert!(ada.keys().await.expect("lists").is_empty());
+        for lane in house.all::<LaneRecord>().await {
+            let keys = connections(&house, &house.sim).for_lane(&lane.value.lane).await.expect("reads");
+            assert!(keys.is_empty(), "died at commit {n}: nobody takes a removed key for a live one");
+        }
     }
 }

@@ -159,19 +159,22 @@ async fn one_team_shares_keys_but_not_reservations() {
     assert_eq!((house.held(&ada).await, house.held(&ben).await), (0, 1));
 }
 
+/// What makes a good request a bad one.
+type Change = fn(&mut Request);
+
 #[tokio::test]
 async fn a_refusal_stores_nothing() {
     let house = House::quiet().await;
     let (ada, poor) = (house.user("ada").await, house.keyless("poor").await);
     let before = house.newest().await;
-    let table: [(&str, Box<dyn Fn(&mut Request)>); 7] = [
-        ("OutOfRange", Box::new(|r| r.count = Some(100_000))),
-        ("OutOfRange", Box::new(|r| r.vcpus = Some(f64::NAN))),
-        ("NoFit", Box::new(|r| r.vcpus = Some(4000.0))),
-        ("UnknownRegion", Box::new(|r| r.region = Some("atlantis".parse().expect("legal")))),
-        ("UnknownImage", Box::new(|r| r.image = Some("ami-nowhere".parse().expect("legal")))),
-        ("Unfulfillable", Box::new(|r| r.idle_timeout_s = Some(60))),
-        ("OverLimit", Box::new(|r| r.count = Some(21))),
+    let table: [(&str, Change); 7] = [
+        ("OutOfRange", |r| r.count = Some(100_000)),
+        ("OutOfRange", |r| r.vcpus = Some(f64::NAN)),
+        ("NoFit", |r| r.vcpus = Some(4000.0)),
+        ("UnknownRegion", |r| r.region = Some("atlantis".parse().expect("legal"))),
+        ("UnknownImage", |r| r.image = Some("ami-nowhere".parse().expect("legal"))),
+        ("Unfulfillable", |r| r.idle_timeout_s = Some(60)),
+        ("OverLimit", |r| r.count = Some(21)),
     ];
     for (expected, change) in table {
         let mut request = wish(1);
