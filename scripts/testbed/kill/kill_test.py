@@ -235,12 +235,15 @@ class Run:
 
     # ------------------------------------------------------------ all of it
 
-    def play(self):
+    def begin(self):
         self.cloud.make_by_hand()
         self.server.start()
         for api in self.apis:
             api.join(self.cloud.key(api.user))
         self.remember_foreign()
+
+    def play(self):
+        self.begin()
         self.reserve_under_fire()
         self.converge()
         self.off_under_fire()
