@@ -188,6 +188,7 @@ class Run:
         self.agree()
 
     def agree(self):
+        time.sleep(self.cloud.lag_s)
         views = {view["id"]: view for api in self.apis for view in api.list()}
         require(set(views) == set(self.wanted), f"reservations {set(views) ^ set(self.wanted)} are too many or missing")
         slots = collections.defaultdict(set)
