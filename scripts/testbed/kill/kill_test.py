@@ -18,6 +18,7 @@ import datetime
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -306,6 +307,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the delays and of the order of release")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()
+    # Whoever ends the test ends its processes: an exit runs every `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = tempfile.mkdtemp(prefix="infra-kill-")
     try:
         return play(options, folder)
