@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use infra_core::Limits;
+use infra_core::contracts::provider::KindFacts;
 use infra_core::nouns::cloud::ThingState;
-use infra_core::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing, Want};
+use infra_core::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Missing, Thing, Want};
 use infra_core::nouns::reservation::{Heal, Phase, Reservation};
 use infra_core::nouns::unit::{Stage, Unit};
 use infra_core::plan::reservation::{Draft, LaneView, Picture, plan};
 use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::ids::LaunchToken;
-use infra_core::words::lane::{LaneId, Version};
+use infra_core::words::lane::{LaneId, ResourceKind, Version};
 use proptest::prelude::*;
 
 /// A reservation that is planned again and again, with a cloud that does what it is told at once.
@@ -157,6 +158,47 @@ fn an_unknown_attempt_counts_as_capacity() {
     bench.turn();
     bench.launches[0].state = LaunchState::Unknown;
     assert!(bench.turn().new_launches.is_empty());
+}
+
+/// The newest attempt's fate is not known, on a cloud without tokens; it is looked for, and proven absent.
+fn unknown_then_absent(bench: &mut Bench) {
+    let begun = bench.now;
+    bench.launches.last_mut().expect("something was begun").state = LaunchState::Unknown;
+    bench.turn();
+    assert!(bench.launches.len() == 1 && !bench.launches[0].superseded, "nobody has looked yet");
+    bench.now = later(bench.now, Duration::from_secs(61));
+    let missing = Missing { first: begun, last: bench.now, list_as_of: Some(begun) };
+    bench.launches[0].unseen = Some(missing);
+    bench.turn();
+}
+
+#[test]
+fn a_firewall_proven_absent_is_made_anew_without_waiting_for_the_end_of_a_hold() {
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    for view in bench.lanes.values_mut() {
+        let machine = fixtures::facts(1, false).kinds.remove(0);
+        view.facts.kinds = vec![KindFacts { kind: ResourceKind::Firewall, ..machine.clone() }, machine];
+    }
+    bench.turn();
+    assert_eq!(bench.launches[0].kind(), ResourceKind::Firewall, "before its machine");
+    let lost = bench.launches[0].token;
+    unknown_then_absent(&mut bench);
+    let anew = |row: &&Launch| row.kind() == ResourceKind::Firewall && row.wanted();
+    let anew: Vec<&Launch> = bench.launches.iter().filter(anew).collect();
+    assert!(anew.len() == 1 && anew[0].token != lost, "{:?}", bench.launches);
+    assert!(bench.launches.iter().any(|row| row.token == lost && row.superseded), "the late one is ended");
+}
+
+#[test]
+fn a_machine_without_token_holds_its_slot_although_nobody_finds_it() {
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    bench.lanes.values_mut().for_each(|view| view.facts = fixtures::facts(1, false));
+    bench.turn();
+    unknown_then_absent(&mut bench);
+    assert!(bench.launches.len() == 1 && !bench.launches[0].superseded, "its request may sit in a queue");
+    bench.now = later(bench.now, bench.limits.unknown_hold);
+    bench.turn();
+    assert!(bench.launches.iter().any(|row| row.superseded));
 }
 
 #[test]

@@ -18,6 +18,7 @@ import datetime
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -79,15 +80,19 @@ class Run:
     def reserve_under_fire(self):
         """Every client repeats its request with its Idempotency-Key after the kill, whatever it was answered."""
         for number in range(RESERVATIONS):
-            window = list(WINDOWS)[number % 3]
-            what = "firewall" if number % 9 >= 6 else "machine"
+            shot = sum(self.kills.values())
+            window = list(WINDOWS)[shot % 3]
+            what = "firewall" if shot % 9 >= 6 else "machine"
             api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % 3, f"kill-{number}"
             request = dict(self.cloud.request, count=count, name=f"r{number}")
             request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
             if number % 4 == 0:
                 request["duration_s"] = 3600
-            first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
-            self.kills[window] += 1
+            if number % 5 < self.cloud.shots_of_five:
+                first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
+                self.kills[window] += 1
+            else:
+                first = api.reserve(request, key)
             self.repeat(api, request, key, first)
             if "duration_s" in request and number % 8 == 0:
                 self.extend(api, key, request)
@@ -184,6 +189,7 @@ class Run:
         self.agree()
 
     def agree(self):
+        time.sleep(self.cloud.lag_s)
         views = {view["id"]: view for api in self.apis for view in api.list()}
         require(set(views) == set(self.wanted), f"reservations {set(views) ^ set(self.wanted)} are too many or missing")
         slots = collections.defaultdict(set)
@@ -235,12 +241,15 @@ class Run:
 
     # ------------------------------------------------------------ all of it
 
-    def play(self):
+    def begin(self):
         self.cloud.make_by_hand()
         self.server.start()
         for api in self.apis:
             api.join(self.cloud.key(api.user))
         self.remember_foreign()
+
+    def play(self):
+        self.begin()
         self.reserve_under_fire()
         self.converge()
         self.off_under_fire()
@@ -298,6 +307,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the delays and of the order of release")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()
+    # Whoever ends the test ends its processes: an exit runs every `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = tempfile.mkdtemp(prefix="infra-kill-")
     try:
         return play(options, folder)
