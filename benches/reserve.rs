@@ -96,19 +96,14 @@ async fn launches() -> Vec<f64> {
     let (lane, entropy) = (fixtures::lane(), SeededEntropy::new(1));
     let credential = Credential { provider: lane.cloud.clone(), kind: "static".to_owned(), fields: fields() };
     let installation = InstallationId::draw(SystemClock.wall(), &entropy);
-    let provider = driver.connect(&credential, &lane, installation.clone()).await.expect("a lane of the sim");
+    let provider = driver.connect(&credential, &lane, installation).await.expect("a lane of the sim");
     let catalogue = provider.catalogue().await.expect("the sim answers");
     let offering = catalogue.offerings.first().expect("the sim offers something");
     let image = catalogue.images.iter().find(|image| image.arch == offering.arch).expect("one that boots");
     let mut calls = JoinSet::new();
     for no in 0..IN_FLIGHT {
         let token = LaunchToken::draw(SystemClock.wall(), &entropy);
-        let mark = Mark {
-            installation: installation.clone(),
-            token: token.clone(),
-            kind: ResourceKind::Machine,
-            seq: Version(1),
-        };
+        let mark = Mark { installation, token, kind: ResourceKind::Machine, seq: Version(1) };
         let body = LaunchBody::Machine(MachineBody {
             type_name: offering.type_name.clone(),
             image: image.id.clone(),
