@@ -88,7 +88,7 @@ impl World {
 
     /// Waits until the cloud has exactly so many machines, all in one state.
     async fn come_to(&self, count: usize, state: ThingState) {
-        let so = || async { self.alive() == vec![state.clone(); count] };
+        let so = || async { self.alive() == vec![state; count] };
         assert!(eventually(so).await, "wanted {count} {state:?}, there are {:?}", self.alive());
     }
 
