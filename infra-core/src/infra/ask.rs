@@ -1,4 +1,12 @@
 //! Is a request acceptable at all? Pure: every field against its named limit, before anything is asked or stored.
+//!
+//! # Guarantees
+//! * All wrong fields are named at once, each with the limit it passed; nothing is silently cut or corrected.
+//! * A wish that nothing here acts upon is refused: whoever asks for an idle end and does not get one pays for it.
+//! * No message repeats what was given for a secret's place: people paste private keys where public ones belong.
+//!
+//! # Caveats
+//! Whether a region, an image or a size exists is not asked here; the ranking says so with what comes nearest.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -162,6 +170,7 @@ fn fulfillable(request: &Request) -> Result<(), InfraError> {
     Ok(())
 }
 
+/// A duration or an end, not both, and neither beyond the longest lease.
 fn time(wrongs: &mut Wrongs, request: &Request, limits: &Limits, now: Timestamp) {
     wrongs.within("duration_s", request.duration_s, 1, limits.duration_max.as_secs());
     if request.duration_s.is_some() && request.ends_at.is_some() {
@@ -172,6 +181,7 @@ fn time(wrongs: &mut Wrongs, request: &Request, limits: &Limits, now: Timestamp)
     }
 }
 
+/// An end in the future, at most the longest lease from now.
 fn end(wrongs: &mut Wrongs, ends_at: Timestamp, limits: &Limits, now: Timestamp) {
     let latest = later(now, limits.duration_max);
     if ends_at <= now {
@@ -181,6 +191,7 @@ fn end(wrongs: &mut Wrongs, ends_at: Timestamp, limits: &Limits, now: Timestamp)
     }
 }
 
+/// Tags that every cloud takes and that cannot be mistaken for a mark of ours.
 fn tags(wrongs: &mut Wrongs, tags: &BTreeMap<String, String>) {
     wrongs.at_most("tags", tags.len(), TAGS_MAX);
     for (key, value) in tags {
@@ -199,6 +210,7 @@ fn tags(wrongs: &mut Wrongs, tags: &BTreeMap<String, String>) {
     }
 }
 
+/// Who may connect and who may log in.
 fn access(wrongs: &mut Wrongs, request: &Request) {
     wrongs.at_most("allow_from", request.allow_from.len(), ALLOW_FROM_MAX);
     for (at, block) in request.allow_from.iter().enumerate() {
@@ -214,6 +226,7 @@ fn access(wrongs: &mut Wrongs, request: &Request) {
     }
 }
 
+/// The script, alone and together with what is sent beside it.
 fn first_boot(wrongs: &mut Wrongs, request: &Request) {
     let setup = request.setup.as_ref().map_or(0, String::len);
     let keys: usize = request.ssh_public_keys.iter().map(|key| key.len() + 1).sum();

@@ -1,4 +1,18 @@
 //! Changes of what is desired: each one compare-and-swap commit with its event.
+//!
+//! # Flow
+//! Read what stands in the way, read the reservation, check `if_match`, let the verb change a draft, commit.
+//! Somebody wrote first: all of it again, from the read. Nothing changed: no commit, no event, the same version.
+//!
+//! # Guarantees
+//! * A release always wins: once `present` is false no verb changes anything, and no verb sets it again.
+//! * Machines are counted against their owner's limit in the commit that asks for them.
+//! * A commit that asks for more fails when a switch is thrown before it lands; every commit fails when the store
+//!   is frozen before it lands.
+//! * The same change is told once: its event is named by the change's number.
+//!
+//! # Caveats
+//! The engine's own writes move the version, too: an `if_match` guards against every write since the look.
 
 use super::core::Core;
 use super::error::InfraError;
@@ -79,6 +93,7 @@ impl Core {
         Ok(Versioned { value, version })
     }
 
+    /// The commit of a change: the reservation, its owner where the count moves, the event, and the checks.
     fn changed(
         &self,
         gate: &Gate,
@@ -117,6 +132,7 @@ pub(super) fn held(core: &Core, user: &User, before: u32, after: u32) -> Result<
     Ok(User { machines_held: held, ..user.clone() })
 }
 
+/// Is it still as the caller saw it?
 fn matches(was: &Versioned<Reservation>, if_match: Option<Version>) -> Result<(), InfraError> {
     match if_match {
         Some(seen) if seen != was.version => Err(InfraError::Conflict {

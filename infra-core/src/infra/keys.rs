@@ -1,4 +1,24 @@
 //! Keys: checked with the cloud before they are saved, retired instead of lost while anything hangs on them.
+//!
+//! # Flow
+//! Save: ask the cloud who the key is; register the lanes it reaches; in one commit write it and retire what
+//! stood under the same label for another account. Remove: retire, look whether anything open stands in its
+//! account, delete, take it out of the register.
+//!
+//! # Guarantees
+//! * A key that the cloud did not vouch for is nowhere: not in the store, not in the register, not in an error.
+//! * A key whose account holds anything open is never deleted, unless another active key of the team reaches the
+//!   same account. What is retired still looks and ends; nothing new begins with it.
+//! * No key stands without its lanes: whatever may be made with it will be swept.
+//! * A removal does not take a key that somebody saved again while it ran.
+//!
+//! # Assumptions
+//! The commit that writes a send down checks the key that it is sent with
+//! ([`crate::connect::Connected::check`]): that is why retiring before looking closes the gap between the two.
+//!
+//! # Caveats
+//! Keys belong to the team: everybody in it sees, uses and replaces them. A removal that dies half way leaves
+//! its key retired; repeating the removal, or saving the key again, finishes it.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +47,10 @@ const SECRET_LEN_MIN: usize = 6;
 /// Ids named in an answer about what is in use.
 const NAMED_MAX: usize = 50;
 
-/// Checks, seals and saves a key.
+/// Checks, seals and saves a key; [`super::UserHandle::save_key`] says what may go wrong.
+///
+/// Commits: one per lane that is not registered yet, then the one that saves the key. The cloud is asked outside
+/// of the commit's loop, so that a lost race costs no second question.
 pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<KeyView, InfraError> {
     check(core, key)?;
     let gate = core.gate(user).await?;
@@ -101,6 +124,8 @@ pub(super) async fn remove(
     Ok(())
 }
 
+/// Makes a key look-and-end only, or lifts that again. Bumping its version is half of the purpose: no commit that
+/// checked the active key goes through any more.
 async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -> Result<(), InfraError> {
     let settled = core.settle("the key", || async {
         let place = crate::records::Stored::key(&key.value);
@@ -115,6 +140,7 @@ async fn retire(core: &Core, key: &Versioned<StoredCredential>, retired: bool) -
     settled.await.map(drop)
 }
 
+/// Deletes a retired key; one that is active again was saved meanwhile and is left alone.
 async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(), InfraError> {
     let settled = core.settle("the key", || async {
         let place = StoredCredential::place_of(tenant, id);
@@ -164,6 +190,7 @@ async fn in_use(
     Ok(by)
 }
 
+/// The form of a key, as far as it is ours to say; what its fields must be, its driver says.
 fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     if core.connections.driver(&key.provider).is_none() {
         let known: Vec<String> = core.connections.clouds().iter().map(ToString::to_string).collect();
@@ -185,6 +212,7 @@ fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     }
 }
 
+/// Asks the cloud who a key is, with the key in memory only.
 async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
     let driver = core
         .connections
@@ -211,6 +239,7 @@ fn without_secrets(said: &str, fields: &BTreeMap<String, Secret>) -> String {
     secrets.fold(said.to_owned(), |said, secret| said.replace(secret, "[secret]"))
 }
 
+/// The key at rest: its account stands in its id, so a key of another account is another record.
 fn stored(
     core: &Core,
     gate: &Gate,
@@ -239,11 +268,13 @@ fn stored(
     })
 }
 
+/// Every key of a team, by id.
 async fn all(core: &Core, tenant: &TenantId) -> Result<Vec<Versioned<StoredCredential>>, InfraError> {
     let by = ListBy::Tenant { tenant: tenant.clone(), prefix: String::new() };
     Ok(core.repo.list_all(by, None).await?)
 }
 
+/// The keys under one label: at most one active, and those it retired.
 async fn labelled(
     core: &Core,
     tenant: &TenantId,
@@ -258,6 +289,7 @@ fn has_label(key: &StoredCredential, provider: &CloudName, label: &str) -> bool 
     &key.provider == provider && key.label == label
 }
 
+/// Everything but the seal.
 fn view(key: &StoredCredential) -> KeyView {
     KeyView {
         id: key.id.clone(),

@@ -375,6 +375,7 @@ impl Operator {
         settled.await.map(drop)
     }
 
+    /// Changes one user's record in one commit; never while the store is frozen.
     async fn change_user(
         &self,
         name: &UserId,
@@ -392,10 +393,12 @@ impl Operator {
         Ok(settled.await?.0)
     }
 
+    /// A user's tokens as stored.
     async fn tokens_of(&self, user: &UserId) -> Result<Vec<Versioned<AccessToken>>, InfraError> {
         Ok(self.core.repo.list_owner(&system_tenant(), user, None).await?)
     }
 
+    /// Deletes a token; one that is gone already is fine.
     async fn delete_token(&self, token: &Versioned<AccessToken>) -> Result<(), InfraError> {
         let mut txn = self.core.repo.txn();
         txn.delete(token);
@@ -406,6 +409,8 @@ impl Operator {
         }
     }
 
+    /// Create calls whose send was written down and whose answer was not: the only ones that may still land once
+    /// a switch stands, because the commit that writes a send down checks the switch.
     async fn in_flight(&self, scope: &SwitchScope) -> Result<Vec<InFlight>, InfraError> {
         let rows: Vec<Versioned<Launch>> = self.core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
         let covered = |row: &Launch| match scope {

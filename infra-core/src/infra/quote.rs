@@ -1,4 +1,13 @@
 //! From a request to ranked offers: all lanes that the team's keys reach, as their catalogues say.
+//!
+//! # Guarantees
+//! * Only active keys of the team, and only lanes where creating is not switched off.
+//! * "Nothing fits" is said only when every lane that could have fitted was heard; else the answer is which lane
+//!   was silent.
+//! * Lanes are given to the ranking in one order: same catalogues, same answer.
+//!
+//! # Caveats
+//! Offers that failed lately for capacity are ranked like others; the engine walks down the list.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -117,6 +126,7 @@ fn unanswered(request: &Request, failed: Vec<(Lane, ConnectError)>) -> Option<In
     Some(provider_unavailable(&lane, &error))
 }
 
+/// A lane that does not answer, as users are told.
 pub(super) fn provider_unavailable(lane: &Lane, error: &ConnectError) -> InfraError {
     InfraError::ProviderUnavailable {
         what: lane.to_string(),
@@ -125,6 +135,7 @@ pub(super) fn provider_unavailable(lane: &Lane, error: &ConnectError) -> InfraEr
     }
 }
 
+/// Each kind of "nothing" is an answer of its own, with the offers that miss by the least.
 fn nothing(why: NoFit) -> InfraError {
     let (failed, nearest) = (Box::new(why.failed), why.nearest);
     match why.reason {

@@ -1,4 +1,21 @@
 //! What a person says about a frozen store, made so in commits that may be repeated from the start.
+//!
+//! # Flow
+//! *Moved*: the store lives here now; nothing else changes. *Clone*: the original lives on, so whatever stands in
+//! the copy's records is let go (launches evicted, reservations over, keys dropped), and the copy gets an
+//! identity of its own. *Restored*: what was sent after the backup is unknown, so open launches are looked at
+//! again before anything is sent for them, every region of every key is swept, deadlines are held for a day, and
+//! the epoch rises, so that no fence is issued twice.
+//!
+//! # Guarantees
+//! * The installation's own record is written last: a recovery that dies leaves the store frozen, and the same
+//!   answer given again finishes it.
+//! * No cloud is touched. Evicted things are never ended by anybody here, whatever mark they carry.
+//! * Only an answer that fits is taken: a store that is not frozen is neither moved nor cloned by mistake.
+//!
+//! # Caveats
+//! After *Restored* the newest mark that the freezing lane showed becomes the floor. A lane that shows a newer one
+//! freezes the store again, and is answered the same way.
 
 use super::core::Core;
 use super::error::InfraError;
@@ -26,6 +43,7 @@ pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraErro
     thaw(core, what).await
 }
 
+/// Does the answer fit what froze the store? *Restored* always does: somebody may know it before any cloud shows.
 fn fits(installation: &Installation, what: Recovery) -> Result<(), InfraError> {
     let fits = match (what, &installation.frozen) {
         (Recovery::Restored, _)
@@ -87,6 +105,8 @@ async fn doubt(core: &Core) -> Result<(), InfraError> {
     core.connections.register_all_lanes().await.map_err(connect_error)
 }
 
+/// Changes every open record of a kind, one commit each. What is changed already is left alone, which makes the
+/// whole repeatable.
 async fn each<T: Stored + Clone + PartialEq>(
     core: &Core,
     change: impl Fn(&mut T) + Sync,
@@ -104,6 +124,7 @@ async fn each<T: Stored + Clone + PartialEq>(
     Ok(())
 }
 
+/// The last commit: identity, home, epoch and holds, and no longer frozen.
 async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
     let settled = core.settle("the installation", || async {
         let was = core.installation().await?;

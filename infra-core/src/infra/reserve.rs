@@ -1,4 +1,18 @@
 //! Accepting a reservation: quote, then one commit for everything that belongs together.
+//!
+//! # Flow
+//! Look for the idempotency key first: a replay is answered whatever has changed since (prices, keys, switches,
+//! the time). Then check the request, rank all offers, and commit the reservation, the owner's count, the key's
+//! record and the event. Clouds are asked before the commit's loop, never inside.
+//!
+//! # Guarantees
+//! * Twenty calls under one key make one reservation, and all twenty answer it.
+//! * However many calls run at once, the owner never holds more machines than allowed: each commit carries the
+//!   owner's record at the version the count was read at.
+//! * A crash leaves all of it or nothing of it.
+//!
+//! # Caveats
+//! Offers are as of the quote: one that is gone when its turn comes is skipped by the engine, not asked anew.
 
 use super::change::held;
 use super::core::Core;

@@ -1,4 +1,14 @@
 //! Records as people see them.
+//!
+//! # Guarantees
+//! * No view holds a secret: the first-boot script is shown as being there, no more.
+//! * The state word follows a change of what is desired at once: nobody who stopped, started or grew something
+//!   is told that it is ready before the engine has planned for the change.
+//! * Cost is never shown lower than what list prices come to: time turned off and the last sighting count.
+//!
+//! # Caveats
+//! Lists show the summary that the engine cached: at most 20 slots, no cost, the price of the first offer.
+//! Whether something is simulated is known once its cloud was connected by this process.
 
 use std::time::Duration;
 
@@ -75,6 +85,7 @@ pub(super) async fn whole(
     Ok(view)
 }
 
+/// One slot with the machine that fills it, by the attempt it is filled by.
 fn slot(unit: &Unit, rows: &[Versioned<Launch>]) -> UnitView {
     let row = rows.iter().map(|row| &row.value).find(|row| Some(row.token) == unit.current);
     let thing = row.and_then(|row| row.things.iter().rfind(|thing| thing.unit == Some(unit.no)));
