@@ -2,7 +2,11 @@
 
 mod world;
 
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::http::StatusCode;
+use infra_providers::sim::FaultEffect;
 use serde_json::{Value, json};
 use world::{ADMIN, World};
 
@@ -243,7 +247,7 @@ async fn limits_and_the_nearest_offers_are_named() {
 async fn one_idempotency_key_makes_one_reservation_also_twenty_times_at_once() {
     let world = World::new().await;
     let key: &[(&str, &str)] = &[("idempotency-key", "k-1")];
-    let sends = (0..20).map(|_| world.send("POST", OURS, "ada", GOOD.into(), key));
+    let sends = (0..20).map(|_| world.send("POST", OURS, "ada", GOOD, key));
     let replies = futures_util::future::join_all(sends).await;
     let first = &replies[0];
     for reply in &replies {
@@ -253,11 +257,11 @@ async fn one_idempotency_key_makes_one_reservation_also_twenty_times_at_once() {
             (&first.json["id"], first.header("location"))
         );
     }
-    let other = world.send("POST", OURS, "ada", "{\"vcpus\":2}".into(), key).await;
+    let other = world.send("POST", OURS, "ada", "{\"vcpus\":2}", key).await;
     assert_eq!((other.status.as_u16(), other.code()), (422, "idempotency-mismatch"), "{}", other.json);
     let list = world.get(OURS, "ada").await;
     assert_eq!(list.json["items"].as_array().map(Vec::len), Some(1), "{}", list.json);
-    let eve = world.send("POST", "/users/eve/reservations", "eve", GOOD.into(), key).await;
+    let eve = world.send("POST", "/users/eve/reservations", "eve", GOOD, key).await;
     assert_eq!(eve.code(), "no-credentials", "another user's key is another key");
 }
 
@@ -277,7 +281,7 @@ async fn a_reservation_is_seen_and_touched_by_its_owner_alone() {
     assert_eq!(bot.status, StatusCode::OK);
     for path in [format!("{OURS}/{id}"), format!("/users/eve/reservations/{id}")] {
         for (method, body) in [("GET", ""), ("PATCH", "{\"power\":\"off\"}"), ("DELETE", "")] {
-            let reply = world.send(method, &path, "eve", body.into(), &[]).await;
+            let reply = world.send(method, &path, "eve", body, &[]).await;
             assert_eq!((reply.status.as_u16(), reply.code()), (404, "not-found"), "{method} {path}");
         }
     }
@@ -315,7 +319,7 @@ async fn a_release_may_be_repeated_and_wins() {
             reply.json
         );
     }
-    let late = world.send("PATCH", &path, "ada", "{\"power\":\"on\"}".into(), &[]).await;
+    let late = world.send("PATCH", &path, "ada", "{\"power\":\"on\"}", &[]).await;
     assert_eq!((late.status.as_u16(), late.code()), (409, "gone"), "{}", late.json);
 }
 
@@ -419,7 +423,7 @@ async fn people_and_tokens_come_and_go() {
     let place = issued.header("location").to_owned();
     assert_eq!(world.send("DELETE", &place, ADMIN, vec![], &[]).await.status, StatusCode::NO_CONTENT);
     assert_eq!(as_bob().await.status, StatusCode::UNAUTHORIZED);
-    let suspended = world.send("PATCH", "/admin/users/ada", ADMIN, "{\"suspended\":true}".into(), &[]).await;
+    let suspended = world.send("PATCH", "/admin/users/ada", ADMIN, "{\"suspended\":true}", &[]).await;
     assert_eq!(suspended.json["suspended"], true, "{}", suspended.json);
     let refused = world.post(OURS, "ada", GOOD).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (403, "suspended"), "{}", refused.json);
@@ -442,4 +446,38 @@ async fn a_user_who_holds_something_stays() {
     assert_eq!(world.post(OURS, "ada", GOOD).await.status, StatusCode::ACCEPTED);
     let refused = world.send("DELETE", "/admin/users/ada", ADMIN, vec![], &[]).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (409, "in-use"), "{}", refused.json);
+}
+
+#[tokio::test]
+async fn a_cloud_that_does_not_answer_is_not_a_wrong_key() {
+    let world = World::new().await;
+    let before = world.newest().await;
+    let key = "{\"provider\":\"sim\",\"label\":\"new\",\"kind\":\"static\",\"token\":\"sim-new\"}";
+    world.fail_next("identify", FaultEffect::ServerError);
+    let unverified = world.post(KEYS, "ada", key).await;
+    assert_eq!((unverified.status.as_u16(), unverified.code()), (503, "unverified"), "{}", unverified.json);
+    world.fail_next("identify", FaultEffect::Unauthorized);
+    let invalid = world.post(KEYS, "ada", key).await;
+    assert_eq!((invalid.status.as_u16(), invalid.code()), (422, "invalid-credentials"), "{}", invalid.json);
+    assert_eq!(world.newest().await, before, "a key that was not found good was stored");
+    assert_eq!(world.post(KEYS, "ada", key).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_to_come_back() {
+    let world = World::with(|options| options.in_flight_max = 0).await;
+    let reply = world.get(OURS, "ada").await;
+    assert_eq!((reply.status.as_u16(), reply.code()), (429, "rate-limited"), "{}", reply.json);
+    assert_eq!((reply.header("retry-after"), &reply.json["retry_after_s"]), ("1", &json!(1)));
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_cut_off() {
+    let world = World::with(|options| options.body_within = Duration::from_millis(50)).await;
+    let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let reply = world.send("POST", OURS, "ada", Body::from_stream(never), &[]).await;
+    assert_eq!((reply.status.as_u16(), reply.code()), (408, "timeout"), "{}", reply.json);
+    let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 64 * 1024]));
+    let reply = world.send("POST", OURS, "ada", Body::from_stream(endless), &[]).await;
+    assert_eq!((reply.status.as_u16(), reply.code()), (413, "too-large"), "{}", reply.json);
 }
