@@ -53,6 +53,8 @@ pub struct EngineParts {
     pub master: MasterKey,
     /// Where this process opened the store.
     pub home: String,
+    /// The store's newest commit when this process opened it, before any of its own.
+    pub opened_at: Version,
     /// A defect on purpose, if any.
     pub planted: Planted,
 }

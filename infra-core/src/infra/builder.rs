@@ -124,6 +124,7 @@ impl InfraBuilder {
         let master = self.master.ok_or_else(|| missing("a master key"))?;
         let connections = Connections::new(repo.clone(), Arc::clone(&clock), master.clone(), self.drivers)
             .map_err(|error| InfraError::Misconfigured { why: error.to_string() })?;
+        let opened_at = repo.newest().await?;
         let core = Arc::new(Core {
             repo,
             connections,
@@ -133,6 +134,7 @@ impl InfraBuilder {
             master,
             pricing: self.pricing.unwrap_or_else(|| Arc::new(CheapestFit)),
             home: self.home.ok_or_else(|| missing("a home"))?,
+            opened_at,
             planted: self.planted,
         });
         let installation = open(&core).await?;

@@ -7,6 +7,7 @@ use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
 use crate::words::clock::{Clock, Timestamp};
 use crate::words::entropy::Entropy;
+use crate::words::lane::Version;
 use crate::words::limits::Limits;
 use crate::words::planted::Planted;
 use crate::words::secret::MasterKey;
@@ -23,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) pricing: Arc<dyn PricingEngine>,
     /// Where this process opened the store.
     pub(crate) home: String,
+    /// The store's newest commit before any of this process.
+    pub(crate) opened_at: Version,
     pub(crate) planted: Planted,
 }
 

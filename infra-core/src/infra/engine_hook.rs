@@ -42,6 +42,7 @@ pub(crate) fn start_engine(core: &Arc<Core>, wanted: bool) -> Running {
             limits: Arc::new(core.limits.clone()),
             master: core.master.clone(),
             home: core.home.clone(),
+            opened_at: core.opened_at,
             planted: core.planted,
         }));
         tasks.push(tokio::spawn(engine.run(stopping)));

@@ -355,7 +355,11 @@ impl Operator {
         settled.await.map(drop)
     }
 
-    async fn change_user(&self, name: &UserId, change: impl Fn(&mut User) + Sync) -> Result<User, InfraError> {
+    async fn change_user(
+        &self,
+        name: &UserId,
+        change: impl Fn(&mut User) + Sync,
+    ) -> Result<User, InfraError> {
         let settled = self.core.settle("the user", || async {
             not_frozen(&self.core.installation().await?.value)?;
             let was = self.core.user(name).await?;

@@ -87,7 +87,10 @@ async fn doubt(core: &Core) -> Result<(), InfraError> {
     core.connections.register_all_lanes().await.map_err(connect_error)
 }
 
-async fn each<T: Stored + Clone + PartialEq>(core: &Core, change: impl Fn(&mut T) + Sync) -> Result<(), InfraError> {
+async fn each<T: Stored + Clone + PartialEq>(
+    core: &Core,
+    change: impl Fn(&mut T) + Sync,
+) -> Result<(), InfraError> {
     let all: Vec<Versioned<T>> = core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
     for was in all {
         let mut is = was.value.clone();

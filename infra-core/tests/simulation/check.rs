@@ -8,6 +8,7 @@ use infra_core::nouns::reservation::{Heal, Power, Reservation};
 use infra_core::nouns::switch::SwitchValue;
 use infra_core::nouns::unit::Stage;
 use infra_core::records::Versioned;
+use infra_core::words::clock::between;
 use infra_core::words::ids::{LaunchToken, ReservationId, ResourceId};
 
 use super::cloud::{self, Seen};
@@ -59,7 +60,12 @@ impl World {
         }
         let unborn = matches!(row.state, LaunchState::Closed(Closed::NeverBorn(_)));
         let exempt = self.paused_tokens.contains(&row.token);
-        let born = truth.iter().find(|seen| seen.alive && seen.token == Some(row.token));
+        // Born in time, it must have been found; born later, it is a late birth that a listing will find.
+        let in_time = |seen: &&Seen| {
+            let sent = row.last_sent().unwrap_or(row.created_at);
+            between(sent, seen.created_at) <= Duration::from_secs(60)
+        };
+        let born = truth.iter().filter(in_time).find(|seen| seen.alive && seen.token == Some(row.token));
         born.filter(|_| unborn && !exempt)
             .map(|seen| format!("{} is alive and its row says never born", seen.id))
     }
@@ -158,7 +164,9 @@ impl World {
     /// People end what a restored store reports as orphans: its firewalls cannot go while strangers use them.
     fn clear_orphans(&self) {
         let strangers = cloud::everything(&self.sim);
-        for seen in strangers.iter().filter(|seen| seen.alive && seen.token.is_some() && self.is_strange(&seen.id)) {
+        for seen in
+            strangers.iter().filter(|seen| seen.alive && seen.token.is_some() && self.is_strange(&seen.id))
+        {
             cloud::end(&self.sim, &seen.id);
         }
     }
@@ -168,6 +176,9 @@ impl World {
         let mut last = None;
         for (turns, step) in [(30, 2), (40, 10), (60, 60), (40, 300)] {
             for _ in 0..turns {
+                if self.installation().frozen.is_some() {
+                    self.recover();
+                }
                 self.tick();
                 if let Some(violation) = self.violation() {
                     return Some(violation);

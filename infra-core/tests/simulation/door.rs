@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use infra_core::SystemEntropy;
 use infra_core::contracts::provider::{Facts, OwnedHandle, TokenScope};
+use infra_core::contracts::store::ReservationStore;
 use infra_core::nouns::cloud::Act;
 use infra_core::nouns::launch::{EndCause, FrozenLaunch, Launch, LaunchState, SendRecord};
 use infra_core::nouns::reservation::{DeadlineKind, Reservation};
@@ -16,6 +17,7 @@ use infra_core::records::{Repo, Stored, TokenRef, Versioned};
 use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp, between};
 use infra_core::words::ids::ResourceId;
+use infra_core::words::lane::Version;
 use infra_core::words::limits::Limits;
 use infra_core::words::planted::Planted;
 use infra_store::MemoryStore;
@@ -164,6 +166,12 @@ fn launch_account(door: &Door, frozen: &FrozenLaunch) -> String {
     let reference = door.read::<TokenRef>(TokenRef::place(frozen.token));
     let row = reference.and_then(|reference| door.read::<Launch>(reference.value.launch));
     row.map_or_else(String::new, |row| row.value.lane.account.to_string())
+}
+
+/// The store's newest commit.
+pub fn newest(store: &MemoryStore) -> Version {
+    let changes = store.changes(Version(u64::MAX), std::time::Duration::ZERO);
+    changes.now_or_never().expect("memory never waits").expect("it reads").newest
 }
 
 /// Typed access to a store in memory, for reading.

@@ -1,7 +1,7 @@
 //! The gate between one replica and everything outside it: counts every effect, crashes after (or before) any of
 //! them, loses replies of commits, pauses a call, and checks at the cloud's door what must hold there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -20,8 +20,9 @@ use infra_core::nouns::credential::Credential;
 use infra_core::nouns::launch::{FrozenLaunch, Launch, LaunchState};
 use infra_core::nouns::offering::Catalogue;
 use infra_core::words::fault::Effect;
-use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId};
+use infra_core::words::ids::{AccountId, CloudName, InstallationId, Region, ResourceId};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind, Version};
+use infra_providers::sim::SimWorld;
 use infra_store::MemoryStore;
 
 use super::door::Door;
@@ -67,6 +68,8 @@ struct State {
     commit_faults: Vec<CommitFault>,
     before_sent: Option<Hook>,
     counts: BTreeMap<StepKind, u64>,
+    listed: BTreeSet<ResourceId>,
+    lagging: u64,
 }
 
 /// One replica's gate.
@@ -115,6 +118,24 @@ impl Gate {
     /// How many launch calls stand at the door.
     pub fn paused(&self) -> u32 {
         self.state().paused
+    }
+
+    /// Complete listings that did not show something that was there, since the last question.
+    pub fn take_lagging(&self) -> u64 {
+        std::mem::take(&mut self.state().lagging)
+    }
+
+    /// A page of a listing came; the last one is compared with the truth.
+    fn listed(&self, page: &OwnedPage, account: &AccountId, sim: &SimWorld) {
+        let mut state = self.state();
+        state.listed.extend(page.items.iter().map(|item| item.id.clone()));
+        if page.next.is_some() {
+            return;
+        }
+        let listed = std::mem::take(&mut state.listed);
+        let there = sim.truth().into_iter().filter(|thing| thing.alive() && thing.made_under.is_some());
+        let mut mine = there.filter(|thing| &thing.account == account && thing.mark().is_some());
+        state.lagging += u64::from(mine.any(|thing| !listed.contains(&thing.id)));
     }
 
     pub fn lose_commits(&self, faults: Vec<CommitFault>) {
@@ -235,6 +256,7 @@ pub struct GateDriver {
     pub driver: Arc<dyn CloudDriver>,
     pub gate: Gate,
     pub door: Arc<Door>,
+    pub sim: SimWorld,
 }
 
 #[async_trait]
@@ -262,7 +284,8 @@ impl CloudDriver for GateDriver {
         installation: InstallationId,
     ) -> Result<Arc<dyn CloudProvider>, ProviderError> {
         let provider = self.driver.connect(credential, lane, installation).await?;
-        Ok(Arc::new(GateProvider { provider, gate: self.gate.clone(), door: Arc::clone(&self.door) }))
+        let (gate, door, sim) = (self.gate.clone(), Arc::clone(&self.door), self.sim.clone());
+        Ok(Arc::new(GateProvider { provider, gate, door, sim, account: lane.account.clone() }))
     }
 }
 
@@ -271,6 +294,8 @@ struct GateProvider {
     provider: Arc<dyn CloudProvider>,
     gate: Gate,
     door: Arc<Door>,
+    sim: SimWorld,
+    account: AccountId,
 }
 
 #[async_trait]
@@ -305,7 +330,9 @@ impl CloudProvider for GateProvider {
     }
 
     async fn list_owned(&self, after: Option<Cursor>) -> Result<OwnedPage, ProviderError> {
-        self.gate.effect(StepKind::List, self.provider.list_owned(after)).await
+        let page = self.gate.effect(StepKind::List, self.provider.list_owned(after)).await?;
+        self.gate.listed(&page, &self.account, &self.sim);
+        Ok(page)
     }
 
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {

@@ -31,6 +31,7 @@ pub enum Op {
     SwitchRace,
     ReleaseRace,
     LoseReply,
+    LateBirth,
     ErrorButCreated,
     RefuseAfterUnknown,
     NoCapacity,
@@ -52,7 +53,7 @@ pub enum Op {
 }
 
 /// Operations and how often they come, in parts.
-const WEIGHTS: [(Op, u64); 30] = [
+const WEIGHTS: [(Op, u64); 31] = [
     (Op::Create, 14),
     (Op::Power, 8),
     (Op::Resize, 8),
@@ -65,6 +66,7 @@ const WEIGHTS: [(Op, u64); 30] = [
     (Op::SwitchRace, 3),
     (Op::ReleaseRace, 3),
     (Op::LoseReply, 8),
+    (Op::LateBirth, 6),
     (Op::ErrorButCreated, 5),
     (Op::RefuseAfterUnknown, 4),
     (Op::NoCapacity, 2),
@@ -139,7 +141,12 @@ impl World {
             Op::Resize => self.resize(),
             Op::Release => self.release(),
             Op::Extend => self.extend(),
-            Op::Restart => self.crash(),
+            Op::Restart => {
+                self.crash();
+                if self.chance(70) {
+                    self.replica().gate.crash_in(1 + self.below(12), When::After);
+                }
+            }
             Op::Converge => (0..5).for_each(|_| {
                 self.tick();
                 self.advance(Duration::from_secs(3));
@@ -151,6 +158,12 @@ impl World {
             }
             Op::Switch | Op::SwitchRace | Op::ReleaseRace => self.race(op),
             Op::LoseReply => self.fault("launch", FaultEffect::LostReply, 1 + self.below(2)),
+            Op::LateBirth => {
+                // The request sits in a queue and is done long after everybody has given it up.
+                let late = FaultEffect::LateMs(1_000 * (60 + self.below(3_000)));
+                self.fault("launch", late, 1);
+                self.create();
+            }
             Op::ErrorButCreated => self.fault("launch", FaultEffect::ErrorButCreated, 1),
             Op::RefuseAfterUnknown => {
                 self.fault("launch", FaultEffect::LostReply, 1);

@@ -128,13 +128,15 @@ impl World {
 
     /// A process over any store.
     pub fn boot(&self, store: Arc<MemoryStore>, door: Arc<Door>, home: &str, boot: u64) -> Replica {
+        let opened_at = super::door::newest(&store);
         let gate = Gate::new();
         let clock = Arc::new(SkewedClock::new(self.clock.clone()));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(self.seed ^ (boot << 32)));
         let master = MasterKey::new([7; 32]);
         let store = Arc::new(GateStore { store, gate: gate.clone() });
         let driver = Arc::new(SimDriver::with_clock(self.sim.clone(), Arc::<SkewedClock>::clone(&clock)));
-        let driver: Arc<dyn CloudDriver> = Arc::new(GateDriver { driver, gate: gate.clone(), door });
+        let driver: Arc<dyn CloudDriver> =
+            Arc::new(GateDriver { driver, gate: gate.clone(), door, sim: self.sim.clone() });
         let wall: Arc<dyn infra_core::Clock> = Arc::<SkewedClock>::clone(&clock);
         let repo = Repo::new(store, Arc::clone(&wall), Arc::clone(&entropy), SHARDS, self.planted);
         let connections = Connections::new(repo.clone(), Arc::clone(&wall), master.clone(), vec![driver])
@@ -147,6 +149,7 @@ impl World {
             limits: Arc::new(self.limits.clone()),
             master,
             home: home.to_owned(),
+            opened_at,
             planted: self.planted,
         });
         Replica { gate, clock, repo, engine: Arc::new(engine) }
@@ -250,6 +253,7 @@ impl World {
 
     /// Counts what this world has met.
     fn observe(&mut self) {
+        self.coverage.lagging_lists += self.replica().gate.take_lagging();
         for row in self.rows() {
             let unknown = |send: &SendRecord| send.effect == Some(Effect::Unknown);
             let met = row.value.state == LaunchState::Unknown || row.value.sends.iter().any(unknown);

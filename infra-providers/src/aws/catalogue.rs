@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
-use infra_core::nouns::offering::{Catalogue, Image, Offering};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::request::Market;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
@@ -32,6 +32,7 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
             .collect(),
         images,
         disk_gib_hour: prices::DISK_GIB_HOUR,
+        billing: Billing::default(),
         as_of: as_of.unwrap_or(before),
     })
 }

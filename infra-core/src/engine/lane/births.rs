@@ -89,7 +89,7 @@ impl Tick<'_> {
 
     /// The row of a token, found by its reference, if it is of this very lane: another lane's thing with our
     /// mark was copied there.
-    async fn row_of(&self, token: LaunchToken) -> Result<Option<Versioned<Launch>>, RepoError> {
+    pub(super) async fn row_of(&self, token: LaunchToken) -> Result<Option<Versioned<Launch>>, RepoError> {
         let repo = &self.engine.parts.repo;
         let Some(reference) = repo.get::<TokenRef>(TokenRef::place(token)).await? else { return Ok(None) };
         let row: Option<Versioned<Launch>> = repo.get(reference.value.launch).await?;

@@ -37,7 +37,7 @@ use crate::records::{RepoError, Versioned, system_tenant};
 use crate::words::clock::{Timestamp, between};
 use crate::words::fault::Fault;
 use crate::words::ids::LaunchToken;
-use crate::words::lane::Version;
+use crate::words::lane::{Mark, Version};
 use crate::words::planted::Bug;
 
 /// Pages of one listing at most: a cloud that repeats itself must not hold us for ever.
@@ -145,16 +145,22 @@ impl Tick<'_> {
             return Ok(false);
         }
         let ours = self.installation.value.id;
-        let marks =
-            listing.items.iter().filter_map(|item| item.mark).filter(|mark| mark.installation == ours);
-        let Some(seen) = marks.map(|mark| mark.seq).max() else { return Ok(false) };
+        let floor = self.engine.parts.opened_at.max(self.installation.value.witness_floor);
+        let marks = listing.items.iter().filter_map(|item| item.mark);
+        let mut newer: Vec<Mark> =
+            marks.filter(|mark| mark.installation == ours && mark.seq > floor).collect();
+        newer.sort_unstable_by_key(|mark| std::cmp::Reverse(mark.seq));
         // Read after the listing: whatever was launched before it is known by now.
         let newest = self.engine.parts.repo.newest().await?;
-        if seen <= newest.max(self.installation.value.witness_floor) {
-            return Ok(false);
+        for mark in newer {
+            // Since this process opened the store, commits of its own may have overtaken a lost one's number. But
+            // whatever any replica launched since then has a row.
+            if mark.seq > newest || self.row_of(mark.token).await?.is_none() {
+                self.freeze(mark.seq, newest).await?;
+                return Ok(true);
+            }
         }
-        self.freeze(seen, newest).await?;
-        Ok(true)
+        Ok(false)
     }
 
     /// Writes down that the store is older than the cloud. Every commit of every replica checks the
