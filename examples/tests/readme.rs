@@ -3,8 +3,10 @@
 mod common;
 
 use std::process::Command;
+use std::time::Duration;
 
 use common::Scratch;
+use rustix::process::Signal;
 
 /// The shell blocks of the README between two headings.
 fn blocks(heading: &str) -> Vec<String> {
@@ -73,7 +75,7 @@ fn a_lease_ends_by_itself_also_when_the_server_was_killed_meanwhile() {
         if state == "released" {
             break;
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(500));
+        std::thread::park_timeout(Duration::from_millis(500));
     }
     assert_eq!(state, "released", "{}", scratch.log());
     let again = server.send("DELETE", &path, &token, "");
@@ -82,4 +84,26 @@ fn a_lease_ends_by_itself_also_when_the_server_was_killed_meanwhile() {
     assert_eq!(list["items"].as_array().map(Vec::len), Some(0), "{list}");
     let all = server.send("GET", "/users/ada/reservations?state=all", &token, "").json;
     assert_eq!(all["items"].as_array().map(Vec::len), Some(1), "{all}");
+}
+
+#[test]
+fn whoever_waits_is_answered_when_the_server_stops() {
+    let scratch = Scratch::new("waits");
+    let server = scratch.start(&["--sim-control"], &[]);
+    let token = server.user("ada", "user");
+    let key = "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":\"sim-ada\"}";
+    assert_eq!(server.send("POST", "/users/ada/keys", &token, key).status, 201);
+    let rule = "[{\"op\":\"launch\",\"effect\":\"capacity\",\"times\":null}]";
+    assert_eq!(server.admin("POST", "/sim/rules", rule).status, 204);
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let path = "/users/ada/reservations?wait=60s";
+            server.send("POST", path, &token, "{\"vcpus\":1,\"duration_s\":600}")
+        });
+        std::thread::park_timeout(Duration::from_secs(1));
+        server.signal(Signal::TERM);
+        waiting.join().expect("it was answered")
+    });
+    assert_eq!(waited.status, 202, "{waited:?}");
+    assert!(server.wait().success(), "{}", scratch.log());
 }

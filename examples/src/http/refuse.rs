@@ -87,3 +87,37 @@ fn nothing(code: Code, detail: String, failed: FailedLimit, nearest: &[Quote]) -
 fn seconds_up(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use infra_core::contracts::store::StoreError;
+    use infra_core::words::fault::Effect;
+
+    use super::*;
+
+    #[test]
+    fn what_only_the_operator_should_know_is_not_told() {
+        let unavailable = StoreError::Unavailable { why: "disk /planted".into(), effect: Effect::Unknown };
+        let corrupt = StoreError::Corrupt { why: "row /planted".into() };
+        for (error, code) in [
+            (InfraError::from(unavailable), Code::Unavailable),
+            (InfraError::from(corrupt), Code::Internal),
+            (InfraError::Internal { why: "/planted".into() }, Code::Internal),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.code, code);
+            assert!(!problem.detail.contains("planted"), "{problem:?}");
+        }
+        let busy = Problem::from(InfraError::Busy { what: "reservation".into() });
+        assert_eq!((busy.code, busy.retry_after_s), (Code::Busy, Some(1)));
+    }
+
+    #[test]
+    fn a_cloud_that_asks_for_time_gets_whole_seconds() {
+        let said = "slow down".to_owned();
+        let retry_after = Some(Duration::from_millis(1500));
+        let asked = InfraError::ProviderUnavailable { what: "sim".into(), said, retry_after };
+        let problem = Problem::from(asked);
+        assert_eq!((problem.code, problem.retry_after_s), (Code::ProviderUnavailable, Some(2)));
+    }
+}

@@ -41,9 +41,20 @@ impl Scratch {
         command
     }
 
-    /// Runs the server's command to its end.
+    /// Runs a command that ends by itself. One that serves instead is a failure, not a test that never ends.
     pub fn output(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
-        self.command().args(args).envs(env.iter().copied()).output().expect("the binary runs")
+        let mut command = self.command();
+        command.args(args).envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        for _ in 0..400 {
+            if child.try_wait().expect("it is our child").is_some() {
+                return child.wait_with_output().expect("it is our child");
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        child.kill().expect("it is our child");
+        let output = child.wait_with_output().expect("it is our child");
+        panic!("{args:?} {env:?} serves instead of refusing: {}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// Starts a server on a free port and waits until it listens.

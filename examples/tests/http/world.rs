@@ -16,7 +16,7 @@ use infra_core::words::ids::UserId;
 use infra_core::words::lane::Version;
 use infra_core::words::secret::{MasterKey, Secret};
 use infra_examples::http::{HttpOptions, router};
-use infra_providers::sim::{SimConfig, SimDriver, SimWorld};
+use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld};
 use infra_store::MemoryStore;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -34,6 +34,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// As [`Self::new`], with other options for the router.
+    pub(crate) async fn with(change: impl FnOnce(&mut HttpOptions)) -> Self {
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(infra_core::SystemClock);
         let sim = SimWorld::new(SimConfig::small(1), clock);
@@ -63,15 +68,22 @@ impl World {
             let (_, secret) = operator.issue_token(&user, who, role, None).await.expect("the user is there");
             tokens.push((who, secret));
         }
-        let router = router(infra, HttpOptions::new(&admin));
-        let world = Self { router, store, sim, tokens };
+        let mut world = Self { router: router(infra.clone(), HttpOptions::new(&admin)), store, sim, tokens };
         let key = "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":\"sim-ada\"}";
         let saved = world.post("/users/ada/keys", "ada", key).await;
         assert_eq!(saved.status, StatusCode::CREATED, "{}", saved.json);
         // Connecting to the cloud for the first time may write down its lanes; later requests must not.
         let quoted = world.post("/users/ada/quotes", "ada", "{\"vcpus\":1}").await;
         assert_eq!(quoted.status, StatusCode::OK, "{}", quoted.json);
+        let mut options = HttpOptions::new(&admin);
+        change(&mut options);
+        world.router = router(infra, options);
         world
+    }
+
+    /// The cloud's next call of an operation fails so.
+    pub(crate) fn fail_next(&self, op: &str, effect: FaultEffect) {
+        self.sim.rule(Rule::once(op, effect));
     }
 
     /// The store's newest commit.
@@ -85,11 +97,11 @@ impl World {
     }
 
     pub(crate) async fn get(&self, path: &str, who: &str) -> Reply {
-        self.send("GET", path, who, vec![], &[]).await
+        self.send("GET", path, who, Body::empty(), &[]).await
     }
 
     pub(crate) async fn post(&self, path: &str, who: &str, body: &str) -> Reply {
-        self.send("POST", path, who, body.into(), &[]).await
+        self.send("POST", path, who, body.to_owned(), &[]).await
     }
 
     /// Sends one request; an empty `who` sends no token, an unknown one a wrong token.
@@ -98,7 +110,7 @@ impl World {
         method: &str,
         path: &str,
         who: &str,
-        body: Vec<u8>,
+        body: impl Into<Body>,
         headers: &[(&str, &str)],
     ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
@@ -110,7 +122,7 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body)).expect("a well-formed request");
+        let request = request.body(body.into()).expect("a well-formed request");
         let response = self.router.clone().oneshot(request).await.expect("the router never fails");
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("the body is in memory").to_bytes();
