@@ -13,7 +13,7 @@ use super::views::{
 };
 use super::{ask, keys, quote, reserve, show};
 use crate::contracts::pricing::Quote;
-use crate::contracts::store::{ListBy, ListQuery};
+use crate::contracts::store::{Key, ListBy, ListQuery};
 use crate::nouns::launch::{EndCause, Launch, Thing};
 use crate::nouns::request::{Market, Request};
 use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation};
@@ -281,7 +281,27 @@ impl UserHandle {
                 return Ok(view);
             }
             // A change may come between the look and the wait: the wait begins where the look before it ended.
-            after = self.core.repo.changes(after, left.min(LOOK_AGAIN)).await?.upto.max(after);
+            after = self.changed(id, after, left.min(LOOK_AGAIN)).await?;
+        }
+    }
+
+    /// Waits for a change of this reservation, for so long at most; other people's changes wake nobody.
+    async fn changed(
+        &self,
+        id: &ReservationId,
+        after: Version,
+        for_: Duration,
+    ) -> Result<Version, InfraError> {
+        let until = self.core.clock.mono().saturating_add(for_);
+        let mut seen = after;
+        loop {
+            let left = until.saturating_sub(self.core.clock.mono());
+            let changes = self.core.repo.changes(seen, left).await?;
+            seen = changes.upto.max(seen);
+            let mine = |key: &Key| key.id.split('/').next() == Some(id.as_str());
+            if left.is_zero() || changes.keys.iter().any(mine) {
+                return Ok(seen);
+            }
         }
     }
 
