@@ -1,18 +1,18 @@
 //! Changes of what is desired: each one compare-and-swap commit with its event.
 //!
 //! # Flow
-//! Read what stands in the way, read the reservation, check `if_match`, let the verb change a draft, commit.
-//! Somebody wrote first: all of it again, from the read. Nothing changed: no commit, no event, the same version.
+//! Read the user, what stands in its way, and the reservation; let the caller's closure change a draft; commit
+//! the draft with the event, the user's count of machines if that moved, and checks of everything the decision
+//! was based on. Lost races are decided anew, a bounded number of times.
 //!
 //! # Guarantees
-//! * A release always wins: once `present` is false no verb changes anything, and no verb sets it again.
-//! * Machines are counted against their owner's limit in the commit that asks for them.
-//! * A commit that asks for more fails when a switch is thrown before it lands; every commit fails when the store
-//!   is frozen before it lands.
-//! * The same change is told once: its event is named by the change's number.
+//! * A closure may run several times: it must change nothing but its draft.
+//! * A draft that changed nothing writes nothing, so that repeating a verb is free.
+//! * A release always wins: what is ending takes no other change, and a release may be repeated for ever.
 //!
-//! # Caveats
-//! The engine's own writes move the version, too: an `if_match` guards against every write since the look.
+//! # Errors
+//! [`InfraError::Gone`] and [`InfraError::Released`] for what is ending or over, [`InfraError::Conflict`] when
+//! `if_match` does not hold, [`InfraError::OverLimit`] when the owner would hold too much.
 
 use super::core::Core;
 use super::error::InfraError;

@@ -1,24 +1,19 @@
 //! Keys: checked with the cloud before they are saved, retired instead of lost while anything hangs on them.
 //!
 //! # Flow
-//! Save: ask the cloud who the key is; register the lanes it reaches; in one commit write it and retire what
-//! stood under the same label for another account. Remove: retire, look whether anything open stands in its
-//! account, delete, take it out of the register.
+//! Saving asks the cloud who the key is, then commits the sealed key, and registers every lane that it reaches.
+//! Removing retires first, so that nothing new begins, then looks for open launches, then deletes.
 //!
 //! # Guarantees
-//! * A key that the cloud did not vouch for is nowhere: not in the store, not in the register, not in an error.
-//! * A key whose account holds anything open is never deleted, unless another active key of the team reaches the
-//!   same account. What is retired still looks and ends; nothing new begins with it.
-//! * No key stands without its lanes: whatever may be made with it will be swept.
-//! * A removal does not take a key that somebody saved again while it ran.
+//! * A key that the cloud did not confirm is not stored, in no form.
+//! * The same label with a key of another account is another lane: the old key is retired in the same commit, and
+//!   goes on to look at and end what it made.
+//! * A key is never removed from under something that only it can end.
+//! * Fields are sealed for their tenant and id: a row copied to another tenant does not open.
 //!
-//! # Assumptions
-//! The commit that writes a send down checks the key that it is sent with
-//! ([`crate::connect::Connected::check`]): that is why retiring before looking closes the gap between the two.
-//!
-//! # Caveats
-//! Keys belong to the team: everybody in it sees, uses and replaces them. A removal that dies half way leaves
-//! its key retired; repeating the removal, or saving the key again, finishes it.
+//! # Errors
+//! [`InfraError::InvalidCredentials`] only when the cloud said no; [`InfraError::Unverified`] when it did not
+//! answer; [`InfraError::InUse`] with the reservations that still need the key.
 
 use std::collections::BTreeMap;
 

@@ -1,21 +1,18 @@
 //! What a person says about a frozen store, made so in commits that may be repeated from the start.
 //!
 //! # Flow
-//! *Moved*: the store lives here now; nothing else changes. *Clone*: the original lives on, so whatever stands in
-//! the copy's records is let go (launches evicted, reservations over, keys dropped), and the copy gets an
-//! identity of its own. *Restored*: what was sent after the backup is unknown, so open launches are looked at
-//! again before anything is sent for them, every region of every key is swept, deadlines are held for a day, and
-//! the epoch rises, so that no fence is issued twice.
+//! Check that the answer fits; do the work, record by record; thaw the installation with the last commit.
+//!
+//! * *Moved*: nothing but a new home.
+//! * *Clone*: everything the records hold belongs to the original, so it is let go untouched; keys are dropped;
+//!   a new installation id makes every later mark another's than the original's.
+//! * *Restored*: what was only planned when the backup was made may have been sent afterwards, so it counts as
+//!   sent; a new epoch; deadlines are held for a day, because extensions may be lost; every region of every key
+//!   is looked at again, because the register of lanes may be older than they are.
 //!
 //! # Guarantees
-//! * The installation's own record is written last: a recovery that dies leaves the store frozen, and the same
-//!   answer given again finishes it.
-//! * No cloud is touched. Evicted things are never ended by anybody here, whatever mark they carry.
-//! * Only an answer that fits is taken: a store that is not frozen is neither moved nor cloned by mistake.
-//!
-//! # Caveats
-//! After *Restored* the newest mark that the freezing lane showed becomes the floor. A lane that shows a newer one
-//! freezes the store again, and is answered the same way.
+//! * A crash anywhere leaves the store frozen, and repeating finishes the work.
+//! * Nothing in any cloud is touched by recovering.
 
 use super::core::Core;
 use super::error::InfraError;

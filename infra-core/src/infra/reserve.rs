@@ -1,18 +1,18 @@
 //! Accepting a reservation: quote, then one commit for everything that belongs together.
 //!
 //! # Flow
-//! Look for the idempotency key first: a replay is answered whatever has changed since (prices, keys, switches,
-//! the time). Then check the request, rank all offers, and commit the reservation, the owner's count, the key's
-//! record and the event. Clouds are asked before the commit's loop, never inside.
+//! Replay the idempotency key if it came before; check the request field by field; rank the offers of all lanes
+//! the team's keys reach; then commit reservation, key, the owner's count and the event in one go.
 //!
 //! # Guarantees
-//! * Twenty calls under one key make one reservation, and all twenty answer it.
-//! * However many calls run at once, the owner never holds more machines than allowed: each commit carries the
-//!   owner's record at the version the count was read at.
-//! * A crash leaves all of it or nothing of it.
+//! * All of it stands or nothing does: a crash leaves neither a key without its reservation nor a reservation
+//!   that the same key would make again.
+//! * Twenty calls with one key at once make one reservation: all but the first find the key when their commit
+//!   conflicts, and answer what it stands for.
+//! * Switches and the frozen store are checked in the commit itself.
 //!
 //! # Caveats
-//! Offers are as of the quote: one that is gone when its turn comes is skipped by the engine, not asked anew.
+//! Offers are ranked once. A reservation keeps the best few and walks down them when a cloud has no capacity.
 
 use super::change::held;
 use super::core::Core;

@@ -1,14 +1,17 @@
 //! Records as people see them.
 //!
+//! # Flow
+//! [`brief`] reads nothing: it shows a reservation with its cached summary, as lists do. [`whole`] reads slots and
+//! attempts too, and adds what the machines came to so far.
+//!
 //! # Guarantees
-//! * No view holds a secret: the first-boot script is shown as being there, no more.
-//! * The state word follows a change of what is desired at once: nobody who stopped, started or grew something
-//!   is told that it is ready before the engine has planned for the change.
-//! * Cost is never shown lower than what list prices come to: time turned off and the last sighting count.
+//! * A change of what is desired shows at once, before the engine has acted on it: a released reservation is
+//!   `releasing` in the very answer of its release.
+//! * Nothing secret is in a view: a first-boot script shows only as "there is one".
 //!
 //! # Caveats
-//! Lists show the summary that the engine cached: at most 20 slots, no cost, the price of the first offer.
-//! Whether something is simulated is known once its cloud was connected by this process.
+//! `cost_so_far` is an upper estimate by list price, from the first send to the end or the last sighting of each
+//! machine, time turned off included. It is no bill.
 
 use std::time::Duration;
 
