@@ -29,7 +29,7 @@ use crate::contracts::store::Expect;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::event::{Event, Outbox};
 use crate::nouns::installation::{Frozen, LaneRecord};
-use crate::nouns::launch::Launch;
+use crate::nouns::launch::{Launch, LaunchState};
 use crate::plan::absence;
 use crate::plan::brake::VerbClass;
 use crate::plan::guard;
@@ -60,7 +60,7 @@ impl Tick<'_> {
         }
         self.read_lane_record().await?;
         let Some(mut listing) = self.read_pages().await else { return Ok(true) };
-        if self.is_store_older(&listing).await? {
+        if self.is_store_older(rows, &listing).await? {
             return Ok(false);
         }
         if listing.complete {
@@ -140,22 +140,28 @@ impl Tick<'_> {
 
     /// A mark newer than the store's newest commit: the store was restored from a backup. Frozen before any
     /// mutation, until a person says what happened.
-    async fn is_store_older(&self, listing: &Listing) -> Result<bool, RepoError> {
+    async fn is_store_older(&self, rows: &[Versioned<Launch>], listing: &Listing) -> Result<bool, RepoError> {
         if self.engine.parts.planted.is(Bug::C2RestoredStoreActs) {
             return Ok(false);
         }
         let ours = self.installation.value.id;
         let floor = self.engine.parts.opened_at.max(self.installation.value.witness_floor);
-        let marks = listing.items.iter().filter_map(|item| item.mark);
-        let mut newer: Vec<Mark> =
-            marks.filter(|mark| mark.installation == ours && mark.seq > floor).collect();
+        let marks =
+            listing.items.iter().filter_map(|item| item.mark).filter(|mark| mark.installation == ours);
+        // A row that was never sent has nothing in any cloud, unless it was sent in a future that was lost.
+        let unsent = |mark: &Mark| {
+            let row = rows.iter().find(|row| row.value.token == mark.token);
+            row.is_some_and(|row| row.value.state == LaunchState::Planned && row.value.sends.is_empty())
+        };
+        let mut newer: Vec<Mark> = marks.filter(|mark| mark.seq > floor || unsent(mark)).collect();
         newer.sort_unstable_by_key(|mark| std::cmp::Reverse(mark.seq));
         // Read after the listing: whatever was launched before it is known by now.
         let newest = self.engine.parts.repo.newest().await?;
         for mark in newer {
             // Since this process opened the store, commits of its own may have overtaken a lost one's number. But
             // whatever any replica launched since then has a row.
-            if mark.seq > newest || self.row_of(mark.token).await?.is_none() {
+            let lost = unsent(&mark) || mark.seq > newest;
+            if lost || self.row_of(mark.token).await?.is_none() {
                 self.freeze(mark.seq, newest).await?;
                 return Ok(true);
             }
