@@ -12,7 +12,7 @@ use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::ids::{CommitId, LaunchToken, ResourceId};
 use infra_core::words::lane::ResourceKind;
-use infra_providers::sim::{FaultEffect, HandMade, Rule, SimWorld};
+use infra_providers::sim::{FaultEffect, HandMade, Match, Rule, SimWorld};
 use infra_store::MemoryStore;
 
 use super::world::SHARDS;
@@ -55,6 +55,12 @@ pub fn machines(sim: &SimWorld, by_call: bool) -> Vec<Seen> {
 /// The next calls of an operation go wrong.
 pub fn rule(sim: &SimWorld, op: &str, effect: FaultEffect, times: u64) {
     sim.rule(Rule::once(op, effect).times(u32::try_from(times).ok()));
+}
+
+/// The next create call of machines goes wrong; satellites are spared.
+pub fn machine_rule(sim: &SimWorld, effect: FaultEffect) {
+    let machines = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
+    sim.rule(Rule::once("launch", effect).only(machines));
 }
 
 pub fn no_rules(sim: &SimWorld) {

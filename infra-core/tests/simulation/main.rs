@@ -113,11 +113,16 @@ fn crash_at_every_step() {
     }
 }
 
+/// `INFRA_BUG=C6` plants only the bugs whose name begins so.
+fn chosen(bug: &Bug) -> bool {
+    std::env::var("INFRA_BUG").map_or(true, |name| format!("{bug:?}").starts_with(&name))
+}
+
 #[test]
 fn every_planted_bug_is_caught() {
     let mut caught = 0;
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
+    for bug in Bug::ALL.into_iter().filter(chosen) {
         let (coverage, verdict) = many(Planted::one(bug), SEEDS);
         match verdict {
             Some(how) => {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use infra_core::InfraError;
 use infra_core::infra::{IdempotencyKey, UserHandle};
 use infra_core::nouns::installation::Recovery;
+use infra_core::nouns::launch::{Launch, LaunchState};
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{DeadlineKind, Heal};
 use infra_core::nouns::switch::SwitchValue;
 use infra_core::words::clock::{Clock, later};
 use infra_core::words::ids::{ReservationId, UserId};
+use infra_core::words::lane::ResourceKind;
 use infra_providers::sim::FaultEffect;
 
 use super::cloud;
@@ -170,10 +172,7 @@ impl World {
                 self.create();
             }
             Op::ErrorButCreated => self.fault("launch", FaultEffect::ErrorButCreated, 1),
-            Op::RefuseAfterUnknown => {
-                self.fault("launch", FaultEffect::LostReply, 1);
-                self.fault("launch", FaultEffect::Quota, 1);
-            }
+            Op::RefuseAfterUnknown => self.refuse_after_unknown(),
             Op::NoCapacity => self.fault("launch", FaultEffect::Capacity, 1 + self.below(3)),
             Op::Outage => {
                 let op = ["launch", "list_owned", "get", "find", "act"]
@@ -296,6 +295,22 @@ impl World {
     fn extend_one(&mut self, at: usize, seconds: u64) {
         let to = later(self.clock.wall(), Duration::from_secs(seconds));
         self.say(at, move |user, id| async move { user.extend(&id, to, None).await.map(drop) });
+    }
+
+    /// A machine is made and the reply lost; the replay is refused, which says nothing about the first send.
+    fn refuse_after_unknown(&mut self) {
+        self.coverage.faults += 2;
+        cloud::machine_rule(&self.sim, FaultEffect::LostReply);
+        self.create();
+        for _ in 0..12 {
+            self.tick();
+            let met = |row: &Launch| row.state == LaunchState::Unknown && row.kind() == ResourceKind::Machine;
+            if self.rows().iter().any(|row| met(&row.value)) {
+                break;
+            }
+            self.advance(Duration::from_millis(700));
+        }
+        cloud::machine_rule(&self.sim, FaultEffect::Quota);
     }
 
     pub fn fault(&mut self, op: &str, effect: FaultEffect, times: u64) {
