@@ -177,7 +177,7 @@ fn a_firewall_proven_absent_is_made_anew_without_waiting_for_the_end_of_a_hold()
     let mut bench = Bench::new(1, Heal::Report, 1);
     for view in bench.lanes.values_mut() {
         let machine = fixtures::facts(1, false).kinds.remove(0);
-        view.facts.kinds = vec![KindFacts { kind: ResourceKind::Firewall, ..machine.clone() }, machine];
+        view.facts.kinds = vec![KindFacts { kind: ResourceKind::Firewall, ..machine }, machine];
     }
     bench.turn();
     assert_eq!(bench.launches[0].kind(), ResourceKind::Firewall, "before its machine");
