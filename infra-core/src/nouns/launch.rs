@@ -13,7 +13,7 @@ use crate::words::fault::Effect;
 use crate::words::ids::{
     BootId, CredentialId, ImageId, LaunchToken, ReservationId, ResourceId, TenantId, TypeName, UserId, Zone,
 };
-use crate::words::lane::{Lane, Mark, ResourceKind};
+use crate::words::lane::{Lane, Mark, ResourceKind, Version};
 use crate::words::secret::Sealed;
 
 /// The whole resolved request of one attempt, stored before it is sent and never rebuilt.
@@ -25,7 +25,7 @@ pub struct FrozenLaunch {
     pub token: LaunchToken,
     /// The mark that the create call itself writes.
     pub mark: Mark,
-    /// A name that no other attempt has.
+    /// A name that no other attempt has; a satellite's is its mark.
     pub name: String,
     /// How many things this one call makes.
     pub count: u16,
@@ -35,6 +35,17 @@ pub struct FrozenLaunch {
     pub labels: BTreeMap<String, String>,
     /// What is made.
     pub body: LaunchBody,
+}
+
+impl FrozenLaunch {
+    /// Completes the mark just before the first send: the commit number of the row that is sent. Satellites are named
+    /// by their mark, because some clouds have no tags for them; a machine's name is seen by people.
+    pub fn witness(&mut self, seq: Version) {
+        self.mark.seq = seq;
+        if self.body.kind() != ResourceKind::Machine {
+            self.name = self.mark.to_name();
+        }
+    }
 }
 
 /// What is made, fully resolved.

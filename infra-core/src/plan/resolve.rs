@@ -204,7 +204,7 @@ pub fn suspect(row: &mut Launch, version: Version, now: Timestamp) {
         return;
     }
     if row.sends.is_empty() {
-        row.frozen.mark.seq = version;
+        row.frozen.witness(version);
     }
     // It may have been sent at any time from its planning until now.
     for at in [row.created_at, now] {

@@ -181,6 +181,24 @@ impl Mark {
         ]
     }
 
+    /// The mark as a name, for kinds that have no tags: only letters, digits and hyphens, at most 120 characters.
+    #[must_use]
+    pub fn to_name(&self) -> String {
+        let (token, installation) = (self.token.0.as_simple(), self.installation.0.as_simple());
+        format!("infra-{token}-{installation}-{}-{}", self.seq, self.kind.word())
+    }
+
+    /// Reads a mark back from a thing's name; `None` unless it is exactly what [`Self::to_name`] writes.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix("infra-")?.splitn(4, '-');
+        let token = parts.next()?.parse().ok()?;
+        let installation = parts.next()?.parse().ok()?;
+        let seq = Version(parts.next()?.parse().ok()?);
+        let mark = Self { installation, token, kind: ResourceKind::from_word(parts.next()?)?, seq };
+        (mark.to_name() == name).then_some(mark)
+    }
+
     /// Reads a mark back from a thing's tags; `None` unless all four are there and well formed.
     pub fn from_tags<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         Some(Self {
@@ -189,5 +207,39 @@ impl Mark {
             kind: ResourceKind::from_word(get(tags::KIND)?)?,
             seq: Version(get(tags::SEQ)?.parse().ok()?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SeededEntropy;
+    use crate::words::clock::Timestamp;
+
+    #[test]
+    fn a_mark_survives_every_place_it_is_written_in() {
+        let entropy = SeededEntropy::new(1);
+        let now = Timestamp::UNIX_EPOCH;
+        for (nth, kind) in (0_u64..).zip(ResourceKind::ALL) {
+            let installation = InstallationId::draw(now, &entropy);
+            let mark = Mark {
+                installation,
+                token: LaunchToken::draw(now, &entropy),
+                kind,
+                seq: Version(u64::MAX - nth),
+            };
+            let tags: std::collections::BTreeMap<_, _> = mark.to_tags().into();
+            assert_eq!(Mark::from_tags(|tag| tags.get(tag).map(String::as_str)), Some(mark));
+            let name = mark.to_name();
+            assert_eq!(Mark::from_name(&name), Some(mark));
+            assert!(name.len() <= 120, "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
+            for other in
+                [name[1..].to_owned(), format!("{name}x"), name.to_uppercase(), name.replacen("-1", "-01", 1)]
+            {
+                assert_eq!(Mark::from_name(&other).filter(|_| other != name), None, "{other}");
+            }
+        }
+        assert_eq!(Mark::from_name("infra-x"), None);
     }
 }

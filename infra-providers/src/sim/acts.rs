@@ -74,6 +74,9 @@ impl SimWorld {
         let takes = state.small.chance.within(span) + Duration::from_secs(late.unwrap_or(0));
         state.changed.small = true;
         let done_at = (!faults.has(FaultEffect::Stuck)).then(|| later(now, takes));
+        if machine {
+            spoil_snapshots(state, number, now);
+        }
         state.change(number, |thing| {
             let since = thing.leaving.map_or(now, |leaving| leaving.since);
             thing.leaving = Some(Leaving { since, done_at });
@@ -119,5 +122,17 @@ impl SimWorld {
                 Err(ProviderError::Busy { said: said("IncorrectInstanceState", message) })
             }
         }
+    }
+}
+
+/// Whoever ends a machine while it is being copied has no copy.
+fn spoil_snapshots(state: &mut State, machine: u64, now: Timestamp) {
+    let id = state.things[&machine].id.clone();
+    let unfinished = state.current.iter().copied().filter(|number| {
+        let thing = &state.things[number];
+        matches!(&thing.body, LaunchBody::Snapshot { of } if *of == id) && now < thing.ready_at
+    });
+    for number in unfinished.collect::<Vec<_>>() {
+        state.change(number, |thing| thing.error = Some("the machine ended while it was copied".to_owned()));
     }
 }

@@ -77,6 +77,10 @@ pub struct SimConfig {
     pub stop: Span,
     /// From terminate to ended.
     pub terminate: Span,
+    /// From the order of a snapshot to its being usable.
+    pub snapshot: Span,
+    /// Ways to turn a machine off; the first is the default.
+    pub off_modes: Vec<PowerMode>,
     /// An ended thing is shown as ended for this long.
     pub gone_shown_for: Duration,
     /// Items per page of a listing.
@@ -118,6 +122,8 @@ impl Default for SimConfig {
             boot: Span::secs(2, 5),
             stop: Span::secs(1, 3),
             terminate: Span::secs(1, 3),
+            snapshot: Span::secs(3, 8),
+            off_modes: vec![PowerMode::Stop],
             gone_shown_for: Duration::from_secs(3600),
             page: 100,
             machines_max: 10_000,
@@ -157,8 +163,9 @@ impl SimConfig {
                 facts(ResourceKind::Machine, self.token, self.max_batch),
                 facts(ResourceKind::Firewall, TokenScope::None, 1),
                 facts(ResourceKind::KeyPair, TokenScope::None, 1),
+                facts(ResourceKind::Snapshot, TokenScope::None, 1),
             ],
-            off_modes: vec![PowerMode::Stop],
+            off_modes: self.off_modes.clone(),
             create_rate: self.create_rate,
             terminate_rate: self.terminate_rate,
             open_creates_max: self.open_creates_max,

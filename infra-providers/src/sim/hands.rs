@@ -66,6 +66,10 @@ pub struct TruthThing {
     pub user_data: Option<String>,
     /// What was made.
     pub body: LaunchBody,
+    /// Which data is on it: new with every fresh machine, copied by a snapshot and by a machine made from one; 0 for
+    /// what holds none.
+    #[serde(default)]
+    pub disk: u64,
     /// Made by a person outside.
     pub by_hand: bool,
     /// What it is now.
@@ -140,6 +144,7 @@ impl SimWorld {
             key: "hand".to_owned(),
             user_data: None,
             body,
+            disk: number,
             by_hand: true,
             created_at: now,
             ready_at: now,
@@ -325,6 +330,7 @@ fn truth_of(thing: &SimThing, now: Timestamp) -> TruthThing {
         key: thing.key.clone(),
         user_data: thing.user_data.clone(),
         body: thing.body.clone(),
+        disk: thing.disk,
         by_hand: thing.by_hand,
         state: thing.state(now),
         created_at: thing.created_at,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use infra_core::contracts::provider::{ProviderError, TokenScope};
+use infra_core::nouns::cloud::ThingState;
 use infra_core::nouns::launch::{FrozenLaunch, LaunchBody, MachineBody};
-use infra_core::nouns::request::Market;
+use infra_core::nouns::request::{Arch, Market};
 use infra_core::words::clock::{Timestamp, later};
-use infra_core::words::ids::{ResourceId, Zone};
+use infra_core::words::ids::{ImageId, ResourceId, Zone};
 use infra_core::words::lane::ResourceKind;
 use infra_core::words::secret::digest;
 
@@ -14,7 +15,7 @@ use super::config::Span;
 use super::rules::{FaultEffect, Faults};
 use super::server::Caller;
 use super::thing::SimThing;
-use super::wire::{invalid, said};
+use super::wire::{invalid, not_found, said};
 use super::world::{SimWorld, State, TokenRow};
 
 /// One create call as it arrived.
@@ -85,6 +86,13 @@ impl SimWorld {
             LaunchBody::KeyPair { public_key } if public_key.trim().is_empty() => {
                 Err(invalid("InvalidKey", "the public key is empty"))
             }
+            LaunchBody::Snapshot { of } => {
+                let theirs =
+                    |thing: &&SimThing| thing.kind() == ResourceKind::Machine && is_theirs(thing, order);
+                let machine = state.number_of(of).map(|number| &state.things[&number]).filter(theirs);
+                machine.map(drop).ok_or_else(|| not_found(of))?;
+                unique_name(state, order)
+            }
             _ => unique_name(state, order),
         }
     }
@@ -148,13 +156,45 @@ impl SimWorld {
             let message = format!("{type_name} has a disk of {} GiB", offering.disk_gib);
             return Err(invalid("InvalidDisk", message));
         }
-        let image = state.small.images.iter().find(|image| image.id == machine.image);
-        let image =
-            image.ok_or_else(|| invalid("InvalidImage", format!("image {} is not known", machine.image)))?;
-        if image.arch != offering.arch {
-            return Err(invalid("InvalidImage", format!("image {} does not run on {type_name}", image.id)));
+        let image = &machine.image;
+        let arch = self
+            .arch_of(state, caller, image)
+            .ok_or_else(|| invalid("InvalidImage", format!("image {image} is not known")))?;
+        if arch != offering.arch {
+            return Err(invalid("InvalidImage", format!("image {image} does not run on {type_name}")));
         }
         Ok(())
+    }
+
+    /// The architecture of an image: one on offer, or a finished snapshot of the caller's.
+    fn arch_of(&self, state: &State, caller: &Caller, image: &ImageId) -> Option<Arch> {
+        if let Some(image) = state.small.images.iter().find(|known| known.id == *image) {
+            return Some(image.arch);
+        }
+        let snapshot = self.snapshot(state, caller, image)?;
+        let LaunchBody::Snapshot { of } = &snapshot.body else { return None };
+        let LaunchBody::Machine(copied) = &state.things[&state.number_of(of)?].body else { return None };
+        self.inner.shelves.get(&snapshot.region)?.offering(&copied.type_name).map(|offering| offering.arch)
+    }
+
+    /// A finished snapshot by its id.
+    fn snapshot<'s>(&self, state: &'s State, caller: &Caller, image: &ImageId) -> Option<&'s SimThing> {
+        let id = ResourceId::new(image.as_str()).ok()?;
+        let thing = &state.things[&state.number_of(&id)?];
+        let usable = thing.kind() == ResourceKind::Snapshot && thing.state(self.now()) == ThingState::Running;
+        (usable && thing.account == caller.account && thing.region == caller.region).then_some(thing)
+    }
+
+    /// Which data a new thing starts with.
+    fn disk_of(&self, state: &State, order: &Order<'_>, number: u64) -> u64 {
+        let copied = match &order.frozen.body {
+            LaunchBody::Machine(machine) => {
+                return self.snapshot(state, order.caller, &machine.image).map_or(number, |from| from.disk);
+            }
+            LaunchBody::Snapshot { of } => state.number_of(of),
+            _ => None,
+        };
+        copied.map_or(0, |of| state.things[&of].disk)
     }
 
     /// Nothing stands in the way any more.
@@ -175,18 +215,27 @@ impl SimWorld {
         let now = order.now;
         let machine = frozen.body.kind() == ResourceKind::Machine;
         let (number, id) = state.draw_id(if machine { "vm" } else { frozen.body.kind().word() });
+        let disk = self.disk_of(state, order, number);
         let chance = &mut state.small.chance;
-        let boot = chance.within(if machine { config.boot } else { Span::ZERO });
+        let boot = chance.within(match frozen.body.kind() {
+            ResourceKind::Machine => config.boot,
+            ResourceKind::Snapshot => config.snapshot,
+            _ => Span::ZERO,
+        });
         let slow = faults.number(|f| if let FaultEffect::SlowBuildS(s) = f { Some(s) } else { None });
         let listed = chance.within(config.lag(config.list_lag));
         let by_id = chance.within(config.lag(config.id_lag));
         let mut tags = frozen.labels.clone();
-        tags.extend(frozen.mark.to_tags().map(|(tag, value)| (tag.to_owned(), value)));
+        // A call through one of the clouds' own protocols may carry no mark at all.
+        if !frozen.mark.installation.0.is_nil() {
+            tags.extend(frozen.mark.to_tags().map(|(tag, value)| (tag.to_owned(), value)));
+        }
         let mut body = frozen.body.clone();
         if let LaunchBody::Machine(machine) = &mut body {
             machine.user_data = None;
         }
-        let failed = machine && faults.has(FaultEffect::ErrorState);
+        let built = machine || frozen.body.kind() == ResourceKind::Snapshot;
+        let failed = built && faults.has(FaultEffect::ErrorState);
         SimThing {
             number,
             id,
@@ -200,6 +249,7 @@ impl SimWorld {
             key: order.caller.key.clone(),
             user_data: order.user_data.clone(),
             body,
+            disk,
             by_hand: false,
             created_at: now,
             ready_at: later(now, boot + Duration::from_secs(slow.unwrap_or(0))),
@@ -257,12 +307,7 @@ fn row_body(state: &State, key: &str) -> String {
 }
 
 fn check_satellites(state: &State, order: &Order<'_>, machine: &MachineBody) -> Result<(), ProviderError> {
-    let theirs = |thing: &&SimThing| {
-        thing.account == order.caller.account
-            && thing.region == order.caller.region
-            && thing.alive(order.now)
-            && thing.leaving.is_none()
-    };
+    let theirs = |thing: &&SimThing| is_theirs(thing, order);
     let by_id = |id: &ResourceId| state.number_of(id).map(|number| &state.things[&number]).filter(theirs);
     if let Some(id) = &machine.firewall
         && by_id(id).is_none_or(|thing| thing.kind() != ResourceKind::Firewall)
@@ -277,6 +322,14 @@ fn check_satellites(state: &State, order: &Order<'_>, machine: &MachineBody) -> 
         }
     }
     Ok(())
+}
+
+/// Is it there, in the caller's account and region, and not on its way out?
+fn is_theirs(thing: &SimThing, order: &Order<'_>) -> bool {
+    thing.account == order.caller.account
+        && thing.region == order.caller.region
+        && thing.alive(order.now)
+        && thing.leaving.is_none()
 }
 
 /// Firewalls and key pairs have no token; their names are unique instead.

@@ -37,6 +37,13 @@ mod tick;
 mod wire;
 mod world;
 
+/// The door for protocol skins: fakes of real clouds whose truth is a sim.
+#[cfg(feature = "fakes")]
+#[allow(unused_imports, reason = "each skin uses its part")]
+pub(crate) mod skin {
+    pub(crate) use super::wire::{Answer, Asked, Call, Port};
+}
+
 pub use catalogue::{CatalogueSize, Shape};
 pub use config::{RegionConfig, SimConfig, Span};
 #[cfg(feature = "sim-server")]

@@ -9,7 +9,7 @@ use infra_core::nouns::launch::LaunchBody;
 use infra_core::nouns::offering::{Billing, Catalogue};
 use infra_core::words::clock::{Clock, Timestamp, later};
 use infra_core::words::fault::Fault;
-use infra_core::words::ids::{AccountId, InstallationId, LaunchToken, Region, ResourceId};
+use infra_core::words::ids::{AccountId, LaunchToken, Region, ResourceId};
 use infra_core::words::lane::{ResourceKind, tags};
 use infra_core::words::secret::digest;
 
@@ -185,14 +185,12 @@ impl SimWorld {
                 Ok(Answer::Sightings(ids.iter().map(look).collect()))
             }
             Call::ListOwned { installation, after } => {
-                let start = start_of(after.as_ref())?;
-                let State { small, things, current, .. } = state;
-                let current = current.range(start + 1..).map(|number| &things[number]);
-                let (items, next) = self.page(current, caller, *installation, now);
-                let items = hide(&mut small.rules, op, items, &mut small.chance);
-                let items = items.iter().map(|thing| thing.observed(now)).collect();
-                let complete = next.is_none() && !faults.has(FaultEffect::Incomplete);
-                Ok(Answer::Page { items, next, complete, as_of: now })
+                let ours = installation.to_string();
+                let shown = |thing: &SimThing| thing.tags.get(tags::INSTALLATION) == Some(&ours);
+                self.list(state, caller, after.as_ref(), shown, faults, now)
+            }
+            Call::List { kind, after } => {
+                self.list(state, caller, after.as_ref(), |thing| thing.kind() == *kind, faults, now)
             }
             Call::Act { id, kind, mark, act } => {
                 self.act(state, caller, (id, *kind), mark, *act, faults, now)?;
@@ -256,17 +254,36 @@ impl SimWorld {
         Some(thing).filter(|thing| known && self.visible(thing, caller, now))
     }
 
+    /// One page of what a listing shows, in the order in which it was made.
+    fn list(
+        &self,
+        state: &mut State,
+        caller: &Caller,
+        after: Option<&Cursor>,
+        shown: impl Fn(&SimThing) -> bool,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> Result<Answer, ProviderError> {
+        let start = start_of(after)?;
+        let State { small, things, current, .. } = state;
+        let current = current.range(start + 1..).map(|number| &things[number]);
+        let (items, next) = self.page(current, caller, shown, now);
+        let items = hide(&mut small.rules, "list_owned", items, &mut small.chance);
+        let items = items.iter().map(|thing| thing.observed(now)).collect();
+        let complete = next.is_none() && !faults.has(FaultEffect::Incomplete);
+        Ok(Answer::Page { items, next, complete, as_of: now })
+    }
+
     fn page<'s>(
         &self,
         current: impl Iterator<Item = &'s SimThing>,
         caller: &Caller,
-        installation: InstallationId,
+        shown: impl Fn(&SimThing) -> bool,
         now: Timestamp,
     ) -> (Vec<&'s SimThing>, Option<Cursor>) {
         let page = self.inner.config.page.max(1);
-        let ours = installation.to_string();
         let mut items: Vec<&SimThing> = current
-            .filter(|thing| thing.listed(now) && thing.tags.get(tags::INSTALLATION) == Some(&ours))
+            .filter(|thing| thing.listed(now) && shown(thing))
             .filter(|thing| self.visible(thing, caller, now))
             .take(page + 1)
             .collect();

@@ -40,6 +40,9 @@ pub(super) struct SimThing {
     pub(super) key: String,
     pub(super) user_data: Option<String>,
     pub(super) body: LaunchBody,
+    /// Which data is on it: new with every fresh machine, copied by a snapshot and by a machine made from one.
+    #[serde(default)]
+    pub(super) disk: u64,
     pub(super) by_hand: bool,
     pub(super) created_at: Timestamp,
     pub(super) ready_at: Timestamp,

@@ -21,17 +21,17 @@ use serde::{Deserialize, Serialize};
 
 /// The way from a client to its cloud.
 #[async_trait]
-pub(super) trait Port: Send + Sync + fmt::Debug {
+pub(crate) trait Port: Send + Sync + fmt::Debug {
     async fn call(&self, asked: Asked) -> Result<Answer, ProviderError>;
 }
 
 /// One call.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// The key's secret.
-    pub(super) key: String,
-    pub(super) region: Region,
-    pub(super) call: Call,
+    pub(crate) key: String,
+    pub(crate) region: Region,
+    pub(crate) call: Call,
 }
 
 impl fmt::Debug for Asked {
@@ -42,15 +42,44 @@ impl fmt::Debug for Asked {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Call {
+pub(crate) enum Call {
     Identify,
     Catalogue,
-    Launch { frozen: Box<FrozenLaunch>, user_data: Option<String> },
-    Find { token: LaunchToken, kind: ResourceKind, name: String, since: Timestamp },
-    Get { kind: ResourceKind, ids: Vec<ResourceId> },
-    ListOwned { installation: InstallationId, after: Option<Cursor> },
-    Act { id: ResourceId, kind: ResourceKind, mark: Mark, act: Act },
-    Measure { ids: Vec<ResourceId>, metric: String, from: Timestamp, to: Timestamp },
+    Launch {
+        frozen: Box<FrozenLaunch>,
+        user_data: Option<String>,
+    },
+    Find {
+        token: LaunchToken,
+        kind: ResourceKind,
+        name: String,
+        since: Timestamp,
+    },
+    Get {
+        kind: ResourceKind,
+        ids: Vec<ResourceId>,
+    },
+    ListOwned {
+        installation: InstallationId,
+        after: Option<Cursor>,
+    },
+    /// Every thing of a kind in the account, whoever made it: what the clouds' own listings show.
+    List {
+        kind: ResourceKind,
+        after: Option<Cursor>,
+    },
+    Act {
+        id: ResourceId,
+        kind: ResourceKind,
+        mark: Mark,
+        act: Act,
+    },
+    Measure {
+        ids: Vec<ResourceId>,
+        metric: String,
+        from: Timestamp,
+        to: Timestamp,
+    },
 }
 
 impl Call {
@@ -62,7 +91,7 @@ impl Call {
             Self::Launch { .. } => "launch",
             Self::Find { .. } => "find",
             Self::Get { .. } => "get",
-            Self::ListOwned { .. } => "list_owned",
+            Self::ListOwned { .. } | Self::List { .. } => "list_owned",
             Self::Act { act, .. } => act.word(),
             Self::Measure { .. } => "measure",
         }
@@ -72,7 +101,7 @@ impl Call {
 /// One answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Identity {
         account: AccountId,
         principal: String,

@@ -81,7 +81,7 @@ impl Tick<'_> {
         sent.retry = None;
         if sent.sends.is_empty() {
             // The commit number of the row itself: a store restored from before it is older than this mark.
-            sent.frozen.mark.seq = row.version;
+            sent.frozen.witness(row.version);
         }
         let by = self.engine.claims.boot();
         sent.sends.push(SendRecord { at: self.now(), by, effect: None, said: None });

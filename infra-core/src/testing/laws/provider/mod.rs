@@ -122,10 +122,11 @@ impl Subject {
         let token = LaunchToken::draw(self.clock.wall(), self.entropy.as_ref());
         let mark = Mark { installation: self.installation, token, kind: body.kind(), seq: Version(7) };
         let zoned = body.kind() == ResourceKind::Machine;
+        let name = if zoned { format!("law-{token}") } else { mark.to_name() };
         FrozenLaunch {
             token,
             mark,
-            name: format!("law-{token}"),
+            name,
             count,
             zone: self.zones.first().cloned().filter(|_| zoned),
             labels: BTreeMap::from([("team".to_owned(), "laws".to_owned())]),
