@@ -16,6 +16,7 @@ use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::ids::LaunchToken;
 use infra_core::words::lane::{LaneId, ResourceKind, Version};
+use infra_core::words::planted::Planted;
 use proptest::prelude::*;
 
 /// A reservation that is planned again and again, with a cloud that does what it is told at once.
@@ -56,6 +57,7 @@ impl Bench {
             deadlines_held: None,
             mass_deadline: false,
             needs_met: true,
+            planted: Planted::NONE,
         };
         plan(&picture, &mut || LaunchToken::draw(self.now, &self.entropy))
     }

@@ -203,6 +203,7 @@ impl Engine {
             deadlines_held: held.as_deref(),
             mass_deadline: mass,
             needs_met: self.needs_met(reservation).await?,
+            planted: self.parts.planted,
         };
         Ok(plan(&picture, &mut || self.draw_token()))
     }

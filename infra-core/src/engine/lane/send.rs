@@ -262,6 +262,11 @@ fn answered(row: &mut Launch, things: &[Observed], sends: usize, now: Timestamp,
         // Closed while the call was on its way: a listing finds it by its mark and ends it.
         return;
     }
+    if things.is_empty() {
+        // Accepted, and named later (a snapshot at DigitalOcean): found by its name once it is there.
+        row.state = LaunchState::Unknown;
+        return;
+    }
     observe::adopt(row, things, now, planted);
 }
 

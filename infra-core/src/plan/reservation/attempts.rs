@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use super::follow::{age, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
-use super::{Draft, Picture, backoff};
+use super::{Draft, Picture, backoff, park};
 use crate::nouns::cloud::ThingState;
 use crate::nouns::launch::{Launch, LaunchState, Want};
 use crate::nouns::reservation::{Choice, HoldReason};
@@ -41,9 +41,18 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
     let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    for no in ready.into_iter().take(budget) {
-        let offer = draft.units.get(&no).map_or(0, |unit| unit.offer);
-        by_offer.entry(offer).or_default().push(no);
+    let mut parked = Vec::new();
+    for unit in ready.into_iter().take(budget).filter_map(|no| draft.units.get(&no)) {
+        match park::parked(draft, unit) {
+            Some(from) => parked.push((unit.no, from)),
+            None => by_offer.entry(unit.offer).or_default().push(unit.no),
+        }
+    }
+    for (no, parked) in parked {
+        match parked {
+            Some(choice) => attempt(draft, picture, &choice, &[no], draw),
+            None => explain(draft, &[no], "where its snapshot is cannot be used now"),
+        }
     }
     for (offer, slots) in by_offer {
         let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
