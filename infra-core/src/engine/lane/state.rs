@@ -324,7 +324,8 @@ impl Switches {
         Ok(Self { read })
     }
 
-    /// The switches that cover one tenant in this lane: global, the lane's, the tenant's.
+    /// The switches that cover one tenant in this lane: global, the lane's, the tenant's. A switch that was not
+    /// read forbids everything: a tenant's first row may be written after this tick began.
     fn covering(
         &self,
         lane: &Lane,
@@ -332,8 +333,10 @@ impl Switches {
     ) -> impl Iterator<Item = (String, Expect, SwitchValue)> {
         [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(tenant.clone())]
             .into_iter()
-            .filter_map(|scope| {
-                self.read.get(&scope.id()).map(|(expect, value)| (scope.id(), *expect, *value))
+            .map(|scope| {
+                let unread = (Expect::Absent, SwitchValue::Frozen);
+                let (expect, value) = self.read.get(&scope.id()).copied().unwrap_or(unread);
+                (scope.id(), expect, value)
             })
     }
 
@@ -366,7 +369,21 @@ pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::fixtures;
     use crate::words::lane::Endpoint;
+
+    #[test]
+    fn a_tenant_who_came_after_the_switches_were_read_waits_for_the_next_tick() {
+        let lane = fixtures::lane();
+        let open = (Expect::Absent, SwitchValue::Open);
+        let known: TenantId = "known".parse().expect("a legal name");
+        let scopes = [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(known.clone())];
+        let switches = Switches { read: scopes.iter().map(|scope| (scope.id(), open)).collect() };
+        let may =
+            |tenant: &TenantId| switches.covering(&lane, tenant).all(|(_, _, value)| value.allows_create());
+        assert!(may(&known));
+        assert!(!may(&"new".parse().expect("a legal name")), "its own switch was never read");
+    }
 
     #[test]
     fn waiting_for_a_rate_never_blows_the_fuse() {
