@@ -129,8 +129,8 @@ impl Stored for Installation {
 }
 
 impl Installation {
-    /// Where the one installation record stands. Nearly every commit checks it, so that a store which is frozen,
-    /// moved or cloned by one replica stops all others at their next commit.
+    /// Where the one installation record stands. Every commit that plans or acts checks it, so that a store which
+    /// is frozen, moved or cloned by one replica stops all others at their next step.
     #[must_use]
     pub fn place() -> Key {
         key(&system_tenant(), RecordKind::Installation, "self")

@@ -5,8 +5,8 @@ use super::{assert_found, assert_none};
 
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 60;
-/// Doc lines per hundred lines of code. The aim is 35; this floor only rises.
-const DOCS_MIN_PERCENT: usize = 32;
+/// Doc lines per hundred lines of code: what well-kept libraries of this kind have at least.
+const DOCS_MIN_PERCENT: usize = 35;
 
 /// Lines that are neither empty nor a comment.
 fn code_lines(body: &str) -> usize {

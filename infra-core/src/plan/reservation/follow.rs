@@ -24,8 +24,8 @@
 //! # Caveats
 //! * Health is what the cloud says of its machine. What runs on it is not looked at here.
 //! * A machine that is Suspect (the cloud itself is not sure) is shown as probing and waited for, without limit.
-//! * Who follows an attempt that nobody answers for follows it for ever where the cloud has tokens: the replay
-//!   will tell, or the window closes and the absence is proven.
+//! * Where the cloud has tokens, an unknown attempt is followed without limit: its replay will tell, or its window
+//!   closes and its absence is proven. A lane that nobody reaches proves nothing, and its slots wait.
 
 use std::collections::HashMap;
 
@@ -329,7 +329,7 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
 /// Three ways to be hopeless, each counted per slot and forgiven by readiness:
 /// * as many failures as there are offers, the last of them Invalid: no offer takes this request;
 /// * `retry_steps_max` failures of any kind, or one per offer if there are more of them;
-/// * `failed_builds_max` machines that were made and never ran: each of those was paid for.
+/// * `failed_builds_max` failures, the last of them a machine that was made and never ran: those are paid for.
 ///
 /// Afterwards means that people may be working on the other machines: those are not taken from them because one
 /// slot cannot be filled.
