@@ -114,6 +114,8 @@ async fn launches() -> Vec<f64> {
             firewall: None,
             key_pair: None,
             private_only: false,
+            options: Default::default(),
+            files: None,
         });
         let zone = offering.zones.first().cloned();
         let name = format!("bench-{no}");
@@ -121,7 +123,7 @@ async fn launches() -> Vec<f64> {
         let provider: Arc<dyn CloudProvider> = Arc::clone(&provider);
         let began = SystemClock.mono();
         calls.spawn(async move {
-            let send = Send { user_data: None, deadline: began + PATIENCE };
+            let send = Send { user_data: None, files: None, deadline: began + PATIENCE };
             provider.launch(&frozen, &send).await.expect("the sim has room");
             millis_since(began)
         });

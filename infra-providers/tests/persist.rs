@@ -69,7 +69,7 @@ async fn child_that_is_killed() {
     let on = subject(&SimDriver::new(world), Arc::new(SystemClock), "sim-east", "t3.small").await;
     for at in 0.. {
         let frozen = frozen(&on, Version(at));
-        let send = Send { user_data: None, deadline: on.clock.mono() + on.settles_within };
+        let send = Send { user_data: None, files: None, deadline: on.clock.mono() + on.settles_within };
         let made = on.provider.launch(&frozen, &send).await.expect("launches");
         let line = serde_json::to_string(&(&frozen, &made)).expect("serialises");
         println!("ANSWERED {line}");
@@ -120,7 +120,7 @@ async fn kill_9_loses_nothing_that_was_answered() {
     assert!((answered.len()..=answered.len() + kills).contains(&launched), "{launched} launches");
     let on = subject(&SimDriver::new(world), Arc::new(SystemClock), "sim-east", "t3.small").await;
     for (frozen, made) in answered.iter().rev().take(20) {
-        let send = Send { user_data: None, deadline: on.clock.mono() + on.settles_within };
+        let send = Send { user_data: None, files: None, deadline: on.clock.mono() + on.settles_within };
         let again = on.provider.launch(frozen, &send).await.expect("replays");
         let same = again.iter().zip(made).all(|(again, made)| again.id == made.id);
         assert!(same, "token {} was forgotten", frozen.token);

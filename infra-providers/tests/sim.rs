@@ -56,7 +56,8 @@ impl Desk {
     }
 
     async fn launch(&self, frozen: &FrozenLaunch) -> Result<Vec<Observed>, ProviderError> {
-        let send = Send { user_data: None, deadline: self.clock.mono() + Duration::from_secs(30) };
+        let send =
+            Send { user_data: None, files: None, deadline: self.clock.mono() + Duration::from_secs(30) };
         self.on.provider.launch(frozen, &send).await
     }
 

@@ -200,6 +200,8 @@ pub struct Series {
 pub struct Send {
     /// First-boot data, opened from the body's seal just before the call.
     pub user_data: Option<Secret>,
+    /// Files for the first boot: a JSON object of path and text, opened likewise.
+    pub files: Option<Secret>,
     /// The call must not leave after this moment of the caller's monotonic clock.
     pub deadline: Duration,
 }

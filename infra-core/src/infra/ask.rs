@@ -6,7 +6,7 @@
 //! * No message repeats what was given for a secret's place: people paste private keys where public ones belong.
 //!
 //! # Flow
-//! Ranges, texts and lists first, then what fields say together, then tags, access and the first-boot script. Only a
+//! Ranges, texts and lists first, then what fields say together, then tags, access, first boot and options. Only a
 //! request whose every field is legal is asked whether anything here acts upon its wishes.
 //!
 //! # Assumptions
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{FieldError, InfraError};
+use crate::nouns::cloud::PowerMode;
+use crate::nouns::options::MachineOptions;
 use crate::nouns::request::{Request, Resource};
 use crate::words::clock::{Timestamp, later};
 use crate::words::limits::Limits;
@@ -47,6 +49,10 @@ const ALLOW_FROM_MAX: usize = 50;
 /// EC2 takes 16 KiB of first-boot data; what wraps the script and adds the public keys takes its share.
 const FIRST_BOOT_BYTES_MAX: usize = 15 * 1024;
 const SETUP_BYTES_MAX: usize = 12 * 1024;
+/// OpenStack's defaults for injected files: five of them, 255 bytes of path, 10 KiB each.
+const FILES_MAX: usize = 5;
+const FILE_PATH_LEN_MAX: usize = 255;
+const FILE_BYTES_MAX: usize = 10 * 1024;
 
 /// Key types, each with the beginning that its base64 always has.
 const SSH_TYPES: [(&str, &str); 7] = [
@@ -134,6 +140,7 @@ pub(super) fn check(request: &Request, limits: &Limits, now: Timestamp) -> Resul
     tags(&mut wrongs, &request.tags);
     access(&mut wrongs, request);
     first_boot(&mut wrongs, request);
+    options(&mut wrongs, &request.options);
     wrongs.done()?;
     fulfillable(request)
 }
@@ -252,6 +259,28 @@ fn first_boot(wrongs: &mut Wrongs, request: &Request) {
     } else if setup + keys > FIRST_BOOT_BYTES_MAX {
         let limit = Some(format!("{FIRST_BOOT_BYTES_MAX} bytes"));
         wrongs.add("setup", "is too large together with the public keys", limit);
+    }
+}
+
+/// Options that not every cloud has; whether this one has them is asked of its catalogue.
+fn options(wrongs: &mut Wrongs, options: &MachineOptions) {
+    wrongs.text("options.network", options.network.as_deref(), NAME_LEN_MAX);
+    wrongs.text("options.profile", options.profile.as_deref(), NAME_LEN_MAX);
+    if options.off == Some(PowerMode::On) {
+        wrongs.add("options.off", "is not a way of being off", None);
+    }
+    wrongs.at_most("options.files", options.files.len(), FILES_MAX);
+    for (path, text) in &options.files {
+        let field = format!("options.files.{}", path.chars().take(FILE_PATH_LEN_MAX).collect::<String>());
+        let odd =
+            |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_control);
+        let absolute = path.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(odd));
+        if !absolute || path.len() > FILE_PATH_LEN_MAX {
+            let limit = Some(format!("{FILE_PATH_LEN_MAX} bytes"));
+            wrongs.add(field, "is not an absolute path of plain names", limit);
+        } else if text.len() > FILE_BYTES_MAX {
+            wrongs.add(field, "is too large", Some(format!("{FILE_BYTES_MAX} bytes")));
+        }
     }
 }
 

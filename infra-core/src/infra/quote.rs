@@ -21,6 +21,7 @@ use super::gate::open_for_creates;
 use crate::connect::ConnectError;
 use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking};
 use crate::nouns::offering::Catalogue;
+use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
 use crate::nouns::switch::Switch;
 use crate::records::system_tenant;
@@ -52,6 +53,7 @@ pub(super) async fn rank(
     }
     let lanes = without_paused(core, lanes).await?;
     let (offered, failed) = catalogues(core, tenant, lanes).await;
+    let offered = with_options(offered, &request.options)?;
     let priced: Vec<PricedLane<'_>> = offered
         .iter()
         .map(|(lane, credential, catalogue)| PricedLane { lane, credential, catalogue })
@@ -91,6 +93,24 @@ pub(super) async fn catalogues(
         }
     }
     (offered, failed)
+}
+
+/// Lanes where machines can be made with every option asked for.
+///
+/// # Errors
+/// [`InfraError::Unfulfillable`] naming the first option that is missing, when it is missing everywhere.
+fn with_options(offered: Vec<Offered>, options: &MachineOptions) -> Result<Vec<Offered>, InfraError> {
+    let lacking =
+        offered.iter().find_map(|(lane, _, catalogue)| Some((lane.clone(), catalogue.lacks(options)?)));
+    let able: Vec<_> =
+        offered.into_iter().filter(|(_, _, catalogue)| catalogue.lacks(options).is_none()).collect();
+    match lacking {
+        Some((lane, option)) if able.is_empty() => Err(InfraError::Unfulfillable {
+            field: option.field(),
+            why: format!("none of your clouds can do that, {lane} among them"),
+        }),
+        _ => Ok(able),
+    }
 }
 
 /// Lanes where creating is not switched off.

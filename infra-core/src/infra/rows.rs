@@ -3,8 +3,8 @@
 //! # Guarantees
 //! * Pure but for the clock and the id that is drawn: nothing is read or written, so a lost race may make the same
 //!   record again.
-//! * A first-boot script is sealed before it is in any record, for the one reservation that it is of. The request
-//!   that is kept beside it has none.
+//! * First-boot scripts and files are sealed before they are in any record, for the one reservation that they are of.
+//!   The request that is kept beside them has neither: of files it keeps the paths.
 //! * A new reservation is due at once: whoever misses the change that announces it finds it by its
 //!   deadline.
 //!
@@ -35,8 +35,11 @@ pub(super) fn reservation(
 ) -> Reservation {
     let now = core.now();
     let id = ReservationId::draw(now, &*core.entropy);
-    let place = format!("reservation/{id}/setup");
-    let setup = request.setup.as_ref().map(|script| core.master.seal(&place, script, &*core.entropy));
+    let seal =
+        |what: &str, text: &str| core.master.seal(&format!("reservation/{id}/{what}"), text, &*core.entropy);
+    let setup = request.setup.as_ref().map(|script| seal("setup", script));
+    let files = Some(&request.options.files).filter(|files| !files.is_empty());
+    let files = files.map(|files| seal("files", &serde_json::to_string(files).expect("texts are JSON")));
     let count = request.count();
     Reservation {
         id,
@@ -44,8 +47,9 @@ pub(super) fn reservation(
         owner: user.id.clone(),
         source: Source::Cloud,
         spec: Spec {
-            request: Request { setup: None, ..request.clone() },
+            request: without_secrets(request),
             setup,
+            files,
             choices: quotes.into_iter().take(core.limits.offers_kept).map(|quote| quote.choice).collect(),
         },
         desired: Desired { count, power: Power::On, present: true, change: 0 },
@@ -73,6 +77,13 @@ pub(super) fn reservation(
         idempotency: idempotency.map(str::to_owned).into_iter().collect(),
         counted: count,
     }
+}
+
+/// A request as a record keeps it: people put secrets into scripts and files.
+fn without_secrets(request: &Request) -> Request {
+    let mut kept = Request { setup: None, ..request.clone() };
+    kept.options.files.values_mut().for_each(String::clear);
+    kept
 }
 
 /// When it ends, and that somebody must look at it now. A duration counts from readiness, which the engine

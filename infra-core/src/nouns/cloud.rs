@@ -91,7 +91,7 @@ pub struct OwnedPage {
 pub struct Cursor(pub String);
 
 /// How a thing is turned off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PowerMode {
     /// On.
@@ -102,6 +102,11 @@ pub enum PowerMode {
     Hibernate,
     /// Off and off its host.
     Shelve,
+    /// Off, memory kept on its host.
+    Suspend,
+    /// Off by being ended, its disk kept as a snapshot: for clouds that bill a machine that is off. Made of a
+    /// snapshot's launch and a terminate, so it is never an [`Act`].
+    Snapshot,
 }
 
 /// What can be done to a thing of ours.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::cloud::ThingState;
+use super::options::MachineOptions;
 use super::request::Market;
 use crate::words::clock::Timestamp;
 use crate::words::fault::Effect;
@@ -40,6 +41,7 @@ pub struct FrozenLaunch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "nearly all launches are machines: a box would save nothing")]
 pub enum LaunchBody {
     /// Machines.
     Machine(MachineBody),
@@ -49,6 +51,11 @@ pub enum LaunchBody {
     KeyPair {
         /// OpenSSH public key.
         public_key: String,
+    },
+    /// A disk image of a machine, registered under the launch's name.
+    Snapshot {
+        /// Of which machine.
+        of: ResourceId,
     },
 }
 
@@ -60,6 +67,7 @@ impl LaunchBody {
             Self::Machine(_) => ResourceKind::Machine,
             Self::Firewall(_) => ResourceKind::Firewall,
             Self::KeyPair { .. } => ResourceKind::KeyPair,
+            Self::Snapshot { .. } => ResourceKind::Snapshot,
         }
     }
 }
@@ -85,6 +93,13 @@ pub struct MachineBody {
     pub key_pair: Option<String>,
     /// No public address.
     pub private_only: bool,
+    /// What only some clouds have; without the files.
+    #[serde(default)]
+    pub options: MachineOptions,
+    /// Files for the first boot as a JSON object of path and text, sealed for `reservation/<id>/files`; opened just
+    /// before the call.
+    #[serde(default)]
+    pub files: Option<Sealed>,
 }
 
 /// Ingress rules: nothing is open but what stands here.

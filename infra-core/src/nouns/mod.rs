@@ -8,6 +8,7 @@ pub mod installation;
 pub mod launch;
 pub mod lease;
 pub mod offering;
+pub mod options;
 pub mod request;
 pub mod reservation;
 pub mod switch;

@@ -1,7 +1,10 @@
 //! What a cloud offers in one lane, and what it costs.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::options::{MachineOption, MachineOptions};
 use super::request::{Arch, Market};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ImageId, TypeName, Zone};
@@ -136,6 +139,9 @@ pub struct Catalogue {
     /// How running time is charged.
     #[serde(default)]
     pub billing: Billing,
+    /// Which options of a request machines here can be made with.
+    #[serde(default)]
+    pub options: BTreeSet<MachineOption>,
     /// When it was read, by the provider's clock.
     pub as_of: Timestamp,
 }
@@ -148,6 +154,12 @@ impl Catalogue {
             .iter()
             .filter(|image| image.arch == arch && image.os.eq_ignore_ascii_case(os))
             .max_by_key(|image| (image.created_at, &image.id))
+    }
+
+    /// The first option asked for that machines here cannot be made with.
+    #[must_use]
+    pub fn lacks(&self, options: &MachineOptions) -> Option<MachineOption> {
+        options.asked().into_iter().find(|option| !self.options.contains(option))
     }
 
     /// The image with this id.

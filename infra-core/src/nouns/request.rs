@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::options::MachineOptions;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ImageId, Region};
 use crate::words::money::Money;
@@ -98,6 +99,8 @@ pub struct Request {
     pub image: Option<ImageId>,
     /// A script for the first boot; sealed at rest because people put secrets there.
     pub setup: Option<String>,
+    /// What only some clouds have: network, profile, way of being off.
+    pub options: MachineOptions,
     /// What to do when a machine vanishes; `report` when not said.
     pub heal: Option<super::reservation::Heal>,
 }

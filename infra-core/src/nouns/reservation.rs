@@ -171,10 +171,13 @@ pub struct Try {
 /// What was asked, and what it was resolved to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// The request, without its `setup`.
+    /// The request, without its `setup` and the text of its files.
     pub request: Request,
     /// The first-boot script, sealed for `reservation/<id>/setup`.
     pub setup: Option<Sealed>,
+    /// Files for the first boot as a JSON object of path and text, sealed for `reservation/<id>/files`.
+    #[serde(default)]
+    pub files: Option<Sealed>,
     /// Cheapest first; the units walk down on capacity errors.
     pub choices: Vec<Choice>,
 }

@@ -76,7 +76,7 @@ fn is_alike(row: &Launch, seen: &Observed) -> bool {
             let typed = seen.type_name.as_ref().is_none_or(|name| *name == body.type_name);
             typed && seen.image.as_ref().is_none_or(|image| *image == body.image)
         }
-        LaunchBody::Firewall(_) | LaunchBody::KeyPair { .. } => true,
+        LaunchBody::Firewall(_) | LaunchBody::KeyPair { .. } | LaunchBody::Snapshot { .. } => true,
     };
     named && in_time && same_make
 }

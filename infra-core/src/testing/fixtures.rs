@@ -94,7 +94,7 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         tenant: "team".parse().expect("a legal name"),
         owner: "ada".parse().expect("a legal name"),
         source: Source::Cloud,
-        spec: Spec { request, setup: None, choices: vec![choice()] },
+        spec: Spec { request, setup: None, files: None, choices: vec![choice()] },
         desired: Desired { count, power: Power::On, present: true, change: 1 },
         heal,
         parent: None,

@@ -89,6 +89,7 @@ impl PriceWorld {
                 images: vec![image(Arch::X86_64, "ubuntu-x86"), image(Arch::Arm64, "ubuntu-arm")],
                 disk_gib_hour: Money::default(),
                 billing: Billing::default(),
+                options: [].into(),
                 as_of: PRICED_AT,
             },
         });

@@ -144,6 +144,7 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
                 images: vec![Image { id: choice.image, name: os.clone(), os, arch, created_at: as_of }],
                 disk_gib_hour: Money::usd_nanos(1000),
                 billing: Billing::default(),
+                options: [].into(),
                 as_of,
             })
         });

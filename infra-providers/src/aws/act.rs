@@ -5,8 +5,8 @@ use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 
 use super::api::Tags;
-use super::errors::invalid;
 use super::provider::{Ec2Provider, changed};
+use crate::failure::invalid;
 
 pub(super) async fn act(
     provider: &Ec2Provider,

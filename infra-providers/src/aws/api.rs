@@ -13,38 +13,11 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use infra_core::contracts::provider::Said;
 use infra_core::nouns::request::Arch;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::secret::Secret;
 
-/// How far a call got before it failed. Decided where the transport is, and only there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reached {
-    /// Certainly nothing left this machine: not built, not connected, refused.
-    Nothing,
-    /// The request may have left; no answer came.
-    Maybe,
-    /// An error answer came, with this HTTP status.
-    Answered(u16),
-    /// A success came whose content cannot be read.
-    Unreadable,
-}
-
-/// A call that failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{said}")]
-pub struct ApiFailure {
-    /// How far it got.
-    pub reached: Reached,
-    /// EC2's code (empty when none came), message and request id.
-    pub said: Said,
-    /// From the `Retry-After` header.
-    pub retry_after: Option<Duration>,
-}
-
-/// The answer to one call.
-pub type Answer<T> = Result<T, ApiFailure>;
+pub use crate::failure::{Answer, ApiFailure, Reached};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;

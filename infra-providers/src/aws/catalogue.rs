@@ -9,10 +9,10 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
 use super::api::{ImageQuery, MachineImage, MachineType};
-use super::errors::garbled;
 use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
+use crate::failure::garbled;
 
 /// Pages that one listing of the catalogue may have: EC2 gives at least 100 types a page and has about a thousand.
 const PAGES_MAX: usize = 200;
@@ -33,6 +33,7 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
         images,
         disk_gib_hour: prices::DISK_GIB_HOUR,
         billing: Billing::default(),
+        options: [].into(),
         as_of: as_of.unwrap_or(before),
     })
 }

@@ -12,9 +12,9 @@ use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::Secret;
 
 use super::api::Ec2Api;
-use super::errors::invalid;
 use super::provider::{Ec2Provider, identity_of};
 use super::settings::AwsSettings;
+use crate::failure::invalid;
 
 /// The fields of a credential of kind `static`.
 #[derive(Debug, Clone)]

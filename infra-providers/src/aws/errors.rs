@@ -6,33 +6,9 @@
 //!
 //! Codes: "Error codes for the Amazon EC2 API", developer guide.
 
-use infra_core::contracts::provider::{ProviderError, Said};
-use infra_core::words::fault::Effect;
+use infra_core::contracts::provider::ProviderError;
 
-use super::api::{ApiFailure, Reached};
-
-/// What kind of call failed: a look-up changes nothing, whatever became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Only looks.
-    Look,
-    /// Creates, changes or ends something.
-    Change,
-}
-
-#[derive(Clone, Copy)]
-enum Class {
-    Unauthorized,
-    Quota,
-    Capacity,
-    Throttled,
-    Busy,
-    NotFound,
-    TokenMismatch,
-    TokenEnded,
-    Invalid,
-    Unavailable,
-}
+use crate::failure::{self, ApiFailure, Class, Verb, matches};
 
 /// A pattern matches the whole code; a leading or trailing `*` stands for any text. The first match counts.
 const CODES: &[(&str, Class)] = &[
@@ -82,15 +58,6 @@ const CODES: &[(&str, Class)] = &[
     ("Server.InternalError", Class::Unavailable),
 ];
 
-fn matches(pattern: &str, code: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == code,
-        Some((head, tail)) => {
-            code.len() >= head.len() + tail.len() && code.starts_with(head) && code.ends_with(tail)
-        }
-    }
-}
-
 fn class_of(code: &str) -> Option<Class> {
     CODES.iter().find(|(pattern, _)| matches(pattern, code)).map(|(_, class)| *class)
 }
@@ -98,78 +65,18 @@ fn class_of(code: &str) -> Option<Class> {
 /// Turns a failed call into the contract's error.
 #[must_use]
 pub fn provider_error(verb: Verb, failure: ApiFailure) -> ProviderError {
-    let ApiFailure { reached, said, retry_after } = failure;
-    // Where it cannot be known whether a changing call was done, it may have been.
-    let open = if verb == Verb::Look { Effect::NotApplied } else { Effect::Unknown };
-    let unavailable = |said, effect| ProviderError::Unavailable { said, effect, retry_after };
-    let status = match reached {
-        Reached::Nothing => return unavailable(said, Effect::NotApplied),
-        Reached::Maybe => return unavailable(said, open),
-        Reached::Unreadable => return ProviderError::Garbled { said },
-        Reached::Answered(status) => status,
-    };
-    match class_of(&said.code) {
-        Some(Class::Unauthorized) => ProviderError::Unauthorized { said },
-        Some(Class::Quota) => ProviderError::Quota { said },
-        Some(Class::Capacity) => ProviderError::Capacity { said },
-        Some(Class::Throttled) => ProviderError::Throttled { said, retry_after },
-        Some(Class::Busy) => ProviderError::Busy { said },
-        Some(Class::NotFound) => ProviderError::NotFound { said },
-        Some(Class::TokenMismatch) => ProviderError::TokenMismatch { said },
-        Some(Class::TokenEnded) => ProviderError::TokenEnded { said },
-        Some(Class::Invalid) => ProviderError::Invalid { said },
-        Some(Class::Unavailable) => unavailable(said, open),
-        None if status == 429 => ProviderError::Throttled { said, retry_after },
-        // A refusal in EC2's own words did nothing. One without a code came from something in between.
-        None if (400..500).contains(&status) && !said.code.is_empty() => ProviderError::Invalid { said },
-        None if status >= 500 => unavailable(said, open),
-        None => ProviderError::Garbled { said },
-    }
-}
-
-/// A later call of a create failed after an earlier one had made the thing: whatever the error says about its own
-/// call, the attempt as a whole has had an effect.
-pub(super) fn half_done(error: ProviderError) -> ProviderError {
-    let retry_after = infra_core::words::fault::Fault::retry_after(&error);
-    let said = match error {
-        ProviderError::Invalid { said }
-        | ProviderError::Unauthorized { said }
-        | ProviderError::Quota { said }
-        | ProviderError::Capacity { said }
-        | ProviderError::Throttled { said, .. }
-        | ProviderError::Busy { said }
-        | ProviderError::NotFound { said }
-        | ProviderError::TokenMismatch { said }
-        | ProviderError::TokenEnded { said }
-        | ProviderError::Unavailable { said, .. }
-        | ProviderError::Garbled { said } => said,
-        other => own("half-done", other.to_string()),
-    };
-    ProviderError::Unavailable { said, effect: Effect::Unknown, retry_after }
-}
-
-/// Something this crate says itself, in the cloud's place.
-pub(super) fn own(code: &str, message: impl Into<String>) -> Said {
-    Said { code: code.to_owned(), message: message.into(), request_id: None }
-}
-
-/// A refusal before anything was sent.
-pub(super) fn invalid(message: impl Into<String>) -> ProviderError {
-    ProviderError::Invalid { said: own("invalid", message) }
-}
-
-/// An answer that makes no sense.
-pub(super) fn garbled(message: impl Into<String>) -> ProviderError {
-    ProviderError::Garbled { said: own("garbled", message) }
+    failure::provider_error(verb, failure, |_, said| class_of(&said.code))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use infra_core::words::fault::{Fault, FaultKind};
+    use infra_core::contracts::provider::Said;
+    use infra_core::words::fault::{Effect, Fault, FaultKind};
 
     use super::*;
+    use crate::failure::{Reached, half_done};
 
     fn error(verb: Verb, reached: Reached, code: &str) -> ProviderError {
         let said = Said { code: code.into(), message: "why".into(), request_id: Some("req-1".into()) };

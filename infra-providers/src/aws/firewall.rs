@@ -22,11 +22,11 @@ use infra_core::nouns::cloud::Observed;
 use infra_core::nouns::launch::{FirewallBody, FrozenLaunch};
 
 use super::api::{ApiFailure, Group, NewGroup, Which};
-use super::errors::{garbled, half_done, invalid, own};
 use super::launch::tags;
 use super::observe::{self, INGRESS};
 use super::provider::{Ec2Provider, changed, looked};
 use super::{cidr, list};
+use crate::failure::{garbled, half_done, invalid, own};
 
 /// Rules a group may have by EC2's default quota.
 const RULES_MAX: usize = 60;

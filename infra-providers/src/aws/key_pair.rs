@@ -5,10 +5,10 @@ use infra_core::nouns::cloud::Observed;
 use infra_core::nouns::launch::FrozenLaunch;
 
 use super::api::{ApiFailure, KeyPair, NewKeyPair, Which};
-use super::errors::half_done;
 use super::launch::tags;
 use super::provider::{Ec2Provider, changed, looked};
 use super::{list, observe};
+use crate::failure::half_done;
 
 pub(super) async fn launch(
     provider: &Ec2Provider,

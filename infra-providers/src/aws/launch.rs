@@ -12,9 +12,9 @@ use infra_core::words::clock::between;
 use infra_core::words::secret::Secret;
 
 use super::api::{Disk, ImageQuery, MachineImage, RunInstances, Tags};
-use super::errors::{garbled, invalid, own};
 use super::observe;
 use super::provider::{Ec2Provider, MACHINES_PER_CALL, changed, looked};
+use crate::failure::{garbled, invalid, own};
 
 /// EC2's own limit on user data before encoding, bytes.
 const USER_DATA_MAX: usize = 16 * 1024;

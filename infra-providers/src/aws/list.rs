@@ -9,9 +9,9 @@ use infra_core::words::ids::{LaunchToken, ResourceId};
 use infra_core::words::lane::{Mark, ResourceKind, tags};
 
 use super::api::{Answer, Group, Instance, Page, Tags, Which};
-use super::errors::invalid;
 use super::observe;
 use super::provider::{Ec2Provider, looked};
+use crate::failure::invalid;
 
 /// Ids in one look-up.
 const IDS_PER_CALL: usize = 100;

@@ -7,7 +7,7 @@ use infra_core::words::ids::{ImageId, LaunchToken, ResourceId, TypeName, Zone};
 use infra_core::words::lane::{Mark, ResourceKind};
 
 use super::api::{Group, Instance, KeyPair, Tags};
-use super::errors::garbled;
+use crate::failure::garbled;
 
 /// On a firewall: how many ingress rules its launch is to write. Two calls make a firewall, and a crash between
 /// them must be seen.

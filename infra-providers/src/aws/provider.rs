@@ -18,9 +18,10 @@ use infra_core::words::lane::{Lane, ResourceKind};
 use infra_core::words::limits::Rate;
 
 use super::api::{ApiFailure, Ec2Api, MachineImage};
-use super::errors::{Verb, garbled, invalid, provider_error};
+use super::errors::provider_error;
 use super::settings::AwsSettings;
 use super::{act, catalogue, firewall, key_pair, launch, list};
+use crate::failure::{Verb, garbled, invalid, time_left};
 
 /// Machines that one RunInstances may ask for.
 ///
@@ -63,11 +64,7 @@ impl Ec2Provider {
 
     /// How long a create call may still take; an error when it may not leave any more.
     pub(super) fn time_left(&self, send: &Send) -> Result<Duration, ProviderError> {
-        let left = send.deadline.saturating_sub(self.clock.mono());
-        if left.is_zero() {
-            return Err(ProviderError::NotSent { why: "the deadline for sending has passed".to_owned() });
-        }
-        Ok(left.min(self.settings.call_timeout))
+        time_left(self.clock.mono(), send.deadline, self.settings.call_timeout)
     }
 }
 

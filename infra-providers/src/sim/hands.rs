@@ -123,6 +123,8 @@ impl SimWorld {
             firewall: None,
             key_pair: None,
             private_only: false,
+            options: Default::default(),
+            files: None,
         });
         let (number, id) = state.draw_id("vm");
         state.put(SimThing {

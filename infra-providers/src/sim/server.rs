@@ -214,6 +214,7 @@ impl SimWorld {
             images: state.small.images.clone(),
             disk_gib_hour: shelf.disk_gib_hour,
             billing: Billing::default(),
+            options: [].into(),
             as_of: now,
         }
     }

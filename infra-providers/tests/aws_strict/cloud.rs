@@ -187,12 +187,14 @@ pub(crate) fn body() -> MachineBody {
         firewall: None,
         key_pair: None,
         private_only: false,
+        options: Default::default(),
+        files: None,
     }
 }
 
 /// May leave for the next 30 seconds.
 pub(crate) fn send() -> Send {
-    Send { user_data: None, deadline: SystemClock.mono() + Duration::from_secs(30) }
+    Send { user_data: None, files: None, deadline: SystemClock.mono() + Duration::from_secs(30) }
 }
 
 pub(crate) fn query(frozen: &FrozenLaunch) -> FindQuery {

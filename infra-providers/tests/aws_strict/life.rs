@@ -49,6 +49,8 @@ async fn a_machine_is_born_marked_closed_and_with_disks_that_go_with_it() {
         firewall: Some(group.clone()),
         key_pair: Some(pair.name.clone()),
         private_only: true,
+        options: Default::default(),
+        files: None,
         ..body()
     };
     let frozen = cloud.frozen(2, "a", LaunchBody::Machine(machine));

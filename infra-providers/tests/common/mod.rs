@@ -64,6 +64,8 @@ pub(crate) async fn subject(
             firewall: None,
             key_pair: None,
             private_only: false,
+            options: Default::default(),
+            files: None,
         },
         zones: offering.zones.clone(),
         unknown_id: ResourceId::new("i-0123456789abcdef0").expect("a legal name"),

@@ -46,7 +46,7 @@ async fn everything_stands_in_the_one_create_call() {
 #[tokio::test]
 async fn a_call_that_is_too_late_does_not_leave() {
     let bench = Bench::new().await;
-    let send = Send { user_data: None, deadline: Duration::from_millis(500) };
+    let send = Send { user_data: None, files: None, deadline: Duration::from_millis(500) };
     let error = bench.provider.launch(&bench.machine(1), &send).await.expect_err("too late");
     assert!(matches!(error, ProviderError::NotSent { .. }), "{error}");
     assert_eq!(bench.calls(), Vec::<&str>::new());

@@ -107,7 +107,7 @@ impl Bench {
 
     /// May leave for the next 30 seconds.
     pub(crate) fn send(&self) -> Send {
-        Send { user_data: None, deadline: self.clock.mono() + Duration::from_secs(30) }
+        Send { user_data: None, files: None, deadline: self.clock.mono() + Duration::from_secs(30) }
     }
 
     pub(crate) fn calls(&self) -> Vec<&'static str> {
@@ -130,5 +130,7 @@ pub(crate) fn machine_body() -> MachineBody {
         firewall: Some("sg-1".parse().expect("a literal name")),
         key_pair: Some("infra-key".into()),
         private_only: true,
+        options: Default::default(),
+        files: None,
     }
 }

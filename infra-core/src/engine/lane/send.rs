@@ -48,6 +48,7 @@ use crate::words::clock::{Timestamp, later};
 use crate::words::fault::{Effect, Fault, FaultKind};
 use crate::words::limits::Limits;
 use crate::words::planted::{Bug, Planted};
+use crate::words::secret::Sealed;
 
 impl Tick<'_> {
     /// Sends an attempt, for the first time or again, if everything still speaks for it. Answers whether a request
@@ -195,13 +196,17 @@ impl Tick<'_> {
     fn prepare(&self, sent: &Launch) -> Result<Send, String> {
         let limits = &self.engine.parts.limits;
         let deadline = self.ownership.until.min(self.mono() + limits.call_timeout);
-        let user_data = match &sent.frozen.body {
-            LaunchBody::Machine(body) => body.user_data.as_ref(),
-            _ => None,
+        let LaunchBody::Machine(body) = &sent.frozen.body else {
+            return Ok(Send { user_data: None, files: None, deadline });
         };
-        let place = format!("reservation/{}/setup", sent.reservation);
-        let opened = user_data.map(|sealed| self.engine.parts.master.open(&place, sealed)).transpose();
-        Ok(Send { user_data: opened.map_err(|error| error.to_string())?, deadline })
+        let open = |what: &str, sealed: Option<&Sealed>| {
+            let place = format!("reservation/{}/{what}", sent.reservation);
+            let opened = sealed.map(|sealed| self.engine.parts.master.open(&place, sealed)).transpose();
+            opened.map_err(|error| error.to_string())
+        };
+        let user_data = open("setup", body.user_data.as_ref())?;
+        let files = open("files", body.files.as_ref())?;
+        Ok(Send { user_data, files, deadline })
     }
 
     /// The stored body; a planted defect rebuilds it.

@@ -17,6 +17,7 @@ use std::ops::Range;
 use crate::nouns::launch::{
     FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, MachineBody, Origin, Want,
 };
+use crate::nouns::options::MachineOptions;
 use crate::nouns::reservation::{Choice, Reservation};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{InstallationId, LaunchToken, ResourceId};
@@ -49,6 +50,8 @@ pub(super) fn machines(
         firewall: satellites.firewall.clone(),
         key_pair: satellites.key_pair.clone(),
         private_only: request.private_only,
+        options: MachineOptions { files: [].into(), ..request.options.clone() },
+        files: reservation.spec.files.clone(),
     });
     let count = u16::try_from(slots.len()).unwrap_or(u16::MAX);
     let wants = slots.clone().map(|no| (no, Want::On)).collect();

@@ -119,7 +119,7 @@ pub(super) async fn a_stamp_is_the_clouds_own(on: Subject) -> Kept {
 
 pub(super) async fn late_call_is_not_sent(on: Subject) -> Kept {
     on.clock.sleep(Duration::from_millis(5)).await;
-    let late = Send { user_data: None, deadline: on.clock.mono() - Duration::from_millis(2) };
+    let late = Send { user_data: None, files: None, deadline: on.clock.mono() - Duration::from_millis(2) };
     let frozen = on.machines(1);
     let error = expect_refusal(on.provider.launch(&frozen, &late).await)?;
     hold!(matches!(error, ProviderError::NotSent { .. }), "a late call answers {error}");

@@ -138,7 +138,7 @@ impl Subject {
     }
 
     fn send(&self) -> Send {
-        Send { user_data: None, deadline: self.clock.mono() + Duration::from_secs(30) }
+        Send { user_data: None, files: None, deadline: self.clock.mono() + Duration::from_secs(30) }
     }
 
     async fn launch(&self, frozen: &FrozenLaunch) -> Result<Vec<Observed>, ProviderError> {
