@@ -234,6 +234,21 @@ fn a_release_ends_everything_and_is_over_only_when_nothing_is_left() {
 }
 
 #[test]
+fn what_is_over_never_falls_due_again_and_crowds_nobody_out() {
+    use infra_core::nouns::reservation::DeadlineKind::Retry;
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    bench.settle();
+    bench.reservation.desired.present = false;
+    bench.settle();
+    assert!(bench.reservation.over_at.is_some());
+    assert_eq!(bench.reservation.deadlines.next(), None);
+
+    bench.reservation.deadlines.0.insert(Retry, bench.now);
+    bench.turn();
+    assert_eq!(bench.reservation.deadlines.next(), None, "a look that an older version left is taken off");
+}
+
+#[test]
 fn its_time_counts_from_readiness_and_an_extension_before_that_stands() {
     use infra_core::nouns::reservation::DeadlineKind::Ends;
     let mut bench = Bench::new(1, Heal::Report, 1);

@@ -106,6 +106,8 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
         next_look: later(picture.now, picture.limits.self_heal_every),
     };
     if draft.reservation.over_at.is_some() {
+        // Older versions left a next look on what was over.
+        draft.reservation.deadlines.0.clear();
         return draft;
     }
     deadlines::apply(&mut draft, picture);
