@@ -45,6 +45,7 @@ use crate::contracts::provider::{CloudProvider, KindFacts};
 use crate::nouns::cloud::{Observed, PowerMode};
 use crate::nouns::installation::Installation;
 use crate::nouns::launch::{EndCause, Launch, LaunchBody, LaunchState, Want};
+use crate::plan::fair::in_turns;
 use crate::plan::guard;
 use crate::plan::resolve::{Context, Step, steps};
 use crate::records::{RepoError, Versioned, state as index_state};
@@ -108,6 +109,7 @@ impl Tick<'_> {
         let fresh = self.look(&rows).await?;
         let rows = self.worker.rows(self.engine).await?;
         let mass = self.is_mass(&rows);
+        let rows = in_turns(rows, self.worker.next_turn(), |row| row.value.tenant.clone());
         let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.push(self.work(row, &fresh, mass).boxed());

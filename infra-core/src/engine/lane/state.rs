@@ -78,6 +78,8 @@ struct State {
     orphans: BTreeMap<ResourceId, Duration>,
     /// Too much of the lane is in error: nothing is replaced here.
     sick: bool,
+    /// Passes so far: who begins changes with each.
+    turns: usize,
 }
 
 /// Orphans and suspicions remembered per lane at most. Beyond it suspects wait for the next listing, and orphans
@@ -105,6 +107,7 @@ impl LaneWorker {
             suspicious: BTreeMap::new(),
             orphans: BTreeMap::new(),
             sick: false,
+            turns: 0,
         };
         Self { lane, state: Mutex::new(state) }
     }
@@ -112,6 +115,14 @@ impl LaneWorker {
     /// Works on the state under its lock.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().expect("no panic under this lock"))
+    }
+
+    /// The number of this pass, for sharing the lane's rate between tenants.
+    pub(super) fn next_turn(&self) -> usize {
+        self.with(|state| {
+            state.turns = state.turns.wrapping_add(1);
+            state.turns
+        })
     }
 
     /// What planners need to know; `None` while no key reaches this lane. Connects if nobody has yet: planning must
