@@ -147,6 +147,11 @@ impl Gate {
         self.state().before_sent = Some(hook);
     }
 
+    /// Whatever was to happen before a send does not happen any more. Says whether it still lay in wait.
+    pub fn call_off(&self) -> bool {
+        self.state().before_sent.take().is_some()
+    }
+
     async fn effect<T>(&self, kind: StepKind, run: impl Future<Output = T> + Send) -> T {
         let number = {
             let mut state = self.state();
