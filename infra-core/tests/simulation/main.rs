@@ -12,6 +12,7 @@ mod door;
 mod drive;
 mod gate;
 mod ops;
+mod orders;
 mod systematic;
 mod world;
 
