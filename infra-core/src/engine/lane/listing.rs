@@ -31,6 +31,7 @@ use crate::nouns::event::{Event, Outbox};
 use crate::nouns::installation::{Frozen, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
 use crate::plan::absence;
+use crate::plan::births;
 use crate::plan::brake::VerbClass;
 use crate::plan::guard;
 use crate::records::{RepoError, Versioned, system_tenant};
@@ -222,7 +223,7 @@ impl Tick<'_> {
         items: &[Observed],
         listing: &Listing,
     ) -> Result<(), RepoError> {
-        let (now, planted) = (self.now(), self.engine.parts.planted);
+        let (now, planted, stamps) = (self.now(), self.engine.parts.planted, self.stamps(&row.value));
         for thing in row.value.alive().filter(|thing| !items.iter().any(|item| item.id == thing.id)) {
             self.worker.suspect(&thing.id, self.mono());
         }
@@ -231,7 +232,7 @@ impl Tick<'_> {
         let change = |row: &mut Launch| {
             seen.iter().for_each(|item| observe::seen(row, item, now, planted));
             if listing.complete {
-                absent_from(row, items, listing.began);
+                absent_from(row, items, stamps, listing.began);
             }
             observe::settle_state(row);
         };
@@ -293,14 +294,14 @@ impl Tick<'_> {
     }
 }
 
-/// What a complete listing did not show, of one row.
-fn absent_from(row: &mut Launch, items: &[Observed], began: Timestamp) {
+/// What a complete listing did not show, of one row. Copies of its mark show nothing of it.
+fn absent_from(row: &mut Launch, items: &[Observed], stamps: bool, began: Timestamp) {
     for thing in row.things.iter_mut().filter(|thing| thing.end.is_none()) {
         if !items.iter().any(|item| item.id == thing.id) {
             absence::not_listed(&mut thing.missing, began);
         }
     }
-    if items.is_empty() || items.len() < usize::from(row.frozen.count) {
+    if births::explained(row, items, stamps) < usize::from(row.frozen.count).max(1) {
         absence::not_listed(&mut row.unseen, began);
     }
 }
