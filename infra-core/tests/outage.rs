@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use infra_core::infra::NewKey;
 use infra_core::nouns::cloud::ThingState;
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{Heal, Phase};
@@ -16,7 +17,6 @@ use infra_core::words::ids::UserId;
 use infra_core::words::lane::ResourceKind;
 use infra_core::words::limits::Rate;
 use infra_core::words::secret::{MasterKey, Secret};
-use infra_core::infra::NewKey;
 use infra_core::{Clock, Infra, Limits, UserHandle};
 use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld, Span};
 use infra_store::MemoryStore;

@@ -111,51 +111,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::nouns::launch::Absence;
-    use crate::nouns::launch::{Closed, FirewallBody, FrozenLaunch, LaunchState, Origin, SendRecord, Want};
-    use crate::testing::SeededEntropy;
+    use crate::nouns::launch::{Absence, Closed, LaunchState, SendRecord, Want};
     use crate::testing::fixtures;
     use crate::words::clock::Timestamp;
-    use crate::words::ids::{InstallationId, LaunchToken};
-    use crate::words::lane::{Mark, ResourceKind, Version};
-
-    fn row() -> Launch {
-        let entropy = SeededEntropy::new(1);
-        let token = LaunchToken::draw(Timestamp::UNIX_EPOCH, &entropy);
-        let installation = InstallationId::draw(Timestamp::UNIX_EPOCH, &entropy);
-        let mark = Mark { installation, token, kind: ResourceKind::Firewall, seq: Version(1) };
-        let body = LaunchBody::Firewall(FirewallBody { allow_from: vec!["10.0.0.0/8".to_owned()] });
-        Launch {
-            token,
-            tenant: "t".parse().expect("a legal name"),
-            reservation: "rsv_1".parse().expect("a legal name"),
-            lane: fixtures::lane(),
-            credential: "sim/default/acc-1".parse().expect("a legal name"),
-            origin: Origin::Created,
-            units: 0..0,
-            wants: BTreeMap::from([(0, Want::On)]),
-            cause: None,
-            frozen: FrozenLaunch {
-                token,
-                mark,
-                name: format!("infra-{token}"),
-                count: 1,
-                zone: None,
-                labels: BTreeMap::new(),
-                body,
-            },
-            sends: Vec::new(),
-            state: LaunchState::Unknown,
-            things: Vec::new(),
-            unseen: None,
-            superseded: false,
-            short: false,
-            ambiguous: false,
-            retry: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            keep_until: None,
-        }
-    }
+    use crate::words::lane::ResourceKind;
 
     /// What the attempt made, as a cloud that stamps shows it.
     fn seen(row: &Launch, state: ThingState) -> Observed {
@@ -181,7 +140,7 @@ mod tests {
     fn sent() -> Launch {
         let by = crate::words::ids::BootId(uuid::Uuid::nil());
         let send = SendRecord { at: Timestamp::UNIX_EPOCH, by, effect: None, said: None };
-        Launch { sends: vec![send], ..row() }
+        Launch { sends: vec![send], ..fixtures::launch(1) }
     }
 
     #[test]
@@ -208,7 +167,7 @@ mod tests {
 
     #[test]
     fn half_a_firewall_is_no_birth_while_a_replay_may_finish_it_and_is_ended_afterwards() {
-        let mut row = row();
+        let mut row = fixtures::launch(1);
         let (half, whole) = (seen(&row, ThingState::Building), seen(&row, ThingState::Running));
         let births =
             |row: &Launch, seen: &Observed| judge(row, std::slice::from_ref(seen), true, Planted::NONE);

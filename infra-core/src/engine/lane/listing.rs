@@ -10,7 +10,7 @@
 //! * Only a complete listing says anything about what it does *not* show, and only about the moment at which
 //!   it began.
 //! * A listing that lost too many things at once is a lie: what it shows is believed, what it does not show
-//!   is not concluded from.
+//!   is not concluded from. What was ordered to end is meant to go, and is no sign of a lie.
 //! * A failed listing changes nothing and stops nothing that needs no absence.
 //! * A thing without any row is reported after two sightings, at some age, and never touched.
 //!
@@ -23,6 +23,7 @@
 //! which nothing is left looks as new as the cloud, and nothing is lost by believing it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Tick, observe, state};
 use crate::contracts::store::Expect;
@@ -189,16 +190,14 @@ impl Tick<'_> {
     /// Did it lose so much that it cannot be true? Then nothing is concluded from what it does not show.
     fn is_lie(&self, rows: &[Versioned<Launch>], listing: &Listing) -> bool {
         let listed: BTreeSet<_> = listing.items.iter().map(|item| &item.id).collect();
-        let settled = |row: &&Versioned<Launch>| {
-            let facts = self.provider.facts().kind(row.value.kind());
-            let shown = facts.map_or(std::time::Duration::ZERO, |facts| facts.visible_within);
-            row.value.last_sent().is_some_and(|sent| between(sent, listing.began) > shown)
-        };
-        let known: Vec<_> = rows.iter().filter(settled).flat_map(|row| row.value.alive()).collect();
-        let missing = known.iter().filter(|thing| !listed.contains(&thing.id)).count();
-        let lie = guard::is_short(missing, known.len(), &self.engine.parts.limits);
+        let facts = self.provider.facts();
+        let visible_within = |kind| facts.kind(kind).map_or(Duration::ZERO, |facts| facts.visible_within);
+        let launches = rows.iter().map(|row| &row.value);
+        let shown = guard::shown(launches, &listed, listing.began, visible_within);
+        let lie = guard::is_short(&shown, &self.engine.parts.limits);
         if lie {
-            tracing::warn!(lane = %self.worker.lane, missing, known = known.len(), "listing is too short to be true");
+            let (missing, known) = (shown.missing, shown.known);
+            tracing::warn!(lane = %self.worker.lane, missing, known, "listing is too short to be true");
         }
         lie
     }
