@@ -43,6 +43,8 @@ pub mod wire;
 mod act;
 mod catalogue;
 mod driver;
+#[cfg(feature = "fakes")]
+pub mod fake;
 mod firewall;
 mod launch;
 mod list;
