@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::launch::{Launch, LaunchBody};
 use crate::words::clock::between;
+use crate::words::lane::ResourceKind;
 use crate::words::planted::{Bug, Planted};
 
 /// What became of an attempt, judged from the things that may be its.
@@ -63,7 +64,8 @@ pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births 
 /// firewall's rules in a second call). While the attempt may be sent again, this is not what it makes; once it is
 /// over, this is what it left behind.
 fn is_unfinished(row: &Launch, seen: &Observed) -> bool {
-    row.units.is_empty() && row.wanted() && !row.closed() && seen.state == ThingState::Building
+    let in_parts = row.units.is_empty() && row.kind() != ResourceKind::Snapshot;
+    in_parts && row.wanted() && !row.closed() && seen.state == ThingState::Building
 }
 
 /// Has it this attempt's name, type and image, and was it made after it was first sent? Type and image count

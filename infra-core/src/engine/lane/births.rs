@@ -11,6 +11,10 @@
 //!   makes the first possible, and the next tick asks for the second.
 //! * What was given away (`Evicted`) is left alone for ever.
 //!
+//! # Assumptions
+//! A stamp is the provider's own and cannot be copied; a name can. Names are unique per attempt, because they are
+//! drawn from its token.
+//!
 //! # Caveats
 //! A token without any row may be of a row that was pruned. After that long it is reported, not ended.
 
@@ -24,7 +28,11 @@ use crate::words::ids::LaunchToken;
 use crate::words::planted::Bug;
 
 impl Tick<'_> {
-    /// Judges things that carry a row's mark and are not on it.
+    /// Judges things that carry a row's mark and are not on it. Answers how many were taken as its; ended ones are
+    /// left out before, since they prove nothing and cost nothing.
+    ///
+    /// Too many look alike: the row is marked ambiguous, its people are told once, and its slot is held, also beyond
+    /// the usual time, until somebody has ended or unmarked what is not ours.
     pub(super) async fn judge(
         &self,
         row: &Versioned<Launch>,
@@ -68,7 +76,8 @@ impl Tick<'_> {
         Ok(())
     }
 
-    /// A listing showed things of a token that has no open row here.
+    /// A listing showed things of a token that has no open row here: a late birth of a closed one, something given
+    /// away, something whose row is younger than this tick, or an orphan.
     pub(super) async fn unlisted_token(
         &self,
         token: LaunchToken,
