@@ -82,11 +82,19 @@ async fn power(
     }
     let order = match mode {
         PowerMode::On => Order::PowerOn,
-        // Asks the system on it; billing goes on.
-        PowerMode::Stop => Order::Shutdown,
+        PowerMode::Stop => stop(provider, number(on)?).await?,
         other => return Err(invalid(format!("a droplet is not turned off by {other:?}"))),
     };
     provider.api.order(number(on)?, &order, None).await.map_err(changed).map(drop)
+}
+
+/// The system on it is asked first, so that it writes what it still holds. One that was asked last and still runs is
+/// turned off the hard way.
+async fn stop(provider: &DigitalOceanProvider, droplet: u64) -> Result<Order, ProviderError> {
+    let orders = provider.api.orders(droplet, 1).await.map_err(looked)?;
+    let newest = orders.items.iter().max_by_key(|order| order.id);
+    let ignored = newest.is_some_and(|order| order.kind == "shutdown" && order.status != "in-progress");
+    Ok(if ignored { Order::PowerOff } else { Order::Shutdown })
 }
 
 /// Tags can be changed on droplets alone; firewalls and snapshots have their mark in the name they were made with.

@@ -132,6 +132,14 @@ impl Api {
         self.one(HttpRequest { within: within.unwrap_or(self.within), ..request }).await
     }
 
+    /// A page of a droplet's orders, newest first.
+    ///
+    /// # Errors
+    /// [`ApiFailure`].
+    pub async fn orders(&self, id: u64, page: u32) -> Answer<Page<Action>> {
+        self.page(&format!("droplets/{id}/actions"), "", page).await
+    }
+
     /// A page of sizes.
     ///
     /// # Errors

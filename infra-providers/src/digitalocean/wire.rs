@@ -12,7 +12,7 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -
 #[derive(Debug, Clone, Deserialize)]
 pub struct Listing<T> {
     /// The items, under the word of their kind.
-    #[serde(alias = "droplets", alias = "sizes", alias = "images", alias = "firewalls")]
+    #[serde(alias = "droplets", alias = "sizes", alias = "images", alias = "firewalls", alias = "actions")]
     pub items: Vec<T>,
     /// Where the other pages are.
     #[serde(default)]
@@ -180,6 +180,9 @@ pub enum Order {
 pub struct Action {
     /// Its id.
     pub id: u64,
+    /// The order's word.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// `in-progress`, `completed`, `errored`.
     pub status: String,
 }

@@ -208,6 +208,7 @@ async fn a_droplet_with_a_pending_event_is_busy_and_a_power_order_settles() {
     let frozen = bench.droplet();
     let made = bench.made(&frozen).await;
     let handle = bench.handle(&made.id, &frozen);
+    bench.clock.advance(Duration::from_secs(1));
     let error = bench.provider.act(&handle, Act::Power(PowerMode::Stop)).await.expect_err("is being built");
     assert_eq!((error.kind(), error.effect()), (FaultKind::Busy, Effect::NotApplied), "{error}");
     bench.settle();
@@ -222,4 +223,35 @@ async fn a_droplet_with_a_pending_event_is_busy_and_a_power_order_settles() {
     let error = bench.provider.act(&handle, Act::Power(PowerMode::Hibernate)).await.expect_err("no such way");
     assert_eq!(error.kind(), FaultKind::Invalid);
     assert_eq!(bench.provider.facts().off_modes, [PowerMode::Snapshot], "off by stopping would be billed");
+}
+
+#[tokio::test]
+async fn a_system_that_does_not_follow_a_shutdown_is_turned_off_the_hard_way() {
+    let bench = Bench::new().await;
+    let frozen = bench.droplet();
+    let made = bench.made(&frozen).await;
+    bench.settle();
+    let handle = bench.handle(&made.id, &frozen);
+    let (list, order) =
+        (format!("GET /v2/droplets/{}/actions", made.id), format!("POST /v2/droplets/{}/actions", made.id));
+    let newest = |word: &str, status: &str| {
+        let action = format!(r#"{{"id":2,"type":"{word}","status":"{status}"}}"#);
+        format!(
+            r#"{{"actions":[{action},{{"id":1,"type":"shutdown","status":"errored"}}],"links":{{}},"meta":{{"total":2}}}}"#
+        )
+    };
+    let mut expected = Vec::new();
+    for (word, status, sent) in [
+        ("create", "completed", "shutdown"),
+        ("power_on", "completed", "shutdown"),
+        ("shutdown", "in-progress", "shutdown"),
+        ("shutdown", "errored", "power_off"),
+        ("shutdown", "completed", "power_off"),
+    ] {
+        bench.wire.answer(&list, 200, &[], &newest(word, status));
+        bench.wire.answer(&order, 201, &[], r#"{"action":{"id":3,"type":"x","status":"in-progress"}}"#);
+        bench.provider.act(&handle, Act::Power(PowerMode::Stop)).await.expect("takes the order");
+        expected.push(serde_json::json!({ "type": sent }));
+    }
+    assert_eq!(bench.wire.bodies(&order), expected);
 }

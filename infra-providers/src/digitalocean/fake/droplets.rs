@@ -121,19 +121,34 @@ pub(super) async fn order(fake: &DigitalOceanFake, asking: &Asking, id: &str) ->
         "snapshot" => snapshot(fake, asking, number).await?,
         other => return Err(Refusal::unprocessable(&format!("{other} is not simulated"))),
     }
+    let now = fake.world().now();
+    fake.orders.lock().expect("nobody panics while ordering").insert(number, (word.to_owned(), now));
+    Ok(Reply::of(201, &json!({ "action": action(fake, number, (word, now), "in-progress") })))
+}
+
+pub(super) async fn orders(fake: &DigitalOceanFake, asking: &Asking, id: &str) -> Outcome {
+    let number = id.parse().map_err(|_| Refusal::not_found())?;
+    let (_, one) = fake.one(asking, ResourceKind::Machine, number).await?;
+    let last = fake.orders.lock().expect("nobody panics while ordering").get(&number).cloned();
+    let busy = matches!(one.state, ThingState::Building | ThingState::Stopping);
+    let status = if busy { "in-progress" } else { "completed" };
+    let (word, at) = last.unwrap_or(("create".to_owned(), one.created_at));
+    Ok(Reply::of(200, &asking.page("actions", vec![action(fake, number, (&word, at), status)])))
+}
+
+fn action(fake: &DigitalOceanFake, number: u64, (word, at): (&str, Timestamp), status: &str) -> Value {
     let region = fake.truth(number).map_or_else(|| fake.home(), |truth| truth.region);
-    let action = json!({
+    json!({
         "id": 36_804_636 + number,
-        "status": "in-progress",
+        "status": status,
         "type": word,
-        "started_at": time(fake.world().now()),
-        "completed_at": null,
+        "started_at": time(at),
+        "completed_at": if status == "completed" { time(at) } else { Value::Null },
         "resource_id": number,
         "resource_type": "droplet",
         "region": catalogue::region(&region),
         "region_slug": region,
-    });
-    Ok(Reply::of(201, &json!({ "action": action })))
+    })
 }
 
 async fn snapshot(fake: &DigitalOceanFake, asking: &Asking, number: u64) -> Result<(), Refusal> {

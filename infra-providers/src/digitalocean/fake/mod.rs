@@ -11,7 +11,7 @@
 //! * As at DigitalOcean: a firewall is the account's and ends whatever stands behind it; the order for a snapshot does
 //!   not name what it makes, which shows only once it is whole; a tag keeps its first spelling; names of droplets are
 //!   unique to nobody.
-//! * Nothing is kept here but the spelling of tags; everything else is in the [`SimWorld`].
+//! * Nothing is kept here but the spelling of tags and each droplet's last order; everything else is in the [`SimWorld`].
 //!
 //! # Caveats
 //! * Only the calls that the client makes are answered.
@@ -52,6 +52,8 @@ pub struct DigitalOceanFake {
     world: SimWorld,
     /// Tags by their lower case, in their first spelling.
     tags: Mutex<BTreeMap<String, String>>,
+    /// The last order of each droplet, and when it was given.
+    orders: Mutex<BTreeMap<u64, (String, Timestamp)>>,
     requests: AtomicU64,
 }
 
@@ -59,7 +61,7 @@ impl DigitalOceanFake {
     /// Puts the API before a world, which is best made with [`Self::config`].
     #[must_use]
     pub fn new(world: SimWorld) -> Self {
-        Self { world, tags: Mutex::default(), requests: AtomicU64::new(0) }
+        Self { world, tags: Mutex::default(), orders: Mutex::default(), requests: AtomicU64::new(0) }
     }
 
     /// A sim that behaves as DigitalOcean does: no tokens, nothing shown of what has ended, regions `ams3` and `nyc3`.
@@ -96,6 +98,7 @@ impl DigitalOceanFake {
             (Method::Post, ["droplets"]) => droplets::create(self, asking).await,
             (Method::Get, ["droplets", id]) => droplets::get(self, asking, id).await,
             (Method::Delete, ["droplets", id]) => droplets::delete(self, asking, id).await,
+            (Method::Get, ["droplets", id, "actions"]) => droplets::orders(self, asking, id).await,
             (Method::Post, ["droplets", id, "actions"]) => droplets::order(self, asking, id).await,
             (Method::Get, ["firewalls"]) => firewalls::list(self, asking).await,
             (Method::Post, ["firewalls"]) => firewalls::create(self, asking).await,
