@@ -24,7 +24,12 @@ mod firewalls;
 mod images;
 mod reply;
 mod request;
+#[cfg(feature = "sim-server")]
+mod serve;
 mod tags;
+
+#[cfg(feature = "sim-server")]
+pub use serve::router;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
