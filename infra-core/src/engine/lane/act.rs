@@ -7,6 +7,7 @@
 //! nothing.
 //!
 //! # Guarantees
+//! * Every act is preceded by a commit that checks the claim, the switches and the installation.
 //! * An act takes a handle, and a handle needs the id on the row and the mark on the thing, both in this
 //!   tick.
 //! * An order that was refused, or whose answer was lost, is given again after a pause, for as long as the
@@ -113,8 +114,8 @@ impl Tick<'_> {
     }
 
     /// Writes a lost mark again: its owner confirmed that the thing is theirs. The proof is the id on the row and
-    /// that word, and is good for nothing but marking. Not written down first: it makes and ends nothing, and
-    /// doing it twice is the same.
+    /// that word, and is good for nothing but marking. It makes nothing and ends nothing, so only what forbids both
+    /// forbids it.
     pub(super) async fn remark(
         &self,
         row: &Versioned<Launch>,
@@ -123,7 +124,13 @@ impl Tick<'_> {
     ) -> Result<bool, RepoError> {
         let Some((observed, seen_at)) = fresh.get(id) else { return Ok(false) };
         let Ok(handle) = prove_confirmed(&row.value, observed, *seen_at) else { return Ok(false) };
-        if let Err(error) = self.order(&row.value, &handle, Act::Mark, VerbClass::End).await {
+        let open = self.switches.allow_create(&row.value) || self.switches.allow_delete(&row.value);
+        if !open || !self.worker.may_call(VerbClass::End, self.mono()) {
+            return Ok(false);
+        }
+        // Nothing new to write down: the confirmation stands on the row. The commit is for its checks.
+        let Some(written) = self.write_order(row, id, |_| ()).await? else { return Ok(false) };
+        if let Err(error) = self.order(&written, &handle, Act::Mark, VerbClass::End).await {
             tracing::warn!(thing = %id, %error, "its mark could not be written again");
         }
         Ok(true)

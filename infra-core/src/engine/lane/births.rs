@@ -19,6 +19,7 @@
 //! A token without any row may be of a row that was pruned. After that long it is reported, not ended.
 
 use super::{Tick, observe};
+use crate::contracts::provider::TokenScope;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::event::Event;
 use crate::nouns::launch::{Closed, EndCause, Launch, LaunchState, Want};
@@ -41,7 +42,7 @@ impl Tick<'_> {
         let (now, planted) = (self.now(), self.engine.parts.planted);
         let alive: Vec<Observed> =
             items.iter().filter(|item| births::is_alive(item.state)).cloned().collect();
-        match births::judge(&row.value, &alive, planted) {
+        match births::judge(&row.value, &alive, self.stamps(&row.value), planted) {
             Births::Ours(ours) => {
                 if !ours.is_empty() {
                     self.engine.record(&row.value, |row| observe::adopt(row, &ours, now, planted)).await?;
@@ -58,6 +59,12 @@ impl Tick<'_> {
                 Ok(0)
             }
         }
+    }
+
+    /// Does this cloud stamp what a call makes of this row's kind? A token is such a stamp. Of a kind that it does
+    /// not make (any more) nothing is adopted by likeness.
+    pub(super) fn stamps(&self, row: &Launch) -> bool {
+        self.provider.facts().kind(row.kind()).is_none_or(|facts| facts.token != TokenScope::None)
     }
 
     /// Copies of a mark: nothing is done to them, but somebody should know.
@@ -113,13 +120,14 @@ impl Tick<'_> {
         let alive: Vec<Observed> = items.iter().filter(|item| is_up(item.state)).cloned().collect();
         let known = |item: &&Observed| row.value.things.iter().any(|thing| thing.id == item.id);
         let mut ours: Vec<Observed> = alive.iter().filter(known).cloned().collect();
-        if let Births::Ours(new) = births::judge(&row.value, &alive, self.engine.parts.planted) {
+        let (stamps, planted) = (self.stamps(&row.value), self.engine.parts.planted);
+        if let Births::Ours(new) = births::judge(&row.value, &alive, stamps, planted) {
             ours.extend(new);
         }
         if ours.is_empty() {
             return self.report_strangers(&row.value, &alive, &ours).await;
         }
-        let (now, planted) = (self.now(), self.engine.parts.planted);
+        let now = self.now();
         self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await?;
         for item in &ours {
             let event =
