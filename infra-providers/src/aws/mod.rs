@@ -24,7 +24,6 @@ pub mod errors;
 
 mod act;
 mod catalogue;
-mod cidr;
 mod driver;
 mod firewall;
 mod key_pair;
