@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// `10.1.2.3/8` as `10.0.0.0/8`; `None` for what is no block.
-pub(super) fn normal(text: &str) -> Option<String> {
+pub(crate) fn normal(text: &str) -> Option<String> {
     let (address, length) = text.split_once('/')?;
     let length: u32 = length.parse().ok()?;
     match address.parse().ok()? {

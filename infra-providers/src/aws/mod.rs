@@ -24,7 +24,7 @@ pub mod errors;
 
 mod act;
 mod catalogue;
-mod cidr;
+pub(crate) mod cidr;
 mod driver;
 mod firewall;
 mod key_pair;
