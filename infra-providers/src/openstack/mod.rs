@@ -32,6 +32,8 @@ mod auth;
 mod catalogue;
 mod clouds_yaml;
 mod driver;
+#[cfg(feature = "fakes")]
+mod fake;
 mod firewall;
 mod key_pair;
 mod launch;
@@ -46,6 +48,8 @@ mod snapshot;
 pub use auth::{Login, LoginError};
 pub use clouds_yaml::{CloudEntry, CloudsYamlError};
 pub use driver::OpenStackDriver;
+#[cfg(feature = "fakes")]
+pub use fake::OpenStackFake;
 pub use prices::{PriceSheet, PriceSheetError};
 pub use provider::OpenStackProvider;
 pub use settings::{Interface, OpenStackSettings};

@@ -2,7 +2,7 @@
 
     seed.py base|flavors KEYSTONE NOVA GLANCE NEUTRON PLACEMENT
 
-Projects `laws` and `life` have a user of the same name; the password is `secret` everywhere.
+Projects `laws`, `life` and `quota` have a user of the same name; the password is `secret` everywhere.
 """
 
 import sys
@@ -53,7 +53,7 @@ def people():
     service = project("service")
     for name in ("nova", "placement", "glance", "neutron"):
         user(name, service, ["admin", "service"])
-    for name in ("laws", "life"):
+    for name in ("laws", "life", "quota"):
         user(name, project(name), ["member"])
 
 
