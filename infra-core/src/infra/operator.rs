@@ -373,7 +373,8 @@ impl Operator {
         settled.await.map(drop)
     }
 
-    /// Allows a mass ending in one lane for a while: somebody looked, and it is meant.
+    /// Allows a mass ending in one lane for a while: somebody looked, and it is meant. For as long a listing that lost
+    /// much is believed there, too: somebody ended all of that outside.
     ///
     /// # Errors
     /// [`InfraError::NotFound`] (`lane`), [`InfraError::Busy`].

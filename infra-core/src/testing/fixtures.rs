@@ -7,9 +7,10 @@ use super::SeededEntropy;
 use crate::contracts::provider::{Facts, KindFacts, TokenScope};
 use crate::nouns::cloud::{PowerMode, ThingState};
 use crate::nouns::launch::{
-    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, Origin, Thing, Want,
+    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, MachineBody, Origin, Thing, Want,
 };
 use crate::nouns::offering::{Offering, Price};
+use crate::nouns::options::MachineOptions;
 use crate::nouns::request::{Arch, Market, Request};
 use crate::nouns::reservation::{
     Choice, DeadlineKind, Deadlines, Desired, Heal, Phase, Power, Reservation, Source, Spec, Summary,
@@ -80,6 +81,25 @@ pub fn choice() -> Choice {
         image: ImageId::new("img-1").expect("a legal name"),
         disk_gib: 8,
         per_hour,
+    }
+}
+
+/// The small machine of [`choice`], with nothing but what every machine has.
+#[must_use]
+pub fn machine() -> MachineBody {
+    let choice = choice();
+    MachineBody {
+        type_name: choice.offering.type_name,
+        image: choice.image,
+        disk_gib: 0,
+        market: choice.offering.market,
+        user_data: None,
+        ssh_public_keys: Vec::new(),
+        firewall: None,
+        key_pair: None,
+        private_only: false,
+        options: MachineOptions::default(),
+        files: None,
     }
 }
 

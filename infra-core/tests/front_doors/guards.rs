@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::nouns::reservation::Phase;
+use infra_core::words::lane::{Lane, ResourceKind};
 use infra_core::{Clock, SystemClock};
 use infra_providers::sim::{SimConfig, SimWorld};
 use infra_store::MemoryStore;
@@ -33,6 +34,31 @@ async fn a_large_release_is_over_also_where_no_end_is_ever_shown() {
     // Only what is old enough to be in every listing can be missed in one.
     SystemClock.sleep(house.sim.config().visible_within * 2).await;
     ada.release(&id).await.expect("released");
+    let over = ada.wait(&id, LONG).await.expect("waits");
+    assert_eq!(over.state, Phase::Released, "{over:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_somebody_ended_outside_is_believed_once_a_person_says_so() {
+    let house = without_ends().await;
+    let ada = house.user("ada").await;
+    let id = ada.reserve(&wish(MANY), None).await.expect("accepted").view.id;
+    let ready = ada.wait(&id, LONG).await.expect("waits");
+    assert_eq!(ready.state, Phase::Ready);
+    SystemClock.sleep(house.sim.config().visible_within * 2).await;
+    let machines = house.sim.truth().into_iter().filter(|thing| thing.kind == ResourceKind::Machine);
+    machines.for_each(|machine| assert!(house.sim.vanish(&machine.id)));
+    ada.release(&id).await.expect("released");
+    let held = ada.wait(&id, Duration::from_secs(5)).await.expect("waits");
+    assert_eq!(held.state, Phase::Releasing, "a listing that lost everything is no proof by itself");
+    let choice = ready.units.first().expect("it has machines");
+    let lane = Lane {
+        cloud: choice.provider.clone().expect("placed").parse().expect("legal"),
+        endpoint: house.sim.config().endpoint.clone(),
+        account: choice.account.clone().expect("placed").parse().expect("legal"),
+        region: choice.region.clone().expect("placed").parse().expect("legal"),
+    };
+    house.infra.operator().allow_mass(&lane.id(), LONG).await.expect("the lane is known");
     let over = ada.wait(&id, LONG).await.expect("waits");
     assert_eq!(over.state, Phase::Released, "{over:?}");
 }

@@ -187,7 +187,8 @@ impl Tick<'_> {
         }
     }
 
-    /// Did it lose so much that it cannot be true? Then nothing is concluded from what it does not show.
+    /// Did it lose so much that it cannot be true? Then nothing is concluded from what it does not show, until it
+    /// shows it again or a person allows a mass ending: they know whether somebody really ended all of that.
     fn is_lie(&self, rows: &[Versioned<Launch>], listing: &Listing) -> bool {
         let listed: BTreeSet<_> = listing.items.iter().map(|item| &item.id).collect();
         let facts = self.provider.facts();
@@ -199,7 +200,7 @@ impl Tick<'_> {
             let (missing, known) = (shown.missing, shown.known);
             tracing::warn!(lane = %self.worker.lane, missing, known, "listing is too short to be true");
         }
-        lie
+        lie && !self.worker.is_mass_allowed(self.now())
     }
 
     /// Things with our mark, by attempt. A thing of another kind than its mark belongs to its parent.
