@@ -97,7 +97,7 @@ impl CloudEntry {
             return Err(CloudsYamlError::TooLong { bytes: text.len() });
         }
         let mut file: File = serde_saphyr::from_str(text).map_err(|error| CloudsYamlError::Unreadable {
-            line: error.location().map_or(0, |at| u64::from(at.line())),
+            line: error.location().map_or(0, |at| at.line()),
         })?;
         let names: Vec<String> = file.clouds.keys().cloned().collect();
         let chosen = match (cloud, &names[..]) {

@@ -87,7 +87,7 @@ impl CloudDriver for OpenStackDriver {
     }
 
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
-        identity_of(&*self.session(credential)?.1).await
+        identity_of(&self.session(credential)?.1).await
     }
 
     async fn connect(

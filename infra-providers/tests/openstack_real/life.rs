@@ -150,7 +150,7 @@ async fn a_quota_is_a_quota_and_nothing_is_made() {
     let path = format!("/v2.1/os-quota-sets/{}", hand.project);
     admin.put(NOVA, &path, &json!({"quota_set": {"instances": 0, "key_pairs": 0}})).await;
     let path = format!("/v2.0/quotas/{}", hand.project);
-    admin.put("INFRA_TEST_NEUTRON", &path, &json!({"quota": {"security_group": 1}})).await;
+    admin.put("INFRA_TEST_NEUTRON", &path, &json!({"quota": {"security_group": 0}})).await;
     let pair = LaunchBody::KeyPair { public_key: PUBLIC_KEY.to_owned() };
     for frozen in [cloud.frozen(LaunchBody::Machine(cloud.body())), cloud.firewall(&[]), cloud.frozen(pair)] {
         let error = cloud.launch(&frozen).await.expect_err("nothing is left");
