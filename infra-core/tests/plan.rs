@@ -16,6 +16,7 @@ use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::ids::LaunchToken;
 use infra_core::words::lane::{LaneId, ResourceKind, Version};
+use infra_core::words::planted::Planted;
 use proptest::prelude::*;
 
 /// A reservation that is planned again and again, with a cloud that does what it is told at once.
@@ -56,6 +57,7 @@ impl Bench {
             deadlines_held: None,
             mass_deadline: false,
             needs_met: true,
+            planted: Planted::NONE,
         };
         plan(&picture, &mut || LaunchToken::draw(self.now, &self.entropy))
     }
@@ -229,6 +231,21 @@ fn a_release_ends_everything_and_is_over_only_when_nothing_is_left() {
     assert!(bench.reservation.over_at.is_none());
     bench.settle();
     assert_eq!((bench.alive(), bench.reservation.summary.phase), (0, Phase::Released));
+}
+
+#[test]
+fn what_is_over_never_falls_due_again_and_crowds_nobody_out() {
+    use infra_core::nouns::reservation::DeadlineKind::Retry;
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    bench.settle();
+    bench.reservation.desired.present = false;
+    bench.settle();
+    assert!(bench.reservation.over_at.is_some());
+    assert_eq!(bench.reservation.deadlines.next(), None);
+
+    bench.reservation.deadlines.0.insert(Retry, bench.now);
+    bench.turn();
+    assert_eq!(bench.reservation.deadlines.next(), None, "a look that an older version left is taken off");
 }
 
 #[test]

@@ -13,7 +13,9 @@
 use std::time::Duration;
 
 use infra_core::contracts::provider::{ProviderError, Said};
+use infra_core::words::clock::{Timestamp, between};
 use infra_core::words::fault::{Effect, Fault};
+use infra_core::words::ids::LaunchToken;
 
 /// How far a call got before it failed. Decided where the transport is, and only there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +147,31 @@ pub fn half_done(error: ProviderError) -> ProviderError {
         other => own("half-done", other.to_string()),
     };
     ProviderError::Unavailable { said, effect: Effect::Unknown, retry_after }
+}
+
+/// What the body of an attempt names was not found. It may have been made moments before the attempt: until it must show
+/// everywhere, not finding it is a reason to wait, and only then one to give up.
+#[must_use]
+pub fn not_yet(
+    error: ProviderError,
+    attempt: LaunchToken,
+    now: Timestamp,
+    visible_within: Duration,
+) -> ProviderError {
+    let ProviderError::NotFound { said } = error else { return error };
+    let age = drawn_at(attempt).map(|drawn| between(drawn, now));
+    if age.is_some_and(|age| age < visible_within) {
+        ProviderError::Busy { said }
+    } else {
+        ProviderError::Invalid { said }
+    }
+}
+
+/// The moment inside a time-ordered token.
+#[must_use]
+pub fn drawn_at(token: LaunchToken) -> Option<Timestamp> {
+    let (seconds, nanos) = token.0.get_timestamp()?.to_unix();
+    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
 }
 
 /// Something this crate says itself, in the cloud's place.

@@ -9,6 +9,7 @@ use common::subject;
 use infra_core::contracts::provider::{FindQuery, OwnedHandle, ProviderError, Send, TokenScope};
 use infra_core::nouns::cloud::{Act, Observed, Sighting, ThingState};
 use infra_core::nouns::launch::{FirewallBody, FrozenLaunch, LaunchBody};
+use infra_core::nouns::offering::Billing;
 use infra_core::nouns::request::Arch;
 use infra_core::testing::VirtualClock;
 use infra_core::testing::laws::provider::Subject;
@@ -16,6 +17,7 @@ use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::LaunchToken;
 use infra_core::words::lane::{Mark, ResourceKind, Version};
+use infra_core::words::money::Money;
 use infra_providers::sim::{FaultEffect, Match, Rule, SimConfig, SimDriver, SimWorld, Span};
 
 struct Desk {
@@ -323,4 +325,17 @@ async fn accounts_do_not_see_each_other() {
     desk.world.revoke_key("sim-laws");
     let error = desk.on.provider.get(ResourceKind::Machine, ids).await.expect_err("was revoked");
     assert_eq!(error.kind(), FaultKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn a_minute_of_a_droplet_costs_a_cent_as_at_digitalocean() {
+    let desk = Desk::new().await;
+    let ec2 = desk.on.provider.catalogue().await.expect("answers");
+    assert_eq!(ec2.billing, Billing::PerSecond { min_s: 60, min_charge: Money::default() });
+    let driver = SimDriver::new(desk.world.clone());
+    let clock = desk.clock.clone();
+    let droplets = subject(&driver, clock, "sim-ams", "s-1vcpu-1gb").await;
+    let catalogue = droplets.provider.catalogue().await.expect("answers");
+    let cent = Money::usd_nanos(10_000_000);
+    assert_eq!(catalogue.billing, Billing::PerSecond { min_s: 60, min_charge: cent });
 }

@@ -3,7 +3,8 @@
 //! # Guarantees
 //! * Nobody sees a catalogue that was fetched with another tenant's key.
 //! * A cloud that fails costs its callers one wait, not one each: the others get the last answer, where there
-//!   is one, which says how old it is.
+//!   is one, which says how old it is; and where there is none, who waited beside gets the same failure.
+//! * One wait is bounded, however many calls a catalogue takes.
 //!
 //! # Caveats
 //! Kept in memory, per process: the first quote after a start asks every lane.
@@ -14,12 +15,17 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{CACHED_MAX, ConnectError, Connections};
+use crate::contracts::provider::{ProviderError, Said};
 use crate::nouns::offering::Catalogue;
+use crate::words::fault::Effect;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
 
 /// A catalogue is asked for again when it is older than this.
 const FRESH_FOR: Duration = Duration::from_secs(300);
+
+/// A catalogue is many calls (EC2: dozens of pages), each bounded; all of them together must be done within this.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// After a failure the cloud is left alone this long while there is a stale catalogue to serve.
 const FAILED_PAUSE: Duration = Duration::from_secs(10);
@@ -38,6 +44,8 @@ struct State {
     known: Option<(Arc<Catalogue>, Duration)>,
     /// The cloud is not asked before.
     pause_until: Option<Duration>,
+    /// The last failure, and when it came: who was waiting by then was waiting for this answer.
+    failed: Option<(ProviderError, Duration)>,
 }
 
 impl Connections {
@@ -46,13 +54,15 @@ impl Connections {
     /// once.
     ///
     /// # Errors
-    /// As [`Connections::provider`], and [`ConnectError::Provider`] when there is no last answer.
+    /// As [`Connections::provider`], and [`ConnectError::Provider`] when there is no last answer, or none came
+    /// within a minute.
     pub async fn catalogue(
         &self,
         tenant: &TenantId,
         credential: &CredentialId,
         lane: &Lane,
     ) -> Result<Arc<Catalogue>, ConnectError> {
+        let arrived = self.shared.clock.mono();
         let entry = self.entry(tenant, lane);
         let mut state = entry.0.lock().await;
         let now = self.shared.clock.mono();
@@ -61,15 +71,25 @@ impl Connections {
         {
             return Ok(Arc::clone(known));
         }
+        if let Some((failure, at)) = &state.failed
+            && arrived < *at
+            && state.known.is_none()
+        {
+            return Err(at_lane(lane, failure.clone()));
+        }
         match self.ask(tenant, credential, lane).await {
             Ok(catalogue) => {
                 let catalogue = Arc::new(catalogue);
                 let at = self.shared.clock.mono();
-                *state = State { known: Some((Arc::clone(&catalogue), at)), pause_until: None };
+                *state = State { known: Some((Arc::clone(&catalogue), at)), ..State::default() };
                 Ok(catalogue)
             }
             Err(error) => {
-                state.pause_until = Some(self.shared.clock.mono() + FAILED_PAUSE);
+                let at = self.shared.clock.mono();
+                state.pause_until = Some(at + FAILED_PAUSE);
+                if let ConnectError::Provider { source, .. } = &error {
+                    state.failed = Some(((**source).clone(), at));
+                }
                 match &state.known {
                     Some((known, _)) => {
                         tracing::warn!(%lane, %error, "catalogue is stale");
@@ -81,7 +101,7 @@ impl Connections {
         }
     }
 
-    /// Asks the cloud itself.
+    /// Asks the cloud itself, and for so long.
     async fn ask(
         &self,
         tenant: &TenantId,
@@ -89,10 +109,11 @@ impl Connections {
         lane: &Lane,
     ) -> Result<Catalogue, ConnectError> {
         let connected = self.provider(tenant, credential, lane).await?;
-        connected.catalogue().await.map_err(|source| ConnectError::Provider {
-            lane: Box::new(lane.clone()),
-            source: Box::new(source),
-        })
+        tokio::select! {
+            biased;
+            answer = connected.catalogue() => answer.map_err(|source| at_lane(lane, source)),
+            () = self.shared.clock.sleep(READ_WITHIN) => Err(at_lane(lane, too_slow())),
+        }
     }
 
     /// The place of one tenant's catalogue of one lane; made on first use.
@@ -102,5 +123,20 @@ impl Connections {
             entries.clear();
         }
         Arc::clone(entries.entry((tenant.clone(), lane.clone())).or_default())
+    }
+}
+
+/// What a provider said, and of which lane.
+fn at_lane(lane: &Lane, source: ProviderError) -> ConnectError {
+    ConnectError::Provider { lane: Box::new(lane.clone()), source: Box::new(source) }
+}
+
+/// The cloud answers so slowly that nobody should wait for the rest.
+fn too_slow() -> ProviderError {
+    let message = format!("its catalogue did not come within {} s", READ_WITHIN.as_secs());
+    ProviderError::Unavailable {
+        said: Said { code: "Timeout".to_owned(), message, request_id: None },
+        effect: Effect::NotApplied,
+        retry_after: Some(FAILED_PAUSE),
     }
 }

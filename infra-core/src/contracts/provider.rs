@@ -37,7 +37,8 @@ use crate::words::secret::Secret;
 pub enum TokenScope {
     /// No: an unknown outcome is never re-sent.
     None,
-    /// Yes: the same token and body answers the same thing.
+    /// Yes: the same token and body answers the same thing, and whatever was made under a token bears it as its
+    /// stamp: what bears none is not taken for ours.
     Token {
         /// How long the cloud remembers a token after its thing ended.
         valid_after_end: Duration,

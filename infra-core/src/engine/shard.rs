@@ -14,13 +14,21 @@
 //! * A decision about what is *desired* (its time is over, it has failed) is a commit of its own; the plan
 //!   that follows from it is made from the record that says so.
 //!
-//! # Errors
-//! A conflict is no error: somebody changed their mind, and the reservation is planned again in the next
-//! pass. Only a store that does not answer ends a pass.
+//! # Assumptions
+//! * The change feed names every reservation whose record, slots or attempts were written, by anybody. What it
+//!   does not name is found by its deadline: every plan leaves a next look, at most `self_heal_every` away.
+//! * `due` answers the earliest first, so what has waited longest is planned first.
 //!
 //! # Caveats
-//! A reservation is read whole for every plan: its cost grows with its units. Limits on their number are
-//! limits on this.
+//! * A reservation is read whole for every plan: its cost grows with its units. Limits on their number are
+//!   limits on this.
+//! * Events go with the reservation, in the last commit. After a crash between a slot that says Lost and that
+//!   commit, only the slot says so; the same goes for whatever one plan has to tell beyond 18 events.
+//! * A deadline that is due and not believed stays due, and its reservation is planned in every pass.
+//!
+//! # Errors
+//! A conflict is no error: somebody changed their mind, and the reservation is planned again in the next
+//! pass. Only a store that does not answer ends a pass, and what that pass had not reached stays dirty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,56 +52,88 @@ use crate::words::planted::Bug;
 
 /// Reservations planned per shard and pass; the rest comes with the next pass.
 const PER_PASS: usize = 256;
-/// Plans of one reservation in a row when each changed what is desired.
+/// Plans of one reservation in a row when each changed what is desired. A plan may decide twice (its time is
+/// over; it has failed), never back and forth: the third is there to write what follows.
 const PLANS_IN_A_ROW: usize = 3;
-/// Changes per commit that are ours to use: the rest carries checks.
+/// Changes per commit that are ours to use, of the 24 that every store takes. The rest is for checks (claim,
+/// installation, reservation) and for what goes with an end (the owner's count, the idempotency key).
 const CHANGES_PER_COMMIT: usize = 18;
 
 /// A reservation and everything that hangs on it, as read.
 #[derive(Debug)]
 struct Read {
+    /// Its version is what all commits of the plan check.
     reservation: Versioned<Reservation>,
+    /// By number. Their versions make a write fail that another plan overtook.
     units: BTreeMap<u32, Versioned<Unit>>,
+    /// By token, closed ones included, as long as they are kept.
     launches: BTreeMap<LaunchToken, Versioned<Launch>>,
 }
 
 impl Engine {
-    /// Plans everything that is dirty or due in the shards this replica holds.
+    /// Plans everything that is dirty or due in the shards this replica holds. Answers how many reservations
+    /// were looked at, changed or not.
+    ///
+    /// What is dirty in somebody else's shard is dropped here: its holder hears of it, too, and whoever takes
+    /// the shard over later looks at all of it.
+    ///
+    /// # Errors
+    /// [`RepoError`] when the store does not answer. Reservations that were planned stay planned.
     pub(super) async fn shards_pass(
         &self,
         installation: &Versioned<Installation>,
     ) -> Result<usize, RepoError> {
-        let mut planned = 0;
         let mut dirty = std::mem::take(&mut *self.dirty.lock().expect("no panic under this lock"));
+        let planned = self.plan_shards(installation, &mut dirty).await;
+        if planned.is_err() {
+            // The cursor of the feed has passed them: nobody else would name them again.
+            self.dirty.lock().expect("no panic under this lock").append(&mut dirty);
+        }
+        planned
+    }
+
+    /// Shard after shard; what is left of `dirty` was not reached, or is somebody else's.
+    async fn plan_shards(
+        &self,
+        installation: &Versioned<Installation>,
+        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+    ) -> Result<usize, RepoError> {
+        let mut planned = 0;
         for shard in 0..self.parts.repo.shards() {
             let on = format!("shard:{shard}");
             let Some(ownership) = self.hold(installation.value.epoch, &on).await? else {
                 self.scanned.lock().expect("no panic under this lock").remove(&shard);
                 continue;
             };
-            self.scan_once(shard, &mut dirty).await?;
-            planned += self.shard_pass(installation, &ownership, shard, &mut dirty).await?;
+            self.scan_once(shard, dirty).await?;
+            planned += self.shard_pass(installation, &ownership, shard, dirty).await?;
         }
         Ok(planned)
     }
 
     /// A shard that was just taken over is looked at whole: its changes may have been somebody else's to see.
+    /// Lists the open reservations of all shards, because a store finds records by tenant, owner or lane; that
+    /// happens once per shard and take-over, and again only after a listing that failed.
     async fn scan_once(
         &self,
         shard: u16,
         dirty: &mut BTreeSet<(TenantId, ReservationId)>,
     ) -> Result<(), RepoError> {
-        if !self.scanned.lock().expect("no panic under this lock").insert(shard) {
+        if self.scanned.lock().expect("no panic under this lock").contains(&shard) {
             return Ok(());
         }
         let all: Vec<Versioned<Reservation>> =
             self.parts.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+        self.scanned.lock().expect("no panic under this lock").insert(shard);
         let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
         dirty.extend(all.into_iter().filter(|r| here(&r.value.tenant)).map(|r| (r.value.tenant, r.value.id)));
         Ok(())
     }
 
     /// Plans what is due and dirty in one shard, then prunes. Answers how many reservations were looked at.
+    ///
+    /// Takes from `dirty` what is of this shard. A reservation that conflicts becomes dirty anew, so it is
+    /// planned in the next pass and not in this one: whoever was faster is probably still writing.
     async fn shard_pass(
         &self,
         installation: &Versioned<Installation>,
@@ -108,21 +148,30 @@ impl Engine {
         let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
         work.extend(dirty.extract_if(.., |(tenant, _)| here(tenant)));
         let planned = work.len();
-        for (tenant, id) in work {
+        let mut work = work.into_iter();
+        while let Some((tenant, id)) = work.next() {
             let calm = !mass.contains(&tenant);
             match self.reconcile(installation, ownership, &tenant, &id, calm).await {
                 Ok(()) => {}
                 Err(error) if error.is_conflict() => {
                     self.dirty.lock().expect("no panic under this lock").insert((tenant, id));
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    dirty.insert((tenant, id));
+                    dirty.extend(work);
+                    return Err(error);
+                }
             }
         }
         self.prune(shard, installation, ownership).await?;
         Ok(planned)
     }
 
-    /// Tenants of whom suspiciously many reservations fell due at once.
+    /// Tenants of whom suspiciously many reservations fell due at once: more than `mass_min`, and more than
+    /// `mass_share` of their open ones. Counted over what one pass sees, at most 256 per shard; a tenant is in
+    /// one shard only, so nothing of it is counted elsewhere.
+    ///
+    /// Open reservations are listed only for tenants above the number, so a quiet pass costs nothing.
     async fn mass_deadlines(&self, due: &[Versioned<Reservation>]) -> Result<BTreeSet<TenantId>, RepoError> {
         let now = self.now();
         let mut ending: BTreeMap<&TenantId, usize> = BTreeMap::new();
@@ -144,7 +193,11 @@ impl Engine {
     }
 
     /// Plans one reservation until its plan decides nothing new. `calm` is false when so many of the tenant's
-    /// deadlines fell due at once that a person must say whether that is meant.
+    /// deadlines fell due at once that a person must say whether that is meant. A reservation that is gone is
+    /// no error: there is nothing to plan.
+    ///
+    /// # Errors
+    /// [`RepoError`]; a conflict when anything of it, the claim or the installation was written meanwhile.
     async fn reconcile(
         &self,
         installation: &Versioned<Installation>,
@@ -185,7 +238,8 @@ impl Engine {
     }
 
     /// The planner's picture, and its answer. Everything that is not in the records (lanes, clock, limits) is
-    /// put in here, so that the planner itself stays a function.
+    /// put in here, so that the planner itself stays a function. Connects to lanes that were never connected,
+    /// which may ask a cloud who a key is; that is all this half of the engine ever waits for from outside.
     async fn draft(&self, read: &Read, installation: &Installation, mass: bool) -> Result<Draft, RepoError> {
         let reservation = &read.reservation.value;
         let lanes = self.lane_views(reservation, read.launches.values().map(|row| &row.value)).await;
@@ -203,11 +257,14 @@ impl Engine {
             deadlines_held: held.as_deref(),
             mass_deadline: mass,
             needs_met: self.needs_met(reservation).await?,
+            planted: self.parts.planted,
         };
         Ok(plan(&picture, &mut || self.draw_token()))
     }
 
-    /// Is everything ready that this one waits for? A need that does not exist is not met.
+    /// Is everything ready that this one waits for? A need that does not exist is not met. Needs are read after
+    /// the reservation and are not checked by the commit: one that is lost right now shows in the next plan,
+    /// and what was begun in between is wanted anyway.
     async fn needs_met(&self, reservation: &Reservation) -> Result<bool, RepoError> {
         for need in &reservation.needs {
             let place = Reservation::place(&reservation.tenant, &need.on);
@@ -245,6 +302,13 @@ impl Engine {
 }
 
 /// Writes a draft, in commits that each leave something true behind.
+///
+/// # Why this order
+/// A slot without attempt is only a wish, so free slots come first. An attempt comes with its slots or not at
+/// all: a row without its slot would make a machine that nobody has, a slot without its row would wait for
+/// ever. A wish on an old attempt comes before the new one: a slot that is to be filled anew never has two
+/// wanted attempts. The reservation comes last, because its next look may move away only once everything that
+/// the look was for is written.
 struct Writer<'a> {
     engine: &'a Engine,
     installation: &'a Versioned<Installation>,
@@ -253,7 +317,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Only what was decided about the reservation itself.
+    /// Only what was decided about the reservation itself: desired, why it ends, why it failed, and the event
+    /// that says so. Everything else of this draft is thrown away and planned again from what now stands.
     async fn decide(&self, draft: Draft) -> Result<(), RepoError> {
         let was = &self.read.reservation;
         let decided = Reservation {
@@ -291,7 +356,8 @@ impl Writer<'_> {
         self.write_reservation(reservation, events).await
     }
 
-    /// Writes records of one kind in as few commits as fit.
+    /// Writes records of one kind in as few commits as fit: `None` for what must not be there yet, else what
+    /// was read.
     async fn write_all<'r, T: Stored + 'r>(
         &self,
         records: impl Iterator<Item = (Option<&'r Versioned<T>>, &'r T)> + Send,
@@ -310,7 +376,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// An attempt, its token's reference, and the slots it fills: one commit. Answers which slots.
+    /// An attempt, its token's reference, and the slots it fills: one commit. Answers which slots. Here the mark
+    /// gets its installation, read in the same pass and checked by this commit: a store that became a clone in
+    /// between writes nothing under the original's name.
     async fn write_launch(
         &self,
         mut row: Launch,
@@ -333,6 +401,8 @@ impl Writer<'_> {
         Ok(written)
     }
 
+    /// The reservation with its events; when it is over now, also its owner's count and its idempotency keys.
+    /// Writes nothing when nothing changed, so that a plan without news is free and wakes nobody.
     async fn write_reservation(
         &self,
         mut reservation: Reservation,
@@ -356,7 +426,9 @@ impl Writer<'_> {
         self.engine.parts.repo.commit(txn).await.map(drop)
     }
 
-    /// Gives the machines back to the owner's limit, in the commit that ends the reservation.
+    /// Gives the machines back to the owner's limit, in the commit that ends the reservation: they count until
+    /// their end is proven, so a limit is never exceeded by what is still being ended. An owner who was removed
+    /// has no limit to give back to.
     async fn free(&self, txn: &mut Txn, reservation: &Reservation, freed: u32) -> Result<(), RepoError> {
         let user: Option<Versioned<User>> =
             self.engine.parts.repo.get(User::place(&reservation.owner)).await?;
@@ -367,7 +439,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Its idempotency keys may be forgotten some time after its end.
+    /// Its idempotency keys may be forgotten `idempotency_keep` after its end, not before: a client that asks
+    /// again with its key after the end is told of this reservation, and does not get another.
     async fn expire_keys(&self, txn: &mut Txn, reservation: &Reservation) -> Result<(), RepoError> {
         let expires_at = Some(later(self.engine.now(), self.engine.parts.limits.idempotency_keep));
         for id in &reservation.idempotency {

@@ -5,7 +5,16 @@
 //! * A wish that nothing here acts upon is refused: whoever asks for an idle end and does not get one pays for it.
 //! * No message repeats what was given for a secret's place: people paste private keys where public ones belong.
 //!
+//! # Flow
+//! Ranges, texts and lists first, then what fields say together, then tags, access, first boot and options. Only a
+//! request whose every field is legal is asked whether anything here acts upon its wishes.
+//!
+//! # Assumptions
+//! Serde has read it: types and unknown fields are its business. Numbers may still be NaN or infinite, because some
+//! formats can say so.
+//!
 //! # Caveats
+//! Limits are the narrow ones, mostly EC2's, whatever cloud it will be: which one is known only after ranking.
 //! Whether a region, an image or a size exists is not asked here; the ranking says so with what comes nearest.
 
 use std::collections::BTreeMap;
@@ -23,14 +32,19 @@ use crate::words::limits::Limits;
 const VCPUS_MAX: f64 = 4096.0;
 const GPUS_MAX: u32 = 64;
 const GIB_MAX: f64 = 65_536.0;
+/// US dollars per machine and hour.
 const PRICE_MAX: f64 = 1_000_000.0;
 /// EC2 takes 50 tags; some are ours.
 const TAGS_MAX: usize = 30;
+/// Characters of a tag's name and of its value.
 const TAG_KEY_LEN_MAX: usize = 127;
 const TAG_VALUE_LEN_MAX: usize = 255;
+/// Characters of names, systems and models that are given as text.
 const NAME_LEN_MAX: usize = 100;
+/// Public keys of one request, and bytes of one: an RSA key of 8,192 bits with a comment fits.
 const SSH_KEYS_MAX: usize = 10;
 const SSH_KEY_LEN_MAX: usize = 2048;
+/// Blocks of addresses: a firewall of EC2 takes 60 rules.
 const ALLOW_FROM_MAX: usize = 50;
 /// EC2 takes 16 KiB of first-boot data; what wraps the script and adds the public keys takes its share.
 const FIRST_BOOT_BYTES_MAX: usize = 15 * 1024;
@@ -51,7 +65,7 @@ const SSH_TYPES: [(&str, &str); 7] = [
     ("sk-ecdsa-sha2-nistp256@openssh.com", "AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb2"),
 ];
 
-/// Collects what is wrong.
+/// Collects what is wrong, in the order in which it is asked. A field may be named more than once.
 #[derive(Debug, Default)]
 struct Wrongs(Vec<FieldError>);
 
@@ -97,6 +111,7 @@ impl Wrongs {
         }
     }
 
+    /// All of it as one error, or nothing.
     fn done(self) -> Result<(), InfraError> {
         if self.0.is_empty() { Ok(()) } else { Err(InfraError::OutOfRange { fields: self.0 }) }
     }
@@ -160,7 +175,8 @@ pub(super) fn check_count(count: u32, limits: &Limits) -> Result<(), InfraError>
     wrongs.done()
 }
 
-/// Silently ignoring a wish is worse than refusing it.
+/// Silently ignoring a wish is worse than refusing it. Names one wish, the first; each sentence says what to ask for
+/// instead.
 fn fulfillable(request: &Request) -> Result<(), InfraError> {
     let no = |field, why: &str| Err(InfraError::Unfulfillable { field, why: why.to_owned() });
     match request.resource {
@@ -198,7 +214,8 @@ fn end(wrongs: &mut Wrongs, ends_at: Timestamp, limits: &Limits, now: Timestamp)
     }
 }
 
-/// Tags that every cloud takes and that cannot be mistaken for a mark of ours.
+/// Tags that every cloud takes and that cannot be mistaken for a mark of ours: a forged mark would be a proof of
+/// ownership. Compared without case, because some clouds do not tell `Infra-` from `infra-`.
 fn tags(wrongs: &mut Wrongs, tags: &BTreeMap<String, String>) {
     wrongs.at_most("tags", tags.len(), TAGS_MAX);
     for (key, value) in tags {
@@ -217,7 +234,7 @@ fn tags(wrongs: &mut Wrongs, tags: &BTreeMap<String, String>) {
     }
 }
 
-/// Who may connect and who may log in.
+/// Who may connect and who may log in. Each entry is named by its place, `allow_from[2]`, never repeated.
 fn access(wrongs: &mut Wrongs, request: &Request) {
     wrongs.at_most("allow_from", request.allow_from.len(), ALLOW_FROM_MAX);
     for (at, block) in request.allow_from.iter().enumerate() {
@@ -267,7 +284,8 @@ fn options(wrongs: &mut Wrongs, options: &MachineOptions) {
     }
 }
 
-/// A block of addresses: `203.0.113.0/24`. The prefix must be said, and must not cut off part of the address.
+/// A block of addresses: `203.0.113.0/24`. The prefix must be said, and must not cut off part of the address: clouds
+/// disagree about `203.0.113.7/24`, some open the whole network, some refuse it, and neither is what was typed.
 fn cidr(block: &str) -> Result<(), &'static str> {
     let (address, prefix) = block.split_once('/').ok_or("needs a prefix length, as in 203.0.113.7/32")?;
     let address: IpAddr = address.parse().map_err(|_| "is not an address and a prefix length")?;
@@ -286,7 +304,9 @@ fn cidr(block: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// An OpenSSH public key on one line. Messages never repeat it: people paste private keys here.
+/// An OpenSSH public key on one line: type, base64, and a comment if there is one. Type and the beginning of the
+/// base64 must agree, which finds what was cut or mixed up; whether it is a key at all is for sshd to say. Messages
+/// never repeat it: people paste private keys here.
 fn public_key(key: &str) -> Result<(), &'static str> {
     if key.contains("PRIVATE KEY") {
         return Err("is a private key: keep it, and give the public one");

@@ -1,5 +1,18 @@
 //! What stands in the way of a change: frozen store, suspended user, thrown switches. Read before deciding, and
 //! checked again inside the commit.
+//!
+//! # Guarantees
+//! * A change that was decided upon one state of these is not written upon another: the installation is checked by
+//!   every commit, switches by those that ask for more.
+//! * Who asks for less is stopped by a frozen store alone. A release needs no permission.
+//!
+//! # Caveats
+//! Suspension is read, not checked, where the commit does not write the user: what was decided a moment before may
+//! still land.
+//!
+//! # Errors
+//! [`InfraError::Frozen`], [`InfraError::Suspended`], [`InfraError::Paused`] with the switch that stands, and
+//! [`InfraError::Busy`] when so many write the same records that [`ROUNDS`] decisions were overtaken.
 
 use std::time::Duration;
 
@@ -65,6 +78,7 @@ impl Gate {
     }
 }
 
+/// Whatever froze it: only `recover` thaws, and until then everything is readable.
 pub(super) fn not_frozen(installation: &Installation) -> Result<(), InfraError> {
     installation.frozen.clone().map_or(Ok(()), |frozen| Err(InfraError::Frozen { frozen }))
 }
@@ -88,6 +102,8 @@ impl Core {
         found.ok_or_else(|| InfraError::Internal { why: "the store lost its installation record".to_owned() })
     }
 
+    /// Reads everything that may stand in the way of one user, the user first. Lane switches are not among it: which
+    /// lanes are meant is known only after ranking, which leaves closed lanes out.
     pub(super) async fn gate(&self, id: &UserId) -> Result<Gate, InfraError> {
         let user = self.user(id).await?;
         let installation = self.installation().await?;
@@ -127,6 +143,7 @@ impl Core {
         Err(InfraError::Busy { what: what.to_owned() })
     }
 
+    /// A pause of random length, longer with every lost race: those who collided once would collide again.
     async fn back_off(&self, round: u32) {
         let most = (1_u64 << round.min(5)).min(ROUND_PAUSE_MS_MAX);
         self.clock.sleep(Duration::from_millis(1 + self.entropy.below(most))).await;

@@ -11,6 +11,16 @@
 //! * A key is never removed from under something that only it can end.
 //! * Fields are sealed for their tenant and id: a row copied to another tenant does not open.
 //!
+//! # Assumptions
+//! The account that a cloud names for a key is the one that its machines are billed to, and stays so for the life
+//! of the key. A driver reads only; asking who a key is changes nothing at the cloud.
+//!
+//! # Caveats
+//! * A label is the user's word for a place in the list, not for a secret: saving under it again replaces.
+//! * What is saved is checked once. A key that the cloud withdraws later is found out by the lane that uses it, and
+//!   its reservations say so.
+//! * Any member of a team may save and remove the team's keys.
+//!
 //! # Errors
 //! [`InfraError::InvalidCredentials`] only when the cloud said no; [`InfraError::Unverified`] when it did not
 //! answer; [`InfraError::InUse`] with the reservations that still need the key.
@@ -32,8 +42,11 @@ use crate::words::fault::Fault;
 use crate::words::ids::{CloudName, CredentialId, TenantId, UserId};
 use crate::words::secret::Secret;
 
+/// Characters of a label, and of a key's kind: both stand in record ids.
 const LABEL_LEN_MAX: usize = 64;
+/// Fields of one key, far above what any driver reads.
 const FIELDS_MAX: usize = 16;
+/// Bytes of one field: room for a private key in PEM or a service account's JSON, not for a file pasted by mistake.
 const FIELD_LEN_MAX: usize = 16 * 1024;
 /// Keys of one team at most, retired ones included.
 const KEYS_MAX: usize = 100;
@@ -88,6 +101,15 @@ pub(super) async fn list(core: &Core, user: &UserId) -> Result<Vec<KeyView>, Inf
 }
 
 /// Removes a key with whatever it retired, unless something made with it would be left without any.
+///
+/// Several commits: retire each, look, then delete each and take it out of the lanes' register. A crash in between
+/// leaves keys retired, which make nothing and still end what they made; repeating the call finishes the removal.
+/// A suspended user may remove: it asks for nothing.
+///
+/// # Errors
+/// [`InfraError::NotFound`] (`key`); [`InfraError::InUse`] with up to 50 reservations, after which the key is active
+/// again (unless an earlier removal that was cut short had retired it: then saving it makes it active);
+/// [`InfraError::Conflict`] when it was saved again meanwhile; [`InfraError::Frozen`].
 pub(super) async fn remove(
     core: &Core,
     user: &UserId,
@@ -157,7 +179,8 @@ async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(),
     settled.await.map(drop)
 }
 
-/// Reservations whose open launches stand in an account that no other active key of the team reaches.
+/// Reservations whose open launches stand in an account that no other active key of the team reaches, sorted, each
+/// once, the first 50. Read after the keys were retired: nothing new can be sent with them.
 async fn in_use(
     core: &Core,
     tenant: &TenantId,
@@ -207,7 +230,8 @@ fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     }
 }
 
-/// Asks the cloud who a key is, with the key in memory only.
+/// Asks the cloud who a key is, with the key in memory only. One call, outside of any lane's brakes: there may be no
+/// lane yet.
 async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
     let driver = core
         .connections
@@ -218,7 +242,8 @@ async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
     driver.identify(&credential).await.map_err(|error| refused(key, &error))
 }
 
-/// What a cloud's refusal means.
+/// What a cloud's refusal means. Only "unauthorized" is a wrong key; a cloud that is down must not be read as one,
+/// or people would replace keys that are right.
 fn refused(key: &NewKey, error: &ProviderError) -> InfraError {
     let (provider, said) = (key.provider.clone(), without_secrets(&error.to_string(), &key.fields));
     match error {
@@ -228,7 +253,8 @@ fn refused(key: &NewKey, error: &ProviderError) -> InfraError {
     }
 }
 
-/// Some clouds repeat in their errors what was sent to them.
+/// Some clouds repeat in their errors what was sent to them. Fields too short to be a secret stay: blanking every
+/// `a` of a sentence helps nobody.
 fn without_secrets(said: &str, fields: &BTreeMap<String, Secret>) -> String {
     let secrets = fields.values().map(Secret::expose).filter(|value| value.len() >= SECRET_LEN_MIN);
     secrets.fold(said.to_owned(), |said, secret| said.replace(secret, "[secret]"))
@@ -280,11 +306,12 @@ async fn labelled(
     Ok(keys.into_iter().filter(|key| has_label(&key.value, provider, label)).collect())
 }
 
+/// Is it under this label of this cloud, whatever its account?
 fn has_label(key: &StoredCredential, provider: &CloudName, label: &str) -> bool {
     &key.provider == provider && key.label == label
 }
 
-/// Everything but the seal.
+/// Everything but the seal. The fingerprint tells two keys apart without telling either.
 fn view(key: &StoredCredential) -> KeyView {
     KeyView {
         id: key.id.clone(),

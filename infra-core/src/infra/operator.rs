@@ -1,4 +1,17 @@
 //! For those who run the installation.
+//!
+//! # Flow
+//! People and their tokens, brakes and switches, what a frozen store is, and the installation at a glance. Each call
+//! is one commit with checks, but for those that say otherwise.
+//!
+//! # Guarantees
+//! * A token's secret exists in the answer that issues it and nowhere else.
+//! * Whoever throws a switch is told which create calls may still land; none beyond them will.
+//! * A user who holds anything is not removed: nothing may be left whose owner nobody is.
+//!
+//! # Caveats
+//! There is no further role inside: whether a caller may be an operator is for the front end to say, by the role of
+//! the token. Some calls read every open reservation or launch; they are for people, not for loops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +33,8 @@ use crate::words::ids::{ReservationId, TenantId, UserId};
 use crate::words::lane::LaneId;
 use crate::words::secret::{Secret, digest, hex, same_digest};
 
-/// Tokens of one user at most, and characters of a token's label.
+/// Tokens of one user at most, expired ones included, and characters of a token's label. Counted and then written,
+/// not in one commit: of several issued at the same moment a few more may pass, and that harms nobody.
 const TOKENS_MAX: usize = 100;
 const TOKEN_LABEL_LEN_MAX: usize = 100;
 
@@ -375,7 +389,8 @@ impl Operator {
         settled.await.map(drop)
     }
 
-    /// Changes one user's record in one commit; never while the store is frozen.
+    /// Changes one user's record in one commit; never while the store is frozen. Races with reservations, which count
+    /// their machines on the same record, and then decides anew.
     async fn change_user(
         &self,
         name: &UserId,
@@ -393,7 +408,7 @@ impl Operator {
         Ok(settled.await?.0)
     }
 
-    /// A user's tokens as stored.
+    /// A user's tokens as stored, those of a removed user of the same name included.
     async fn tokens_of(&self, user: &UserId) -> Result<Vec<Versioned<AccessToken>>, InfraError> {
         Ok(self.core.repo.list_owner(&system_tenant(), user, None).await?)
     }

@@ -110,6 +110,8 @@ async fn in_two_writes(
     let mut txn = core.repo.txn();
     txn.insert(&reservation);
     let version = core.repo.commit(txn).await?;
+    // Between the two writes others run, as they would where a write takes time.
+    tokio::task::yield_now().await;
     if let Some(once) = once {
         let mut txn = core.repo.txn();
         txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));

@@ -1,4 +1,15 @@
 //! New records: the one place where each is put together.
+//!
+//! # Guarantees
+//! * Pure but for the clock and the id that is drawn: nothing is read or written, so a lost race may make the same
+//!   record again.
+//! * First-boot scripts and files are sealed before they are in any record, for the one reservation that they are of.
+//!   The request that is kept beside them has neither: of files it keeps the paths.
+//! * A new reservation is due at once: whoever misses the change that announces it finds it by its
+//!   deadline.
+//!
+//! # Caveats
+//! Choices are cut to `offers_kept`, the best ones. Prices in them are as of now and are not refreshed.
 
 use super::core::Core;
 use crate::contracts::pricing::Quote;
@@ -13,7 +24,8 @@ use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
 use std::time::Duration;
 
-/// A reservation that nothing was done for yet.
+/// A reservation that nothing was done for yet: pending, wanted On, with all its machines counted against its owner.
+/// `quotes` are ranked, the best first; `idempotency` is the id of the key's record, which must be written with it.
 pub(super) fn reservation(
     core: &Core,
     user: &User,
@@ -86,7 +98,8 @@ fn deadlines(request: &Request, now: Timestamp, build: Duration) -> Deadlines {
     deadlines
 }
 
-/// An idempotency key that names a reservation.
+/// An idempotency key that names a reservation. `id` is the digest of route, key and user, `body` of the request: the
+/// same key with another request is a mistake, not a replay. It does not expire while the reservation lives.
 pub(super) fn idempotency(of: &Reservation, id: &str, body: &str) -> IdempotencyRecord {
     IdempotencyRecord {
         tenant: of.tenant.clone(),
@@ -98,7 +111,8 @@ pub(super) fn idempotency(of: &Reservation, id: &str, body: &str) -> Idempotency
     }
 }
 
-/// An event about a reservation; `what` and `nth` make its cause, which is enqueued once.
+/// An event about a reservation; `what` and `nth` make its cause, which is enqueued once. `nth` is what counts the
+/// changes of the record itself, so the same change tried again has the same cause.
 pub(super) fn event(
     tenant: &TenantId,
     of: &ReservationId,

@@ -67,6 +67,9 @@ pub struct Unit {
     pub incarnation: u32,
     /// What must survive the machine: a snapshot while it is off.
     pub kept: Vec<Thing>,
+    /// The attempt that made what is kept, or is making it.
+    #[serde(default)]
+    pub snapshot: Option<LaunchToken>,
     /// Sweeps and scale-down skip it until then.
     pub protect_until: Option<Timestamp>,
     /// Index of the offer that its next attempt takes, in the reservation's list.

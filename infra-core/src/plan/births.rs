@@ -7,6 +7,10 @@
 //! # Guarantees
 //! * A thing that the provider stamped with another token is never this attempt's, whatever its tags say; one
 //!   that it stamped with this token always is.
+//! * On a cloud that stamps, what bears no stamp was made by somebody else, however much it looks alike: EC2
+//!   copies even the name along.
+//! * A copy of the mark shows nothing of the attempt: it does not stand in for what was never born, and so
+//!   holds up neither a slot nor a release.
 //! * Without stamps, an attempt never gets more things than it asked for. When more look alike than there is
 //!   room for, none is taken, and a person is asked: ending the wrong one cannot be undone.
 //! * A row that is full takes nothing more: whatever looks like its things is a copy, and none of our
@@ -21,6 +25,7 @@ use std::time::Duration;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::launch::{Launch, LaunchBody};
 use crate::words::clock::between;
+use crate::words::lane::ResourceKind;
 use crate::words::planted::{Bug, Planted};
 
 /// What became of an attempt, judged from the things that may be its.
@@ -35,9 +40,10 @@ pub enum Births {
 /// A provider's clock may lag behind ours by so much.
 const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
-/// Judges candidates that are not on the row yet.
+/// Judges candidates that are not on the row yet. `stamps` says whether this cloud stamps what a call makes of
+/// this kind.
 #[must_use]
-pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births {
+pub fn judge(row: &Launch, candidates: &[Observed], stamps: bool, planted: Planted) -> Births {
     let fresh = candidates
         .iter()
         .filter(|seen| seen.kind == row.kind() && !row.things.iter().any(|thing| thing.id == seen.id))
@@ -45,12 +51,11 @@ pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births 
     if planted.is(Bug::C9CopiedMarkAdopted) {
         return Births::Ours(fresh.cloned().collect());
     }
-    let (stamped, bare): (Vec<_>, Vec<_>) = fresh.partition(|seen| seen.stamp.is_some());
-    let ours: Vec<_> = stamped.into_iter().filter(|seen| seen.stamp == Some(row.token)).cloned().collect();
+    let (ours, alike): (Vec<_>, Vec<_>) =
+        fresh.filter(|seen| is_like(row, seen, stamps)).cloned().partition(|seen| seen.stamp.is_some());
     if !ours.is_empty() {
         return Births::Ours(ours);
     }
-    let alike: Vec<_> = bare.into_iter().filter(|seen| is_alike(row, seen)).cloned().collect();
     let room = usize::from(row.frozen.count).saturating_sub(row.things.len());
     if alike.len() <= room {
         return Births::Ours(alike);
@@ -59,11 +64,25 @@ pub fn judge(row: &Launch, candidates: &[Observed], planted: Planted) -> Births 
     if room == 0 { Births::Ours(Vec::new()) } else { Births::Ambiguous(alike) }
 }
 
+/// How many of these things, which all carry the attempt's mark, does it explain: known to its row, or its by
+/// stamp or likeness? The others are copies, and say nothing about what it made.
+#[must_use]
+pub fn explained(row: &Launch, seen: &[Observed], stamps: bool) -> usize {
+    let known = |item: &Observed| row.things.iter().any(|thing| thing.id == item.id);
+    seen.iter().filter(|item| known(item) || (item.kind == row.kind() && is_like(row, item, stamps))).count()
+}
+
+/// Is it this attempt's by its stamp, or, where there are no stamps, by its likeness?
+fn is_like(row: &Launch, seen: &Observed, stamps: bool) -> bool {
+    seen.stamp.map_or_else(|| !stamps && is_alike(row, seen), |stamp| stamp == row.token)
+}
+
 /// A satellite that is still building may lack a part that only a replay of its attempt adds (EC2 writes a
 /// firewall's rules in a second call). While the attempt may be sent again, this is not what it makes; once it is
 /// over, this is what it left behind.
 fn is_unfinished(row: &Launch, seen: &Observed) -> bool {
-    row.units.is_empty() && row.wanted() && !row.closed() && seen.state == ThingState::Building
+    let in_parts = row.units.is_empty() && row.kind() != ResourceKind::Snapshot;
+    in_parts && row.wanted() && !row.closed() && seen.state == ThingState::Building
 }
 
 /// Has it this attempt's name, type and image, and was it made after it was first sent? Type and image count
@@ -92,56 +111,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::nouns::launch::Absence;
-    use crate::nouns::launch::{Closed, FirewallBody, FrozenLaunch, LaunchState, Origin, Want};
-    use crate::testing::SeededEntropy;
+    use crate::nouns::launch::{Absence, Closed, LaunchState, SendRecord, Want};
     use crate::testing::fixtures;
     use crate::words::clock::Timestamp;
-    use crate::words::ids::{InstallationId, LaunchToken};
-    use crate::words::lane::{Mark, ResourceKind, Version};
+    use crate::words::lane::ResourceKind;
 
-    fn row() -> Launch {
-        let entropy = SeededEntropy::new(1);
-        let token = LaunchToken::draw(Timestamp::UNIX_EPOCH, &entropy);
-        let installation = InstallationId::draw(Timestamp::UNIX_EPOCH, &entropy);
-        let mark = Mark { installation, token, kind: ResourceKind::Firewall, seq: Version(1) };
-        let body = LaunchBody::Firewall(FirewallBody { allow_from: vec!["10.0.0.0/8".to_owned()] });
-        Launch {
-            token,
-            tenant: "t".parse().expect("a legal name"),
-            reservation: "rsv_1".parse().expect("a legal name"),
-            lane: fixtures::lane(),
-            credential: "sim/default/acc-1".parse().expect("a legal name"),
-            origin: Origin::Created,
-            units: 0..0,
-            wants: BTreeMap::from([(0, Want::On)]),
-            cause: None,
-            frozen: FrozenLaunch {
-                token,
-                mark,
-                name: format!("infra-{token}"),
-                count: 1,
-                zone: None,
-                labels: BTreeMap::new(),
-                body,
-            },
-            sends: Vec::new(),
-            state: LaunchState::Unknown,
-            things: Vec::new(),
-            unseen: None,
-            superseded: false,
-            short: false,
-            ambiguous: false,
-            retry: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            keep_until: None,
-        }
-    }
-
-    #[test]
-    fn half_a_firewall_is_no_birth_while_a_replay_may_finish_it_and_is_ended_afterwards() {
-        let mut row = row();
-        let seen = |state| Observed {
+    /// What the attempt made, as a cloud that stamps shows it.
+    fn seen(row: &Launch, state: ThingState) -> Observed {
+        Observed {
             id: "sg-1".parse().expect("a legal name"),
             kind: ResourceKind::Firewall,
             state,
@@ -156,9 +133,44 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             fault: None,
             tags: BTreeMap::new(),
-        };
-        let (half, whole) = (seen(ThingState::Building), seen(ThingState::Running));
-        let births = |row: &Launch, seen: &Observed| judge(row, std::slice::from_ref(seen), Planted::NONE);
+        }
+    }
+
+    /// A row that was sent, as it must be for likeness to count.
+    fn sent() -> Launch {
+        let by = crate::words::ids::BootId(uuid::Uuid::nil());
+        let send = SendRecord { at: Timestamp::UNIX_EPOCH, by, effect: None, said: None };
+        Launch { sends: vec![send], ..fixtures::launch(1) }
+    }
+
+    #[test]
+    fn a_copied_mark_does_not_stand_in_for_what_was_never_born() {
+        let row = sent();
+        let whole = seen(&row, ThingState::Running);
+        let copy = Observed { stamp: None, name: None, ..whole.clone() };
+        for stamps in [true, false] {
+            assert_eq!(explained(&row, std::slice::from_ref(&copy), stamps), 0);
+            assert_eq!(explained(&row, &[copy.clone(), whole.clone()], stamps), 1);
+        }
+        let alike = Observed { stamp: None, ..whole };
+        assert_eq!(explained(&row, std::slice::from_ref(&alike), false), 1);
+    }
+
+    #[test]
+    fn a_copy_with_the_name_is_not_adopted_where_the_cloud_stamps() {
+        let row = sent();
+        let alike = Observed { stamp: None, ..seen(&row, ThingState::Running) };
+        let births = |stamps| judge(&row, std::slice::from_ref(&alike), stamps, Planted::NONE);
+        assert_eq!(births(true), Births::Ours(Vec::new()));
+        assert_eq!(births(false), Births::Ours(vec![alike.clone()]));
+    }
+
+    #[test]
+    fn half_a_firewall_is_no_birth_while_a_replay_may_finish_it_and_is_ended_afterwards() {
+        let mut row = fixtures::launch(1);
+        let (half, whole) = (seen(&row, ThingState::Building), seen(&row, ThingState::Running));
+        let births =
+            |row: &Launch, seen: &Observed| judge(row, std::slice::from_ref(seen), true, Planted::NONE);
         assert_eq!(births(&row, &half), Births::Ours(Vec::new()));
         assert_eq!(births(&row, &whole), Births::Ours(vec![whole.clone()]));
         let mut released = row.clone();

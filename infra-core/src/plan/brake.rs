@@ -25,7 +25,9 @@ use crate::words::limits::{Limits, Rate};
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: Rate,
+    /// Calls that may go at once, as of `at`; never above the burst.
     level: f64,
+    /// When the level was last right; in the future while the cloud wants to be left alone.
     at: Duration,
 }
 
@@ -43,7 +45,8 @@ impl Bucket {
         }
         let passed = now.saturating_sub(self.at).as_secs_f64();
         self.level = passed.mul_add(self.rate.per_second, self.level).min(f64::from(self.rate.burst.max(1)));
-        self.at = now;
+        // Not back to now while the pause lasts: whoever asks in between would cut it short.
+        self.at = self.at.max(now);
         let taken = self.level >= 1.0;
         if taken {
             self.level -= 1.0;
@@ -51,7 +54,8 @@ impl Bucket {
         taken
     }
 
-    /// The cloud asked to wait: nothing before that, and no burst after it.
+    /// The cloud asked to wait: nothing before that, and no burst after it. A bucket without a rate does not wait:
+    /// whoever opens it altogether (a simulator does) wants no brake.
     pub fn pause(&mut self, now: Duration, wait: Duration) {
         self.at = now + wait;
         self.level = 0.0;
@@ -219,6 +223,14 @@ mod tests {
         bucket.pause(secs(10), secs(5));
         assert!(!bucket.take(secs(14)));
         assert!(bucket.take(secs(16)));
+    }
+
+    #[test]
+    fn a_pause_that_a_cloud_asked_for_is_not_cut_short_by_asking() {
+        let mut bucket = Bucket::full(Rate { per_second: 1.0, burst: 10 }, secs(0));
+        bucket.pause(secs(10), secs(60));
+        assert!((10..=70).all(|n| !bucket.take(secs(n))), "asked every second of the pause");
+        assert!(bucket.take(secs(71)));
     }
 
     #[test]

@@ -12,8 +12,13 @@
 //!   capacity or quota lately, so no field is to blame, and waiting helps.
 //! * At most [`NEAREST_MAX`] near misses, each offering once, in its first open zone.
 //!
+//! # Assumptions
+//! The same offers were ranked before, and none of them fitted; what is asked here again costs a second pass, which
+//! only a refusal pays for.
+//!
 //! # Caveats
-//! Near misses are measured by what is lacking as a share of what was asked. What is no number (a region, an
+//! When several limits stand in the way of every offer, relaxing the named one alone lets in nothing yet: it is the
+//! one that the most of the nearest miss. Near misses are measured by what is lacking as a share of what was asked. What is no number (a region, an
 //! architecture) counts as lacking whole.
 
 use std::collections::BTreeSet;
@@ -29,7 +34,11 @@ use crate::words::money::Money;
 /// Most names listed as what there is.
 const NAMES_MAX: usize = 10;
 
-/// Explains. `lanes` hold no offer that misses nothing, unless `nonsense` was asked.
+/// Explains. `lanes` hold no offer that misses nothing, unless `nonsense` was asked (a size that is no number,
+/// no machine at all): that is refused by its name, whatever is on offer.
+///
+/// Answers a reason (which kind of error it is on the wire), the limit with the best there is of it, and the near
+/// misses as quotes.
 pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: Option<Nonsense>) -> NoFit {
     let all: Vec<Fit<'a>> = lanes
         .iter()
@@ -45,7 +54,8 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
     NoFit { reason, failed, nearest: nearest(need, all) }
 }
 
-/// The reason and the limit, for a request that makes sense.
+/// The reason and the limit, for a request that makes sense. From the outside in: no key, no such place, no such
+/// image, and only then sizes and prices. So nobody is told to ask for less memory in a region that is not there.
 fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
     let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
     if lanes.is_empty() {
@@ -114,7 +124,8 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
     failed(limit, format!("no image for {} {asked:?}; there is {there}", limit.field()), Some(there))
 }
 
-/// The failed limit in words.
+/// The failed limit in words: what was asked, and the best there is, in the unit of the wire's field (GiB, processors,
+/// US dollars per hour). For people; programs read `field` and `limit`.
 fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     let best = best.unwrap_or("none");
     let field = limit.field();
@@ -153,7 +164,8 @@ fn asked(limit: Limit, need: &Need<'_>) -> String {
     }
 }
 
-/// The best these offers have in a limit's unit: the most, the lowest price, or the names.
+/// The best these offers have in a limit's unit: the most, the lowest price, or the names. `None` where there is no
+/// such thing: for capacity, for a count, and where no offer is left.
 fn best<'f, 'a: 'f>(
     limit: Limit,
     need: &Need<'_>,
@@ -180,13 +192,13 @@ fn best<'f, 'a: 'f>(
     }
 }
 
-/// The first names by alphabet, each once.
+/// The first ten names by alphabet, each once: enough to see a slip of the pen, short enough for a chat message.
 fn names<'n>(of: impl Iterator<Item = &'n str>) -> String {
     let sorted: BTreeSet<&str> = of.collect();
     sorted.into_iter().take(NAMES_MAX).collect::<Vec<_>>().join(", ")
 }
 
-/// `units` parts as a decimal number of wholes.
+/// `units` parts as a decimal number of wholes, three decimals at most: 1536 MiB of 1024 are `1.5`.
 fn parts(units: u64, per_whole: u64) -> String {
     // Rounded down, so that asking for what is named as the most there is does fit.
     let milli = u128::from(units % per_whole) * 1000 / u128::from(per_whole);
@@ -224,7 +236,8 @@ fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
     ranked.iter().map(|(_, _, fit)| rank::quote(need, fit, first_zone(fit))).collect()
 }
 
-/// By how much an offer misses, as millionths of what was asked, summed; 1,000,000 for what is no number.
+/// By how much an offer misses, as millionths of what was asked, summed over the limits it misses; 1,000,000 for what
+/// is no number. A price misses by what it is above the cap, as a share of the price itself.
 fn shortfall(need: &Need<'_>, fit: &Fit<'_>) -> u64 {
     const WHOLE: u64 = 1_000_000;
     let share = |asked: u64, has: u64| {

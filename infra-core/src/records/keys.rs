@@ -1,5 +1,10 @@
 //! Where each record stands and what it is found by: one place for all of them.
 //!
+//! # Flow
+//! A record is written through a [`Txn`](super::Txn), which asks [`Stored`] for key and index. It is read by its
+//! key (the `place` functions, for whoever knows the parts but has no record yet), or by what the index says:
+//! its tenant and the beginning of its id, its owner, its lane, or the moment at which it is due.
+//!
 //! # Guarantees
 //! * One function per kind says where it stands, one what it is found by; nobody else composes a key.
 //! * Children stand under `parent/child`, so they are listed by prefix; numbers are padded, so key order is
@@ -7,8 +12,16 @@
 //! * An index is derived from the record at every write. It can be rebuilt, and is never the only place of a
 //!   fact.
 //!
+//! # Assumptions
+//! Ids are legal names (`words/ids.rs`): no blanks, no control characters, nothing that a store must escape. They
+//! may contain `/`. So what is composed begins with an id that is drawn here and has none (a reservation's), and
+//! nobody can choose a name that stands under somebody else's prefix.
+//!
 //! # Caveats
-//! Shards are computed from the tenant and their number: that number must never change for a store.
+//! * Shards are computed from the tenant and their number: that number must never change for a store.
+//! * A changed index shows only on records that are written afterwards. Whoever changes one must say what
+//!   becomes of the records that are there.
+//! * A shard is a whole tenant's: one large tenant is not spread over replicas.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,20 +39,31 @@ use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, User
 use crate::words::lane::Lane;
 
 /// Index states: what is open sorts below what is over.
+///
+/// Lists take the highest state they want (`state_max`): `Some(OPEN)` for what is open, `None` for everything.
+/// Between the two there is room for states that a later version may put there; bodies say the truth, this only
+/// keeps lists short.
 pub mod state {
-    /// Work to do, or may have.
+    /// There is work to do on it, or there may be.
     pub const OPEN: u8 = 0;
-    /// Over, kept for look-ups.
+    /// Over for good, kept for look-ups, late births and idempotent answers.
     pub const OVER: u8 = 200;
 }
 
 /// The tenant of records that are nobody's: installation, claims, lanes, tokens, switches.
+///
+/// Users stand here, too, because a name is unique over all teams. No user and no team can be named so: the
+/// handle refuses names that begin with `_`.
 #[must_use]
 pub fn system_tenant() -> TenantId {
     TenantId::new("_system").expect("a literal within the rules")
 }
 
-/// Which shard a tenant belongs to: stable over versions, spread by FNV-1a.
+/// Which shard a tenant belongs to, in `0..shards`; a store with no shards counts as one with one.
+///
+/// FNV-1a is written out here because this must be the same for ever: the standard library's hasher may change
+/// with its version, and then two replicas would plan one tenant, and due records would be looked for in the
+/// wrong shard. It is no defence against names that are chosen to collide; they only share a shard.
 #[must_use]
 pub fn shard_of(tenant: &TenantId, shards: u16) -> u16 {
     let hash = tenant.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -48,39 +72,48 @@ pub fn shard_of(tenant: &TenantId, shards: u16) -> u16 {
     u16::try_from(hash % u64::from(shards.max(1))).expect("a remainder by a u16 fits one")
 }
 
-/// Beginning of the ids of a reservation's units.
+/// Beginning of the ids of a reservation's units. Ends with `/`, so `rsv_1` does not list what is of `rsv_10`.
 #[must_use]
 pub fn unit_prefix(reservation: &ReservationId) -> String {
     format!("{reservation}/")
 }
 
-/// Beginning of the ids of a reservation's launches.
+/// Beginning of the ids of a reservation's launches: the same as of its units. The kind keeps them apart.
 #[must_use]
 pub fn launch_prefix(reservation: &ReservationId) -> String {
     format!("{reservation}/")
 }
 
-/// A record with a place of its own.
+/// A record with a place of its own. Bodies are JSON of the value; key and index are derived from it.
+///
+/// A value must serialise (string keys in maps, only finite numbers) and read back as itself. Fields may be
+/// added when they have a default; a field that changes its meaning is a new schema.
 pub trait Stored: Serialize + DeserializeOwned + Send + Sync {
-    /// Its kind.
+    /// Its kind. Part of the key: two kinds never meet, and every list is of one kind.
     const KIND: RecordKind;
 
-    /// Where it stands.
+    /// Where it stands. Must not depend on anything that changes during its life: a record whose key moved
+    /// would stand twice, once as it was.
     fn key(&self) -> Key;
 
-    /// What it is found by.
+    /// What it is found by besides its key, computed from the value alone. `shards` is the store's number of
+    /// them; records that are never due say nothing of shards.
     fn index(&self, shards: u16) -> Index;
 }
 
 /// From a token to the launch it belongs to: marks name tokens, not tenants.
+///
+/// Written with the launch and pruned with it, each time in one commit: a token without a reference is one that
+/// this store never had, or has forgotten long after its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct TokenRef {
     /// The attempt.
     pub token: LaunchToken,
-    /// Its row.
+    /// Its row: tenant, reservation and token, so a late birth is found with two reads.
     pub launch: Key,
 }
 
+/// A key from its parts, which are legal names already.
 fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
     Key { tenant: tenant.clone(), kind, id: id.into() }
 }
@@ -96,13 +129,16 @@ impl Stored for Installation {
 }
 
 impl Installation {
-    /// Where the one installation record stands.
+    /// Where the one installation record stands. Every commit that plans or acts checks it, so that a store which
+    /// is frozen, moved or cloned by one replica stops all others at their next step.
     #[must_use]
     pub fn place() -> Key {
         key(&system_tenant(), RecordKind::Installation, "self")
     }
 }
 
+/// Found by its owner, and due at its earliest deadline. Open until it is over, which is later than released: a
+/// reservation that is being ended has work left.
 impl Stored for Reservation {
     const KIND: RecordKind = RecordKind::Reservation;
     fn key(&self) -> Key {
@@ -120,13 +156,15 @@ impl Stored for Reservation {
 }
 
 impl Reservation {
-    /// Where a reservation stands.
+    /// Where a reservation stands: under its tenant, so with another tenant the same id is another key, which
+    /// is how somebody else's reservation looks like a missing one.
     #[must_use]
     pub fn place(tenant: &TenantId, id: &ReservationId) -> Key {
         key(tenant, RecordKind::Reservation, id.as_str())
     }
 }
 
+/// Never due by itself: its reservation's deadlines speak for all its slots. So a thousand slots cost one look.
 impl Stored for Unit {
     const KIND: RecordKind = RecordKind::Unit;
     fn key(&self) -> Key {
@@ -142,6 +180,8 @@ impl Stored for Unit {
     }
 }
 
+/// Found by its lane (that is what a lane works on) and by its reservation. Open while anything may live of it;
+/// due only once it is closed, and then for being pruned.
 impl Stored for Launch {
     const KIND: RecordKind = RecordKind::Launch;
     fn key(&self) -> Key {
@@ -162,7 +202,8 @@ impl Stored for Launch {
 }
 
 impl Launch {
-    /// Where a launch stands.
+    /// Where a launch stands: under its reservation. Tokens are drawn in the order of time, so key order is about
+    /// the order of attempts.
     #[must_use]
     pub fn place(tenant: &TenantId, reservation: &ReservationId, token: LaunchToken) -> Key {
         key(tenant, RecordKind::Launch, format!("{}{token}", launch_prefix(reservation)))
@@ -180,13 +221,16 @@ impl Stored for TokenRef {
 }
 
 impl TokenRef {
-    /// Where a token's reference stands.
+    /// Where a token's reference stands: under nobody, because a mark on a thing says whose installation and
+    /// which token, and nothing of tenants.
     #[must_use]
     pub fn place(token: LaunchToken) -> Key {
         key(&system_tenant(), RecordKind::TokenRef, token.to_string())
     }
 }
 
+/// Its key is its cause: written only where there is none, so one cause is told once however often the step
+/// that caused it is repeated. Due at once until every sink has it, and then when it may be forgotten.
 impl Stored for Outbox {
     const KIND: RecordKind = RecordKind::Outbox;
     fn key(&self) -> Key {
@@ -203,6 +247,8 @@ impl Stored for Outbox {
     }
 }
 
+/// Claims and heartbeats are read by key only. Their `on` is `shard:3` or `lane:...`; a claim changes with its
+/// holder, its heartbeat every few seconds, which is why they are two records.
 impl Stored for Claim {
     const KIND: RecordKind = RecordKind::Claim;
     fn key(&self) -> Key {
@@ -239,6 +285,8 @@ impl Heartbeat {
     }
 }
 
+/// A retired key counts as over, but is listed with all others: what it made is still looked at and ended
+/// with it.
 impl Stored for StoredCredential {
     const KIND: RecordKind = RecordKind::Credential;
     fn key(&self) -> Key {
@@ -255,13 +303,14 @@ impl Stored for StoredCredential {
 }
 
 impl StoredCredential {
-    /// Where a tenant's key stands.
+    /// Where a tenant's key stands. (`place` was taken: that is what its fields are sealed for.)
     #[must_use]
     pub fn place_of(tenant: &TenantId, id: &CredentialId) -> Key {
         key(tenant, RecordKind::Credential, id.as_str())
     }
 }
 
+/// Users are under no team's tenant, and carry the team as a field: a name is one user, whatever the team.
 impl Stored for User {
     const KIND: RecordKind = RecordKind::User;
     fn key(&self) -> Key {
@@ -299,6 +348,7 @@ impl AccessToken {
     }
 }
 
+/// Not due while its reservation lives. Afterwards due when it may be forgotten.
 impl Stored for IdempotencyRecord {
     const KIND: RecordKind = RecordKind::Idempotency;
     fn key(&self) -> Key {
@@ -310,7 +360,8 @@ impl Stored for IdempotencyRecord {
 }
 
 impl IdempotencyRecord {
-    /// Where an idempotency key stands.
+    /// Where an idempotency key stands: under its tenant, by the digest of route, key and user. So two people
+    /// who choose the same key do not meet, and a key that is long or odd is no odd record id.
     #[must_use]
     pub fn place(tenant: &TenantId, id: &str) -> Key {
         key(tenant, RecordKind::Idempotency, id)
@@ -328,7 +379,8 @@ impl Stored for Switch {
 }
 
 impl Switch {
-    /// Where the switch of a scope stands.
+    /// Where the switch of a scope stands. A scope whose switch was never thrown has no record, and commits then
+    /// check its absence: throwing it for the first time stops them as well.
     #[must_use]
     pub fn place(scope_id: &str) -> Key {
         key(&system_tenant(), RecordKind::Switch, scope_id)
@@ -346,7 +398,8 @@ impl Stored for LaneRecord {
 }
 
 impl LaneRecord {
-    /// Where a lane's record stands.
+    /// Where a lane's record stands: the lane's id, from all of cloud, endpoint, account and region. It is never
+    /// deleted: a lane ever used is swept for ever, because what was made there may show up late.
     #[must_use]
     pub fn place(lane: &Lane) -> Key {
         key(&system_tenant(), RecordKind::Lane, lane.id().0)

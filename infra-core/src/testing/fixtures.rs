@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::SeededEntropy;
 use crate::contracts::provider::{Facts, KindFacts, TokenScope};
-use crate::nouns::cloud::PowerMode;
+use crate::nouns::cloud::{PowerMode, ThingState};
+use crate::nouns::launch::{
+    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, Origin, Thing, Want,
+};
 use crate::nouns::offering::{Offering, Price};
 use crate::nouns::request::{Arch, Market, Request};
 use crate::nouns::reservation::{
     Choice, DeadlineKind, Deadlines, Desired, Heal, Phase, Power, Reservation, Source, Spec, Summary,
 };
 use crate::words::clock::Timestamp;
-use crate::words::ids::{ImageId, ReservationId, Zone};
-use crate::words::lane::{Endpoint, Lane, ResourceKind};
+use crate::words::ids::{ImageId, InstallationId, LaunchToken, ReservationId, ResourceId, Zone};
+use crate::words::lane::{Endpoint, Lane, Mark, ResourceKind, Version};
 use crate::words::limits::Rate;
 use crate::words::money::Money;
 
@@ -119,5 +123,66 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         over_at: None,
         idempotency: Vec::new(),
         counted: count,
+    }
+}
+
+/// An attempt at a firewall, unknown and never sent, with nothing made: its token is drawn from `seed`.
+#[must_use]
+pub fn launch(seed: u64) -> Launch {
+    let (entropy, epoch) = (SeededEntropy::new(seed), Timestamp::UNIX_EPOCH);
+    let token = LaunchToken::draw(epoch, &entropy);
+    let installation = InstallationId::draw(epoch, &entropy);
+    let mark = Mark { installation, token, kind: ResourceKind::Firewall, seq: Version(1) };
+    Launch {
+        token,
+        tenant: "team".parse().expect("a legal name"),
+        reservation: ReservationId::new("rsv_1").expect("a legal name"),
+        lane: lane(),
+        credential: "sim/default/acc-1".parse().expect("a legal name"),
+        origin: Origin::Created,
+        units: 0..0,
+        wants: BTreeMap::from([(0, Want::On)]),
+        cause: None,
+        frozen: FrozenLaunch {
+            token,
+            mark,
+            name: format!("infra-{token}"),
+            count: 1,
+            zone: None,
+            labels: BTreeMap::new(),
+            body: LaunchBody::Firewall(FirewallBody { allow_from: vec!["10.0.0.0/8".to_owned()] }),
+        },
+        sends: Vec::new(),
+        state: LaunchState::Unknown,
+        things: Vec::new(),
+        unseen: None,
+        superseded: false,
+        short: false,
+        ambiguous: false,
+        retry: None,
+        created_at: epoch,
+        keep_until: None,
+    }
+}
+
+/// A thing that runs and fills no slot.
+#[must_use]
+pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
+    Thing {
+        id: ResourceId::new(id).expect("a legal name"),
+        unit: None,
+        state: ThingState::Running,
+        seen_at,
+        public_address: None,
+        private_address: None,
+        zone: None,
+        mark_lost: false,
+        confirmed: false,
+        ran: true,
+        missing: None,
+        ending: None,
+        power: None,
+        end: None,
+        fault: None,
     }
 }

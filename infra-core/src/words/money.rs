@@ -1,4 +1,13 @@
 //! Money: integers of nano-units, never a float.
+//!
+//! # Guarantees
+//! * Billionths, because clouds price a GiB of disk per hour: in millionths that would already be off by half a
+//!   percent. The largest amount is about 9.2 billion US dollars.
+//! * Sums stop at the largest amount instead of wrapping: what is absurdly dear stays so, and is never chosen.
+//! * What is billed by time is rounded once, at the end, and up.
+//!
+//! # Caveats
+//! One currency. A second one needs rates, and a decision what a budget in the other means.
 
 use std::fmt;
 use std::time::Duration;
@@ -42,7 +51,8 @@ impl Money {
         Self { nanos, currency: Currency::Usd }
     }
 
-    /// Reads a decimal like `0.0416`: at most nine decimals, no exponent.
+    /// Reads a decimal like `0.0416`, `3`, `.25` or `-1.5`: no exponent, no separators, no blanks, no `+`. What is
+    /// below a billionth is cut off, towards zero. `None` for anything else, and for what no amount can say.
     #[must_use]
     pub fn parse_usd(text: &str) -> Option<Self> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));

@@ -32,6 +32,8 @@ pub enum Bug {
     C13ClockTrusted,
     /// A firewall is made before its row says so.
     C14SatelliteUnwritten,
+    /// A machine is ended although the snapshot that keeps its disk is not proven.
+    C15SnapshotUnproven,
     /// A launch is sent again to learn what became of it, although it was released.
     C16ResentUnderRelease,
     /// The commit before a call checks neither switches nor the reservation.
@@ -44,7 +46,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::C1CopiedStoreActs,
         Self::C2RestoredStoreActs,
         Self::C3AbsenceOfAnotherAccount,
@@ -59,6 +61,7 @@ impl Bug {
         Self::C12LostMarkReplaced,
         Self::C13ClockTrusted,
         Self::C14SatelliteUnwritten,
+        Self::C15SnapshotUnproven,
         Self::C16ResentUnderRelease,
         Self::C19SwitchUnchecked,
         Self::C20KeyInItsOwnWrite,

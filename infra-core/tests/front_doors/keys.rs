@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use infra_core::InfraError;
-use infra_core::SystemClock;
+use futures_util::future::{join, join_all};
 use infra_core::connect::{ConnectError, Connections};
 use infra_core::nouns::credential::StoredCredential;
 use infra_core::nouns::installation::LaneRecord;
 use infra_core::nouns::launch::Launch;
+use infra_core::testing::VirtualClock;
+use infra_core::words::fault::{Fault, FaultKind};
 use infra_core::words::ids::{CredentialId, TenantId};
 use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::{Clock, CloudDriver, InfraError, SystemClock};
 use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld};
 
 use super::house::{Crashing, House, sim, sim_key, wish, word};
@@ -22,7 +24,7 @@ const LONG: Duration = Duration::from_secs(20);
 const SECRET: &str = "sim-acc-hunter2hunter2";
 
 fn connections(house: &House, sim: &SimWorld) -> Connections {
-    let driver: Arc<dyn infra_core::CloudDriver> = Arc::new(SimDriver::new(sim.clone()));
+    let driver: Arc<dyn CloudDriver> = Arc::new(SimDriver::new(sim.clone()));
     Connections::new(house.repo(), Arc::new(SystemClock), MasterKey::new([7; 32]), [driver])
         .expect("one name")
 }
@@ -173,6 +175,40 @@ async fn twenty_quotes_at_once_ask_a_lane_once() {
 }
 
 #[tokio::test]
+async fn a_cloud_that_never_finishes_its_catalogue_holds_nobody_longer_than_a_minute() {
+    let house = House::quiet().await;
+    let ada = house.user("ada").await;
+    let clock = VirtualClock::default().manual();
+    let slow = SimWorld::new(SimConfig::small(1), Arc::new(clock.clone()));
+    slow.rule(Rule::once("catalogue", FaultEffect::SlowMs(3_600_000)).times(None));
+    let driver: Arc<dyn CloudDriver> = Arc::new(SimDriver::new(slow.clone()));
+    let wires = Connections::new(house.repo(), Arc::new(clock.clone()), MasterKey::new([7; 32]), [driver])
+        .expect("one name");
+    let key = ada.keys().await.expect("keys").remove(0);
+    let lane = lanes(&house, "acc-ada").await.remove(0);
+    let of = tenant("ada");
+    let asks = join_all((0..20).map(|_| wires.catalogue(&of, &key.id, &lane)));
+    let asked_at = clock.mono();
+    let all = async {
+        // All twenty wait before the minute passes, and nothing moves the time after it.
+        let minute = async { clock.advance(Duration::from_secs(60)) };
+        join(asks, minute).await.0
+    };
+    let answers = tokio::select! {
+        answers = all => answers,
+        () = SystemClock.sleep(LONG) => panic!("somebody waits for ever"),
+    };
+    let unavailable = |answer: &Result<_, ConnectError>| {
+        answer.as_ref().is_err_and(|error| error.kind() == FaultKind::Unavailable)
+    };
+    assert_eq!(answers.iter().filter(|answer| unavailable(answer)).count(), 20, "{answers:?}");
+    assert_eq!(clock.mono() - asked_at, Duration::from_secs(60));
+    assert_eq!(slow.counts().get("catalogue").copied(), Some(1), "one wait for all, not one each");
+    slow.clear_rules();
+    wires.catalogue(&of, &key.id, &lane).await.expect("asked anew, it answers");
+}
+
+#[tokio::test]
 async fn silence_is_not_called_no_fit() {
     let house = House::quiet().await;
     let ada = house.user("ada").await;
@@ -213,7 +249,7 @@ async fn wait_until_closed(house: &House) {
         if house.all::<Launch>().await.iter().all(|row| row.value.closed()) {
             return;
         }
-        infra_core::Clock::sleep(&SystemClock, Duration::from_millis(25)).await;
+        SystemClock.sleep(Duration::from_millis(25)).await;
     }
     panic!("launches stay open");
 }

@@ -4,6 +4,7 @@
 
 mod changing;
 mod frozen;
+mod guards;
 mod house;
 mod keys;
 mod people;

@@ -160,7 +160,7 @@ async fn a_switch_is_acknowledged_with_what_may_still_land() {
 
 #[tokio::test]
 async fn a_switch_with_an_end_opens_by_itself() {
-    let clock = VirtualClock::default();
+    let clock = VirtualClock::default().manual();
     let infra = parts(Arc::new(MemoryStore::new()), &quick())
         .with_home(HOME)
         .with_clock(Arc::new(clock.clone()))

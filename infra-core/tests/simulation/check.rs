@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use infra_core::nouns::launch::{Closed, Launch, LaunchState, Want};
+use infra_core::nouns::launch::{Closed, EndCause, Launch, LaunchState, Want};
 use infra_core::nouns::reservation::{Heal, Power, Reservation};
 use infra_core::nouns::switch::SwitchValue;
 use infra_core::nouns::unit::Stage;
@@ -25,6 +25,7 @@ impl World {
         found.extend(rows.values().filter_map(|row| self.row_lies(&row.value, &truth)));
         found.extend(self.hands_touched(&truth));
         found.extend(self.doubled());
+        found.extend(self.disk_lost(&rows, &truth));
         found.extend(rows.values().filter_map(|row| self.too_many(&row.value, &truth)));
         found.into_iter().next()
     }
@@ -76,6 +77,43 @@ impl World {
             let there = truth.iter().any(|seen| &seen.id == id && seen.alive && seen.on);
             (!there).then(|| format!("{id} was made by hand and is gone or off"))
         })
+    }
+
+    /// 15: a machine that was ended because its slot was turned off has left its data behind.
+    fn disk_lost(&self, rows: &BTreeMap<LaunchToken, Versioned<Launch>>, truth: &[Seen]) -> Option<String> {
+        let reservations = self.reservations();
+        let units = self.units();
+        units.iter().map(|unit| &unit.value).filter(|unit| unit.want != Want::Gone).find_map(|unit| {
+            let wanted = |record: &&Versioned<Reservation>| {
+                record.value.id == unit.reservation && record.value.desired.present
+            };
+            reservations.iter().find(wanted)?;
+            let of_slot = rows.values().map(|row| &row.value).filter(|row| {
+                row.reservation == unit.reservation && row.units.contains(&unit.no) && !row.things.is_empty()
+            });
+            let last = of_slot.max_by_key(|row| (row.created_at, row.token))?;
+            let ended = |thing: &&infra_core::nouns::launch::Thing| {
+                thing.unit == Some(unit.no) && thing.ran && thing.ending.is_some()
+            };
+            let thing = last.things.iter().find(ended).filter(|_| last.cause == Some(EndCause::Asked))?;
+            let disk = truth.iter().find(|seen| seen.id == thing.id)?.disk;
+            let kept = truth.iter().any(|seen| seen.disk == disk && seen.alive && seen.whole);
+            (!kept).then(|| format!("{} was turned off by being ended, and its data is gone", thing.id))
+        })
+    }
+
+    /// A snapshot that no slot needs is billed for nothing.
+    fn needless(&self, truth: &[Seen]) -> Option<String> {
+        let held: BTreeSet<LaunchToken> =
+            self.units().iter().filter_map(|unit| unit.value.snapshot).collect();
+        let needless = |seen: &&Seen| {
+            seen.alive
+                && seen.snapshot
+                && seen.marked
+                && !self.is_strange(&seen.id)
+                && !seen.token.is_some_and(|token| held.contains(&token))
+        };
+        truth.iter().find(needless).map(|seen| format!("{} is alive and no slot needs it", seen.id))
     }
 
     /// 20: one key, one reservation.
@@ -197,7 +235,7 @@ impl World {
     fn differs(&self) -> Option<String> {
         let truth = cloud::everything(&self.sim);
         let rows = self.rows();
-        if let Some(forgotten) = self.forgotten(&truth, &rows) {
+        if let Some(forgotten) = self.forgotten(&truth, &rows).or_else(|| self.needless(&truth)) {
             return Some(forgotten);
         }
         self.reservations().iter().find_map(|record| self.unmet(&record.value, &truth, &rows))

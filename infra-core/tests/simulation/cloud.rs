@@ -24,6 +24,11 @@ pub struct Seen {
     pub token: Option<LaunchToken>,
     pub account: String,
     pub machine: bool,
+    pub snapshot: bool,
+    /// Which data is on it.
+    pub disk: u64,
+    /// Usable: running, or off, or a finished copy.
+    pub whole: bool,
     pub marked: bool,
     /// There, and nobody has ordered its end.
     pub alive: bool,
@@ -40,6 +45,10 @@ pub fn everything(sim: &SimWorld) -> Vec<Seen> {
         token: thing.made_under,
         account: thing.account.to_string(),
         machine: thing.kind == ResourceKind::Machine,
+        snapshot: thing.kind == ResourceKind::Snapshot,
+        disk: thing.disk,
+        whole: !matches!(thing.state, ThingState::Error | ThingState::Ending | ThingState::Ended)
+            && (thing.kind != ResourceKind::Snapshot || thing.state == ThingState::Running),
         created_at: thing.created_at,
         id: thing.id,
     };

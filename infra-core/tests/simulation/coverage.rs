@@ -22,6 +22,7 @@ pub struct Coverage {
     pub restores: u64,
     pub clock_jumps: u64,
     pub switch_races: u64,
+    pub snapshots: u64,
     seen: BTreeSet<String>,
 }
 
@@ -56,6 +57,7 @@ impl Coverage {
         self.restores += other.restores;
         self.clock_jumps += other.clock_jumps;
         self.switch_races += other.switch_races;
+        self.snapshots += other.snapshots;
     }
 
     /// Everything that must have been met often enough, by name.
@@ -68,6 +70,7 @@ impl Coverage {
         musts.push(("lagging_lists".to_owned(), self.lagging_lists));
         musts.push(("late_births".to_owned(), self.late_births));
         musts.push(("stuck_terminates".to_owned(), self.stuck_terminates));
+        musts.push(("snapshots".to_owned(), self.snapshots));
         musts
     }
 
@@ -76,7 +79,7 @@ impl Coverage {
             self.crashes.iter().map(|(kind, n)| format!("crash_{kind:?}={n}").to_lowercase()).collect();
         let musts: Vec<String> = self.musts().into_iter().map(|(name, n)| format!("{name}={n}")).collect();
         format!(
-            "COUNT crash_at_every_step seeds={} operations={} faults={} {} {} commits_lost={} pauses={} copies={} restores={} clock_jumps={} switch_races={}",
+            "COUNT crash_at_every_step seeds={} operations={} faults={} {} {} commits_lost={} pauses={} copies={} restores={} clock_jumps={} switch_races={} snapshots={}",
             self.seeds,
             self.operations,
             self.faults,
@@ -88,6 +91,7 @@ impl Coverage {
             self.restores,
             self.clock_jumps,
             self.switch_races,
+            self.snapshots,
         )
     }
 }

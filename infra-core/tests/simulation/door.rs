@@ -9,10 +9,10 @@ use futures_util::FutureExt;
 use infra_core::SystemEntropy;
 use infra_core::contracts::provider::{Facts, OwnedHandle, TokenScope};
 use infra_core::contracts::store::ReservationStore;
-use infra_core::nouns::cloud::Act;
+use infra_core::nouns::cloud::{Act, PowerMode};
 use infra_core::nouns::launch::{EndCause, FrozenLaunch, Launch, LaunchState, SendRecord};
 use infra_core::nouns::reservation::{DeadlineKind, Reservation};
-use infra_core::nouns::switch::{Switch, SwitchScope};
+use infra_core::nouns::switch::{Switch, SwitchScope, SwitchValue};
 use infra_core::records::{Repo, Stored, TokenRef, Versioned};
 use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp, between};
@@ -94,7 +94,7 @@ impl Door {
         let fresh = launch.first_sent().is_none_or(|at| between(at, now) < self.limits.resend_within);
         self.expect(fresh || refused, || format!("{token} sent again long after its first send"));
         self.check_wanted(launch, now);
-        self.check_switches(&row);
+        self.check_switches(&row, "launch", SwitchValue::allows_create);
     }
 
     fn check_wanted(&self, launch: &Launch, now: Timestamp) {
@@ -109,8 +109,8 @@ impl Door {
         });
     }
 
-    /// A switch that was acknowledged before the send was written must have stopped it.
-    fn check_switches(&self, row: &Versioned<Launch>) {
+    /// A switch that was acknowledged before the send or order was written must have stopped it.
+    fn check_switches(&self, row: &Versioned<Launch>, what: &str, allowed: impl Fn(SwitchValue) -> bool) {
         let launch = &row.value;
         let scopes = [
             SwitchScope::Global,
@@ -119,9 +119,9 @@ impl Door {
         ];
         for scope in scopes {
             let Some(switch) = self.read::<Switch>(Switch::place(&scope.id())) else { continue };
-            let forbids = !switch.value.value_at(self.truth.wall()).allows_create();
+            let forbids = !allowed(switch.value.value_at(self.truth.wall()));
             let earlier = switch.version < row.version;
-            self.expect(!(forbids && earlier), || format!("launch of {} against a switch", launch.token));
+            self.expect(!(forbids && earlier), || format!("{what} of {} against a switch", launch.token));
         }
     }
 
@@ -130,17 +130,24 @@ impl Door {
         self.check_sealed(act.word(), on.lane().account.as_str());
         let by_hand = self.by_hand.lock().expect("no panic under this lock").contains(on.id());
         self.expect(!by_hand, || format!("{} on {}, which a person made", act.word(), on.id()));
+        let row: Option<Versioned<Launch>> = self
+            .read::<TokenRef>(TokenRef::place(on.mark().token))
+            .and_then(|reference| self.read(reference.value.launch));
+        let Some(row) = row else {
+            return self.violated(format!("{} on {}, which has no row", act.word(), on.id()));
+        };
+        self.check_switches(&row, act.word(), |value| match act {
+            Act::Terminate => value.allows_delete(),
+            Act::Power(PowerMode::On) => value.allows_create(),
+            Act::Power(_) => value.allows_delete(),
+            Act::Mark | Act::Unmark => value != SwitchValue::Frozen,
+        });
         if act == Act::Terminate {
-            self.check_end(on);
+            self.check_end(on, &row);
         }
     }
 
-    fn check_end(&self, on: &OwnedHandle) {
-        let token = on.mark().token;
-        let row: Option<Versioned<Launch>> = self
-            .read::<TokenRef>(TokenRef::place(token))
-            .and_then(|reference| self.read(reference.value.launch));
-        let Some(row) = row else { return self.violated(format!("end of {}, which has no row", on.id())) };
+    fn check_end(&self, on: &OwnedHandle, row: &Versioned<Launch>) {
         let listed = row.value.things.iter().any(|thing| &thing.id == on.id());
         self.expect(listed, || format!("end of {}, which is not on its row", on.id()));
         let place = Reservation::place(&row.value.tenant, &row.value.reservation);

@@ -67,6 +67,7 @@ struct State {
     paused: u32,
     commit_faults: Vec<CommitFault>,
     before_sent: Option<Hook>,
+    before_look: Option<Hook>,
     counts: BTreeMap<StepKind, u64>,
     listed: BTreeSet<ResourceId>,
     lagging: u64,
@@ -145,6 +146,18 @@ impl Gate {
     /// Something happens just before the next send is written down.
     pub fn before_sent(&self, hook: Hook) {
         self.state().before_sent = Some(hook);
+    }
+
+    /// Something happens just before the next look at things by id.
+    pub fn before_look(&self, hook: Hook) {
+        self.state().before_look = Some(hook);
+    }
+
+    /// Whatever was to happen before a send or a look does not happen any more. Says whether it still lay in wait.
+    pub fn call_off(&self) -> bool {
+        let mut state = self.state();
+        let (send, look) = (state.before_sent.take(), state.before_look.take());
+        send.is_some() || look.is_some()
     }
 
     async fn effect<T>(&self, kind: StepKind, run: impl Future<Output = T> + Send) -> T {
@@ -326,6 +339,10 @@ impl CloudProvider for GateProvider {
     }
 
     async fn get(&self, kind: ResourceKind, ids: &[ResourceId]) -> Result<Vec<Sighting>, ProviderError> {
+        let hook = self.gate.state().before_look.take();
+        if let Some(hook) = hook {
+            hook(&self.door.store);
+        }
         self.gate.effect(StepKind::Get, self.provider.get(kind, ids)).await
     }
 

@@ -40,8 +40,14 @@ fn crashed_at(seed: u64, op: Op, n: u64, when: When) -> Option<Result<Coverage, 
     }
     let crashes = |world: &World| world.coverage.crashes.values().sum::<u64>();
     let before = crashes(&world);
-    world.replica().gate.crash_in(n, when);
-    world.perform_quietly(op);
+    if op == Op::Restart {
+        // The new process is the one that crashes.
+        world.perform_quietly(op);
+        world.replica().gate.crash_in(n, when);
+    } else {
+        world.replica().gate.crash_in(n, when);
+        world.perform_quietly(op);
+    }
     world.quiet(20);
     if crashes(&world) == before {
         return None;

@@ -8,6 +8,7 @@ use infra_core::connect::Connections;
 use infra_core::contracts::store::ListBy;
 use infra_core::engine::{Engine, EngineParts};
 use infra_core::infra::NewKey;
+use infra_core::nouns::cloud::PowerMode;
 use infra_core::nouns::installation::Installation;
 use infra_core::nouns::launch::{Launch, LaunchState, SendRecord};
 use infra_core::nouns::reservation::Reservation;
@@ -17,6 +18,7 @@ use infra_core::testing::{SeededEntropy, VirtualClock};
 use infra_core::words::entropy::Entropy;
 use infra_core::words::fault::Effect;
 use infra_core::words::ids::{ReservationId, ResourceId, UserId};
+use infra_core::words::lane::ResourceKind;
 use infra_core::words::planted::Planted;
 use infra_core::words::secret::{MasterKey, Secret};
 use infra_core::{CloudDriver, Infra, InfraError, Limits};
@@ -268,6 +270,10 @@ impl World {
                 self.coverage.unknown_sends += 1;
             }
             for thing in &row.value.things {
+                let copied = row.value.kind() == ResourceKind::Snapshot;
+                if copied && self.coverage.once(format!("snapshot {}", thing.id)) {
+                    self.coverage.snapshots += 1;
+                }
                 let stuck = thing.ending.as_ref().is_some_and(|order| order.tries >= 3);
                 if stuck && self.coverage.once(format!("stuck {}", thing.id)) {
                     self.coverage.stuck_terminates += 1;
@@ -314,7 +320,12 @@ fn config(seed: u64, tokens: bool, chance: &SeededEntropy) -> SimConfig {
         page: 3,
         ..base
     };
-    if tokens { base } else { base.without_token() }
+    if tokens { base } else { SimConfig { off_modes: off_modes(seed), ..base.without_token() } }
+}
+
+/// Half of the clouds without tokens bill what is off, as DigitalOcean does: being off is being a snapshot there.
+fn off_modes(seed: u64) -> Vec<PowerMode> {
+    vec![if seed % 4 < 2 { PowerMode::Snapshot } else { PowerMode::Stop }]
 }
 
 /// The documented limits, but for brakes that would need a person in the middle of every other seed.

@@ -87,7 +87,7 @@ fn joined(text: &str) -> Vec<String> {
 const MAY: [(&str, &[&str], &[&str]); 5] = [
     ("infra-core", &[], &["infra-core", "infra-providers", "infra-store"]),
     ("infra-store", &["infra-core"], &["infra-core"]),
-    ("infra-providers", &["infra-core"], &["infra-core"]),
+    ("infra-providers", &["infra-core"], &["infra-core", "infra-providers"]),
     ("infra-examples", &["infra-core", "infra-providers", "infra-store"], &["infra-core"]),
     ("infra-benches", &["infra-core", "infra-providers", "infra-store"], &["infra-core"]),
 ];

@@ -5,8 +5,8 @@ use super::{assert_found, assert_none};
 
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 60;
-/// Doc lines per hundred lines of code. The aim is 35; this floor only rises.
-const DOCS_MIN_PERCENT: usize = 32;
+/// Doc lines per hundred lines of code: what well-kept libraries of this kind have at least.
+const DOCS_MIN_PERCENT: usize = 35;
 
 /// Lines that are neither empty nor a comment.
 fn code_lines(body: &str) -> usize {
@@ -155,6 +155,25 @@ fn the_core_never_outgrows_its_docs() {
         percent >= DOCS_MIN_PERCENT,
         "{percent} doc lines per 100 lines of code, at least {DOCS_MIN_PERCENT}"
     );
-    let bare = File::new("infra-core/src/a.rs", "/// One.\nfn a() {}\nfn b() {}\nfn c() {}\n");
-    assert!(docs_percent(&[bare]) < DOCS_MIN_PERCENT);
+}
+
+#[test]
+fn docs_are_counted_in_percent_of_code_and_the_floor_itself_passes() {
+    let file = |docs: usize, code: usize| {
+        let tests = "#[cfg(test)]\nmod tests {\n    /// Tests are no code of the crate.\n    fn a() {}\n}\n";
+        let text = format!(
+            "//! One.\n{}{}// why\n\n{tests}",
+            "/// More.\n".repeat(docs - 1),
+            "fn a() {}\n".repeat(code)
+        );
+        File::new("infra-core/src/a.rs", &text)
+    };
+    assert_eq!(docs_percent(&[file(1, 4)]), 25);
+    assert_eq!(docs_percent(&[file(1, 4), file(3, 4)]), 50, "over all files, not the mean of them");
+    assert_eq!(docs_percent(&[file(1, 3)]), 33, "never rounded up");
+    assert_eq!(docs_percent(&[file(DOCS_MIN_PERCENT, 100)]), DOCS_MIN_PERCENT);
+    assert!(
+        docs_percent(&[file(DOCS_MIN_PERCENT - 1, 100)]) < DOCS_MIN_PERCENT,
+        "one line less is too little"
+    );
 }

@@ -23,9 +23,10 @@ use infra_core::nouns::launch::{FirewallBody, FrozenLaunch};
 
 use super::api::{ApiFailure, Group, NewGroup, Which};
 use super::launch::tags;
+use super::list;
 use super::observe::{self, INGRESS};
 use super::provider::{Ec2Provider, changed, looked};
-use super::{cidr, list};
+use crate::cidr;
 use crate::failure::{garbled, half_done, invalid, own};
 
 /// Rules a group may have by EC2's default quota.

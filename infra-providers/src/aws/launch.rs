@@ -8,13 +8,12 @@ use infra_core::contracts::provider::{ProviderError, Send};
 use infra_core::nouns::cloud::Observed;
 use infra_core::nouns::launch::{FrozenLaunch, MachineBody};
 use infra_core::nouns::request::Market;
-use infra_core::words::clock::between;
 use infra_core::words::secret::Secret;
 
 use super::api::{Disk, ImageQuery, MachineImage, RunInstances, Tags};
 use super::observe;
 use super::provider::{Ec2Provider, MACHINES_PER_CALL, changed, looked};
-use crate::failure::{garbled, invalid, own};
+use crate::failure::{garbled, invalid, not_yet, own};
 
 /// EC2's own limit on user data before encoding, bytes.
 const USER_DATA_MAX: usize = 16 * 1024;
@@ -62,24 +61,14 @@ pub(super) async fn machines(
     let ask = ask(frozen, body, &image, send.user_data.as_ref())?;
     let within = provider.time_left(send)?;
     let made = provider.api.run_instances(&ask, within).await.map_err(changed);
-    let made = made.map_err(|error| not_yet(provider, frozen, error))?;
+    let made = made.map_err(|error| {
+        not_yet(error, frozen.token, provider.clock.wall(), provider.settings.visible_within)
+    })?;
     if made.len() != usize::from(frozen.count) {
         return Err(garbled(format!("{} machines were asked for, {} answered", frozen.count, made.len())));
     }
     let now = provider.clock.wall();
     made.into_iter().map(|one| observe::machine(one, now)).collect()
-}
-
-/// A group or key pair that the body names may have been made moments before the attempt: until it must show
-/// everywhere, not finding it is a reason to wait, and only then one to give up.
-fn not_yet(provider: &Ec2Provider, frozen: &FrozenLaunch, error: ProviderError) -> ProviderError {
-    let ProviderError::NotFound { said } = error else { return error };
-    let age = observe::drawn_at(frozen.token).map(|drawn| between(drawn, provider.clock.wall()));
-    if age.is_some_and(|age| age < provider.settings.visible_within) {
-        ProviderError::Busy { said }
-    } else {
-        ProviderError::Invalid { said }
-    }
 }
 
 fn ask(

@@ -24,7 +24,6 @@ pub mod errors;
 
 mod act;
 mod catalogue;
-pub(crate) mod cidr;
 mod driver;
 mod firewall;
 mod key_pair;

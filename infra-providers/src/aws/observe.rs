@@ -7,7 +7,7 @@ use infra_core::words::ids::{ImageId, LaunchToken, ResourceId, TypeName, Zone};
 use infra_core::words::lane::{Mark, ResourceKind};
 
 use super::api::{Group, Instance, KeyPair, Tags};
-use crate::failure::garbled;
+use crate::failure::{drawn_at, garbled};
 
 /// On a firewall: how many ingress rules its launch is to write. Two calls make a firewall, and a crash between
 /// them must be seen.
@@ -104,10 +104,4 @@ fn bare(id: String, kind: ResourceKind, tags: Tags, now: Timestamp) -> Result<Ob
 /// along: so the name is as good a stamp as a machine's client token.
 fn named_after(name: &str) -> Option<LaunchToken> {
     name.rsplit('-').next().and_then(|tail| tail.parse().ok())
-}
-
-/// The moment inside a time-ordered token.
-pub(super) fn drawn_at(token: LaunchToken) -> Option<Timestamp> {
-    let (seconds, nanos) = token.0.get_timestamp()?.to_unix();
-    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
 }

@@ -20,7 +20,7 @@ use super::api::{Ask, Service};
 use super::observe::{self, INGRESS};
 use super::provider::{OpenStackProvider, changed};
 use super::shapes::{GroupAnswer, GroupRule};
-use crate::aws::cidr;
+use crate::cidr;
 use crate::failure::{half_done, invalid};
 use crate::http::Method;
 

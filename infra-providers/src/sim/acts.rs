@@ -104,7 +104,9 @@ impl SimWorld {
         }
         let at = thing.state(now);
         let on = mode == PowerMode::On;
-        if !on && !self.inner.facts.off_modes.contains(&mode) {
+        let offered = &self.inner.facts.off_modes;
+        let stops = mode == PowerMode::Stop && offered.contains(&PowerMode::Snapshot);
+        if mode == PowerMode::Snapshot || !on && !stops && !offered.contains(&mode) {
             return Err(invalid("UnsupportedOperation", format!("{mode:?} is not offered")));
         }
         match (on, at) {

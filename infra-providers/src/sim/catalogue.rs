@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use infra_core::nouns::offering::{Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Image, Offering, Price};
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
@@ -16,6 +16,9 @@ const EC2_AS_OF_S: i64 = 1_784_505_600;
 const DO_AS_OF_S: i64 = 1_755_648_000;
 /// The sim's own price: no table of ours names one for disks.
 const DISK_GIB_HOUR_NANOS: i64 = 110_000;
+/// A droplet costs a cent at least, since 2026-01-01 (DigitalOcean's own update in
+/// <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>).
+const DO_MIN_CHARGE_NANOS: i64 = 10_000_000;
 const SMALL: [&str; 12] = [
     "t3.micro",
     "t3.small",
@@ -55,6 +58,7 @@ pub(super) struct Shelf {
     pub(super) zones: Vec<Zone>,
     pub(super) offerings: Vec<Offering>,
     pub(super) disk_gib_hour: Money,
+    pub(super) billing: Billing,
     by_type: BTreeMap<TypeName, usize>,
 }
 
@@ -79,8 +83,17 @@ impl Shelf {
         offerings.retain(|offering| !zoned || !offering.zones.is_empty());
         let by_type = offerings.iter().enumerate().map(|(at, o)| (o.type_name.clone(), at)).collect();
         let disk = if shape == Shape::Ec2 { DISK_GIB_HOUR_NANOS } else { 0 };
-        Self { zones, offerings, disk_gib_hour: Money::usd_nanos(disk), by_type }
+        Self { zones, offerings, disk_gib_hour: Money::usd_nanos(disk), billing: billing(shape), by_type }
     }
+}
+
+/// As the clouds themselves charge; [`Billing`] names the sources.
+fn billing(shape: Shape) -> Billing {
+    let min_charge = match shape {
+        Shape::Ec2 => Money::default(),
+        Shape::DigitalOcean => Money::usd_nanos(DO_MIN_CHARGE_NANOS),
+    };
+    Billing::PerSecond { min_s: 60, min_charge }
 }
 
 /// The images of the first day, for both architectures.

@@ -41,7 +41,32 @@ mod world;
 #[cfg(feature = "fakes")]
 #[allow(unused_imports, reason = "each skin uses its part")]
 pub(crate) mod skin {
+    use std::collections::BTreeMap;
+
+    use infra_core::nouns::offering::Image;
+    use infra_core::words::ids::ResourceId;
+
+    use super::SimWorld;
     pub(crate) use super::wire::{Answer, Asked, Call, Port};
+
+    /// All images, in an order that never changes: protocols that number them need one.
+    pub(crate) fn images(world: &SimWorld) -> Vec<Image> {
+        world.lock().small.images.clone()
+    }
+
+    /// Changes single tags of a thing, as protocols do whose marks are written tag by tag. `false` when the id is
+    /// unknown.
+    pub(crate) fn retag(
+        world: &SimWorld,
+        id: &ResourceId,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> bool {
+        world.with(|state, _| {
+            let Some(number) = state.number_of(id) else { return false };
+            state.change(number, |thing| change(&mut thing.tags));
+            true
+        })
+    }
 }
 
 pub use catalogue::{CatalogueSize, Shape};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use infra_core::contracts::provider::{ProviderError, TokenScope};
 use infra_core::nouns::cloud::Cursor;
 use infra_core::nouns::launch::LaunchBody;
-use infra_core::nouns::offering::{Billing, Catalogue};
+use infra_core::nouns::offering::Catalogue;
 use infra_core::words::clock::{Clock, Timestamp, later};
 use infra_core::words::fault::Fault;
 use infra_core::words::ids::{AccountId, LaunchToken, Region, ResourceId};
@@ -211,7 +211,7 @@ impl SimWorld {
             offerings: shelf.offerings.clone(),
             images: state.small.images.clone(),
             disk_gib_hour: shelf.disk_gib_hour,
-            billing: Billing::default(),
+            billing: shelf.billing,
             options: [].into(),
             as_of: now,
         }

@@ -14,14 +14,6 @@ stamp=$cache/installed.txt
 # The stamp is a copy of the pins, written last: a broken-off install has none.
 installed() { [[ -x $python ]] && cmp -s "$requirements" "$stamp"; }
 
-# Two stages (or two clones with one cache) may install at once; the second
-# waits and then finds the work done.
-lock() {
-  mkdir -p "$cache"
-  exec 9>"$cache/lock"
-  flock 9
-}
-
 create_venv() {
   command -v python3 >/dev/null || missing "python3 is not installed"
   rm -rf "$cache/venv" "$stamp"

@@ -17,8 +17,9 @@ What it adds (each patch below says why):
   key pairs   look-up and deletion by id
   EMR         clusters take time to start and to end
   denials     a policy's no to an EC2 call is UnauthorizedOperation
+  catalogue   may be cut to the smallest types: all 1,395 take seconds to answer
 
-Settings in seconds, from the environment or `POST /moto-api/strict` with a JSON
+Settings in seconds (but for a number of types), from the environment or `POST /moto-api/strict` with a JSON
 object (`GET` shows them; `POST /moto-api/reset` forgets the world, not them):
 see SETTINGS.
 """
@@ -49,6 +50,11 @@ from moto.ec2.exceptions import (  # noqa: E402
     InvalidInstanceIdError,
 )
 from moto.ec2.models import instances as ec2_instances  # noqa: E402
+from moto.ec2.models.instance_types import (  # noqa: E402
+    INSTANCE_TYPES,
+    InstanceTypeBackend,
+    InstanceTypeOfferingBackend,
+)
 from moto.ec2.models.instances import InstanceBackend  # noqa: E402
 from moto.ec2.models.security_groups import SecurityGroupBackend  # noqa: E402
 from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
@@ -69,6 +75,7 @@ SETTINGS = {
     "STRICT_TAG_DECAY_S": 0.0,  # a terminated machine loses its tags, evenly over this time; 0: never
     "STRICT_TOKEN_KEPT_S": 86400.0,  # a token is remembered this long after its machines ended
     "STRICT_EMR_S": 0.0,  # EMR: starting until waiting, terminating until terminated
+    "STRICT_TYPES_MAX": 0.0,  # a count: so many types are listed, the smallest first; 0: all
 }
 
 
@@ -83,7 +90,7 @@ def change_settings(new):
         raise ValueError(f"unknown settings {unknown}; known are {sorted(SETTINGS)}")
     values = {name: float(value) for name, value in new.items()}
     if not all(0 <= value < math.inf for value in values.values()):
-        raise ValueError("settings are seconds: finite and not negative")
+        raise ValueError("settings are numbers: finite and not negative")
     SETTINGS.update(values)
 
 
@@ -510,6 +517,38 @@ def patch_key_pair_ids():
     KeyPairs.describe_key_pairs, KeyPairs.delete_key_pair = describe_by_id, delete_by_id
 
 
+# ---------------------------------------------------------------- catalogue
+
+
+def size_of(type_name):
+    facts = INSTANCE_TYPES[type_name]
+    return facts["VCpuInfo"]["DefaultVCpus"], facts["MemoryInfo"]["SizeInMiB"], type_name
+
+
+BY_SIZE = sorted(INSTANCE_TYPES, key=size_of)
+
+
+def patch_catalogue():
+    """A region that has few types answers fast, for tests that read the catalogue at every start."""
+    types, offerings = InstanceTypeBackend.describe_instance_types, InstanceTypeOfferingBackend.describe_instance_type_offerings
+
+    def few(found):
+        most = int(setting("STRICT_TYPES_MAX"))
+        shown = set(BY_SIZE[:most])
+        return [one for one in found if one["InstanceType"] in shown] if most else found
+
+    def few_types(backend, instance_types=None, filters=None):
+        found = types(backend, instance_types, filters)
+        # Asked for by name, a type is known: what was launched must stay explicable.
+        return found if instance_types else few(found)
+
+    def few_offerings(backend, location_type=None, filters=None):
+        return few(offerings(backend, location_type, filters))
+
+    InstanceTypeBackend.describe_instance_types = few_types
+    InstanceTypeOfferingBackend.describe_instance_type_offerings = few_offerings
+
+
 # ---------------------------------------------------------------- permissions
 
 
@@ -552,6 +591,7 @@ def patch_moto():
     patch_group_deletion()
     patch_key_pair_ids()
     patch_emr()
+    patch_catalogue()
     patch_denials()
     patch_signatures()
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings

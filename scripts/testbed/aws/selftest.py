@@ -74,7 +74,7 @@ def client(service="ec2", port=None, region="us-east-1", key="free", secret="fre
 def empty_world():
     http_json(MOTO, "POST", "/moto-api/reset-auth", b"inf")
     http_json(MOTO, "POST", "/moto-api/reset")
-    settings(launch_s=0, boot_s=0, stop_s=0, list_lag_s=0, id_lag_s=0, gone_shown_s=60, tag_decay_s=0, token_kept_s=86400, emr_s=0)
+    settings(launch_s=0, boot_s=0, stop_s=0, list_lag_s=0, id_lag_s=0, gone_shown_s=60, tag_decay_s=0, token_kept_s=86400, emr_s=0, types_max=0)
     control("POST", "/reset")
 
 
@@ -412,6 +412,29 @@ def a_cluster_takes_time_to_start_and_to_end():
     service.terminate_job_flows(JobFlowIds=[cluster])
     for wanted in ("TERMINATING", "TERMINATED"):
         eventually(lambda wanted=wanted: shown() == wanted)
+
+
+@law
+def a_cut_catalogue_lists_the_smallest_types_in_every_zone_and_can_launch_them():
+    ec2 = client()
+
+    def listed():
+        pages = ec2.get_paginator("describe_instance_types").paginate()
+        return {one["InstanceType"] for page in pages for one in page["InstanceTypes"]}
+
+    def zoned():
+        pages = ec2.get_paginator("describe_instance_type_offerings").paginate(LocationType="availability-zone")
+        return {one["InstanceType"] for page in pages for one in page["InstanceTypeOfferings"]}
+
+    settings(types_max=60)
+    few = listed()
+    assert len(few) == 60 and "t3.micro" in few and "m5.24xlarge" not in few, few
+    assert zoned() <= few and "t3.micro" in zoned()
+    assert run_id(ec2)
+    [named] = ec2.describe_instance_types(InstanceTypes=["m5.24xlarge"])["InstanceTypes"]
+    assert named["InstanceType"] == "m5.24xlarge"
+    settings(types_max=0)
+    assert len(listed()) > 1000
 
 
 @law

@@ -24,15 +24,6 @@ check_ports() {
   for port in "$@"; do is_port "$port" || wrong; done
 }
 
-# A port that somebody else has must be an error here: otherwise the wait below
-# would be answered by a stranger.
-refuse_taken_port() {
-  if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
-    say "port $1 is taken"
-    exit 1
-  fi
-}
-
 answers() { "$python" -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=1)' "$1" 2>/dev/null; }
 
 # launch NAME PROBE_URL PROGRAM ARGUMENTS...

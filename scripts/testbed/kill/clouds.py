@@ -28,7 +28,6 @@ class Sim:
     places = [("ada", "sim-east"), ("ada", "sim-ams"), ("bob", "sim-east"), ("bob", "sim-ams")]
     request = {"vcpus": 1, "provider": "sim"}
     regions = ["sim-east", "sim-ams"]
-    shots_of_five = 5
     lag_s = 0  # the truth never lags
 
     def __init__(self, binary, folder):
@@ -82,15 +81,14 @@ class Moto:
     regions = ["us-east-1"]
     os, image = "ubuntu 16.04", "ami-12c6146b"
     request = {"vcpus": 1, "provider": "aws", "os": os}
-    # The emulator's lags, and so the longest time after which it shows what it made.
+    # The emulator's lags, and so the longest time after which it shows what it made; and few types, because each
+    # start reads the catalogue anew.
     strict = {
         "STRICT_BOOT_S": "1", "STRICT_STOP_S": "1", "STRICT_LIST_LAG_S": "1.5", "STRICT_ID_LAG_S": "0.3",
-        "STRICT_GONE_SHOWN_S": "3600",
+        "STRICT_GONE_SHOWN_S": "3600", "STRICT_TYPES_MAX": "100",
     }  # fmt: skip
     visible_within_s = 5
     lag_s = 2  # the truth is its listing, too
-    # Each start reads the catalogue, which takes the emulator seconds: not every reservation is worth a kill.
-    shots_of_five = 3
 
     def __init__(self, binary, folder):
         del binary

@@ -31,9 +31,18 @@ RESERVATIONS = 54
 KILLS_PER_WINDOW_MIN = 10
 POWERED = 8
 ENDED_UNDER_FIRE = 15
-KILL_WITHIN_S = 30
-CONVERGE_WITHIN_S = 90
+# Waits are for a loaded machine; what is waited for takes seconds, but for a power order that never arrived: that
+# is given again after a minute.
+KILL_WITHIN_S = 180
+CONVERGE_WITHIN_S = 300
 LIVES_S = 20
+LIVES_TRIED_MAX = 3
+PROGRESS_EVERY = 9
+
+
+def second_of(text):
+    """RFC 3339 in UTC as a whole second since 1970, rounded down."""
+    return datetime.datetime.fromisoformat(text[:19] + "+00:00").timestamp()
 
 
 class Run:
@@ -46,6 +55,7 @@ class Run:
         self.states = collections.Counter()
         self.restarts_with = collections.Counter()
         self.wanted = {}  # reservation id -> (api, count)
+        self.short = 0  # leases that end by themselves
         self.off = set()
         self.started = time.monotonic()
 
@@ -80,22 +90,20 @@ class Run:
     def reserve_under_fire(self):
         """Every client repeats its request with its Idempotency-Key after the kill, whatever it was answered."""
         for number in range(RESERVATIONS):
-            shot = sum(self.kills.values())
-            window = list(WINDOWS)[shot % 3]
-            what = "firewall" if shot % 9 >= 6 else "machine"
+            window = list(WINDOWS)[number % 3]
+            what = "firewall" if number % 9 >= 6 else "machine"
             api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % 3, f"kill-{number}"
             request = dict(self.cloud.request, count=count, name=f"r{number}")
             request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
             if number % 4 == 0:
                 request["duration_s"] = 3600
-            if number % 5 < self.cloud.shots_of_five:
-                first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
-                self.kills[window] += 1
-            else:
-                first = api.reserve(request, key)
+            first = self.shoot(window, self.cloud.creates[what], lambda: api.reserve(request, key))
+            self.kills[window] += 1
             self.repeat(api, request, key, first)
             if "duration_s" in request and number % 8 == 0:
                 self.extend(api, key, request)
+            if (number + 1) % PROGRESS_EVERY == 0 and number + 1 < RESERVATIONS:
+                self.say(f"{number + 1} of {RESERVATIONS} reservations, {sum(self.kills.values())} kills")
         self.say(f"{RESERVATIONS} reservations, {sum(self.kills.values())} kills")
 
     def repeat(self, api, request, key, first):
@@ -137,23 +145,35 @@ class Run:
 
     def end_while_down(self):
         """A short lease whose server is dead when its end comes."""
-        api, key = self.apis[0], "kill-short"
+        until(self.ended_while_down, LIVES_TRIED_MAX * CONVERGE_WITHIN_S, "the server was always killed too late")
+        self.say(f"a lease of {LIVES_S} s ended by itself although its server was dead at its end")
+
+    def ended_while_down(self):
+        """False when the machine is so slow that the end came before the kill: that shows nothing."""
+        require(self.short < LIVES_TRIED_MAX, f"{self.short} times the server was killed too late")
+        self.short += 1
+        api, key = self.apis[0], f"kill-short-{self.short}"
         request = dict(self.cloud.request, count=1, name="short", duration_s=LIVES_S)
         first = api.reserve(request, key)
         require(first[0] == 202, f"{first}")
         identity = first[1]["id"]
-        until(lambda: api.get(identity)["state"] == "ready", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
-        view = api.get(identity)
-        [machine] = [unit["provider_id"] for unit in view["units"]]
-        ends_at = datetime.datetime.fromisoformat(view["ends_at"].replace("Z", "+00:00").split(".")[0][:19] + "+00:00")
+        view = until(lambda: self.seen_ready(api, identity), CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
         self.server.kill_9()
-        self.kills["down"] += 1
-        time.sleep(max(0, ends_at.timestamp() - time.time()) + 2)
-        require(self.alive(machine), "the cloud ended a machine by itself: this shows nothing")
+        in_time = view["state"] == "ready" and time.time() < second_of(view["ends_at"])
+        if in_time:
+            [machine] = [unit["provider_id"] for unit in view["units"]]
+            self.kills["down"] += 1
+            time.sleep(max(0, second_of(view["ends_at"]) - time.time()) + 2)
+            require(self.alive(machine), "the cloud ended a machine by itself: this shows nothing")
         self.restart()
         until(lambda: api.get(identity)["state"] == "released", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
-        require(not self.alive(machine), "a reservation is released and its machine runs")
-        self.say(f"a lease of {LIVES_S} s ended by itself although its server was dead at its end")
+        require(not in_time or not self.alive(machine), "a reservation is released and its machine runs")
+        return in_time
+
+    @staticmethod
+    def seen_ready(api, identity):
+        view = api.get(identity)
+        return view if view["state"] in ("ready", "releasing", "released") else None
 
     def alive(self, identity):
         return any(one["id"] == identity and one["alive"] for one in self.cloud.things())
@@ -211,7 +231,7 @@ class Run:
     def made_once(self):
         """Not one machine more was ever made than slots were asked for, those included that are gone by now."""
         made = [one["id"] for one in self.ours() if one["kind"] == "machine"]
-        asked = sum(count for _, count in self.wanted.values()) + 1
+        asked = sum(count for _, count in self.wanted.values()) + self.short
         require(len(made) == asked, f"{len(made)} machines were made for {asked} slots")
         self.say(f"{len(made)} machines were ever made for {asked} slots")
 
@@ -234,7 +254,8 @@ class Run:
         until(lambda: not open_ones(), CONVERGE_WITHIN_S, lambda: f"not released: {open_ones()}")
         every = [view for api in self.apis for view in api.list(everything=True)]
         require({view["state"] for view in every} == {"released"}, f"{[(one['id'], one['state']) for one in every]}")
-        require(len(every) == len(self.wanted) + 1, f"{len(every)} reservations for {len(self.wanted) + 1} keys")
+        keys = len(self.wanted) + self.short
+        require(len(every) == keys, f"{len(every)} reservations for {keys} keys")
         left = [(one["kind"], one["id"], one["state"]) for one in self.ours() if one["alive"]]
         require(not left, f"everything is released, and there is still {left}")
         self.foreign_untouched()
@@ -272,7 +293,7 @@ class Run:
         print("COUNT kill_restarts_with", *(f"{name}={self.restarts_with[name]}" for name in names))
         windows = " ".join(f"kills_{name}={self.kills[name]}" for name in (*WINDOWS, "ending", "power", "down"))
         print(
-            f"COUNT kill_9 counterpart={self.cloud.name} reservations={len(self.wanted) + 1} {windows} "
+            f"COUNT kill_9 counterpart={self.cloud.name} reservations={len(self.wanted) + self.short} {windows} "
             f"foreign={len(self.foreign)} leaked=0 doubled=0 foreign_touched=0",
             flush=True,
         )

@@ -7,6 +7,7 @@
 //! nothing.
 //!
 //! # Guarantees
+//! * Every act is preceded by a commit that checks the claim, the switches and the installation.
 //! * An act takes a handle, and a handle needs the id on the row and the mark on the thing, both in this
 //!   tick.
 //! * An order that was refused, or whose answer was lost, is given again after a pause, for as long as the
@@ -15,9 +16,20 @@
 //! * The tenant's own key is used where it still connects; where it was taken away, any key of the same
 //!   account may end what is there.
 //!
+//! # Assumptions
+//! `act` is idempotent on every cloud: ending what is ending, or stopping what has stopped, is accepted. One act
+//! is on one thing, so one that is refused holds up no other.
+//!
 //! # Caveats
-//! A breaker stops creates, not endings: people wait for those, and what is not ended costs. They go as
-//! slowly as the bucket gives.
+//! * A breaker stops creates, not endings: people wait for those, and what is not ended costs. They go as
+//!   slowly as the bucket gives.
+//! * A power order has no count of tries and is never told as stuck: it is given again each minute until the
+//!   cloud shows the state. The slot says Stopping or Booting for as long.
+//! * An order that was written and not given (a crash in between) waits for its pause like one that was refused.
+//!
+//! # Errors
+//! What a cloud answers is written on the thing, or in the log; a refused order is no error of the tick. A
+//! conflict leaves the order unwritten and ungiven.
 
 use std::sync::Arc;
 
@@ -37,7 +49,10 @@ use crate::words::fault::Fault;
 use crate::words::ids::ResourceId;
 
 impl Tick<'_> {
-    /// Orders one thing to end.
+    /// Orders one thing to end. `false` when it is not proven ours in this tick, or a switch or the bucket says no.
+    ///
+    /// `since` stays at the first order and `tries` counts them all, so whoever reads the row sees how long and how
+    /// often; `said` is what the last one was answered, `None` when it was accepted.
     pub(super) async fn end(
         &self,
         row: &Versioned<Launch>,
@@ -71,7 +86,8 @@ impl Tick<'_> {
         Ok(true)
     }
 
-    /// Orders one thing on or off.
+    /// Orders one thing on or off. Turning on asks what creating asks (it begins to cost), turning off what ending
+    /// asks. The moment is written with the order, and the same order is not repeated before it could have shown.
     pub(super) async fn power(
         &self,
         row: &Versioned<Launch>,
@@ -97,7 +113,9 @@ impl Tick<'_> {
         Ok(true)
     }
 
-    /// Writes a lost mark again: its owner confirmed that the thing is theirs.
+    /// Writes a lost mark again: its owner confirmed that the thing is theirs. The proof is the id on the row and
+    /// that word, and is good for nothing but marking. It makes nothing and ends nothing, so only what forbids both
+    /// forbids it.
     pub(super) async fn remark(
         &self,
         row: &Versioned<Launch>,
@@ -106,13 +124,20 @@ impl Tick<'_> {
     ) -> Result<bool, RepoError> {
         let Some((observed, seen_at)) = fresh.get(id) else { return Ok(false) };
         let Ok(handle) = prove_confirmed(&row.value, observed, *seen_at) else { return Ok(false) };
-        if let Err(error) = self.order(&row.value, &handle, Act::Mark, VerbClass::End).await {
+        let open = self.switches.allow_create(&row.value) || self.switches.allow_delete(&row.value);
+        if !open || !self.worker.may_call(VerbClass::End, self.mono()) {
+            return Ok(false);
+        }
+        // Nothing new to write down: the confirmation stands on the row. The commit is for its checks.
+        let Some(written) = self.write_order(row, id, |_| ()).await? else { return Ok(false) };
+        if let Err(error) = self.order(&written, &handle, Act::Mark, VerbClass::End).await {
             tracing::warn!(thing = %id, %error, "its mark could not be written again");
         }
         Ok(true)
     }
 
-    /// A proof from what was seen in this tick, and not too long ago.
+    /// A proof from what was seen in this tick, at most `handle_fresh_for` ago: a tick with many rows may take longer
+    /// than that, and then the rest waits for the next look. `None` also for what has ended, which needs no order.
     fn proven(&self, row: &Launch, id: &ResourceId, fresh: &Fresh) -> Option<OwnedHandle> {
         let (observed, seen_at) = fresh.get(id)?;
         if observed.state == ThingState::Ended
@@ -129,7 +154,9 @@ impl Tick<'_> {
         }
     }
 
-    /// Writes an order down with every check. `None` when the thing is no longer on the row.
+    /// Writes an order down with every check: claim, switches, installation and the row as just read. `None` when
+    /// the thing is no longer on the row, or has ended. Not the reservation: an ending that was wished stays
+    /// wished, whatever it wants by now.
     async fn write_order(
         &self,
         row: &Versioned<Launch>,
@@ -168,7 +195,8 @@ impl Tick<'_> {
         answer
     }
 
-    /// An ending that takes too long is told once, and goes on.
+    /// An ending that takes longer than `stuck_terminate_after` is told once, and goes on. The event is written before
+    /// the note that it was told; after a crash in between its cause stands already, and nobody hears it twice.
     async fn tell_if_stuck(&self, row: &Versioned<Launch>, id: &ResourceId) -> Result<(), RepoError> {
         let limits = &self.engine.parts.limits;
         let order =
@@ -189,6 +217,7 @@ impl Tick<'_> {
     }
 }
 
+/// A thing on a row by its id.
 fn thing_of<'a>(row: &'a mut Launch, id: &ResourceId) -> Option<&'a mut Thing> {
     row.things.iter_mut().find(|thing| &thing.id == id)
 }

@@ -11,10 +11,15 @@
 //!   makes the first possible, and the next tick asks for the second.
 //! * What was given away (`Evicted`) is left alone for ever.
 //!
+//! # Assumptions
+//! A stamp is the provider's own and cannot be copied; a name can. Names are unique per attempt, because they are
+//! drawn from its token.
+//!
 //! # Caveats
 //! A token without any row may be of a row that was pruned. After that long it is reported, not ended.
 
 use super::{Tick, observe};
+use crate::contracts::provider::TokenScope;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::event::Event;
 use crate::nouns::launch::{Closed, EndCause, Launch, LaunchState, Want};
@@ -24,7 +29,11 @@ use crate::words::ids::LaunchToken;
 use crate::words::planted::Bug;
 
 impl Tick<'_> {
-    /// Judges things that carry a row's mark and are not on it.
+    /// Judges things that carry a row's mark and are not on it. Answers how many were taken as its; ended ones are
+    /// left out before, since they prove nothing and cost nothing.
+    ///
+    /// Too many look alike: the row is marked ambiguous, its people are told once, and its slot is held, also beyond
+    /// the usual time, until somebody has ended or unmarked what is not ours.
     pub(super) async fn judge(
         &self,
         row: &Versioned<Launch>,
@@ -33,7 +42,7 @@ impl Tick<'_> {
         let (now, planted) = (self.now(), self.engine.parts.planted);
         let alive: Vec<Observed> =
             items.iter().filter(|item| births::is_alive(item.state)).cloned().collect();
-        match births::judge(&row.value, &alive, planted) {
+        match births::judge(&row.value, &alive, self.stamps(&row.value), planted) {
             Births::Ours(ours) => {
                 if !ours.is_empty() {
                     self.engine.record(&row.value, |row| observe::adopt(row, &ours, now, planted)).await?;
@@ -52,6 +61,12 @@ impl Tick<'_> {
         }
     }
 
+    /// Does this cloud stamp what a call makes of this row's kind? A token is such a stamp. Of a kind that it does
+    /// not make (any more) nothing is adopted by likeness.
+    pub(super) fn stamps(&self, row: &Launch) -> bool {
+        self.provider.facts().kind(row.kind()).is_none_or(|facts| facts.token != TokenScope::None)
+    }
+
     /// Copies of a mark: nothing is done to them, but somebody should know.
     async fn report_strangers(
         &self,
@@ -68,7 +83,8 @@ impl Tick<'_> {
         Ok(())
     }
 
-    /// A listing showed things of a token that has no open row here.
+    /// A listing showed things of a token that has no open row here: a late birth of a closed one, something given
+    /// away, something whose row is younger than this tick, or an orphan.
     pub(super) async fn unlisted_token(
         &self,
         token: LaunchToken,
@@ -104,13 +120,14 @@ impl Tick<'_> {
         let alive: Vec<Observed> = items.iter().filter(|item| is_up(item.state)).cloned().collect();
         let known = |item: &&Observed| row.value.things.iter().any(|thing| thing.id == item.id);
         let mut ours: Vec<Observed> = alive.iter().filter(known).cloned().collect();
-        if let Births::Ours(new) = births::judge(&row.value, &alive, self.engine.parts.planted) {
+        let (stamps, planted) = (self.stamps(&row.value), self.engine.parts.planted);
+        if let Births::Ours(new) = births::judge(&row.value, &alive, stamps, planted) {
             ours.extend(new);
         }
         if ours.is_empty() {
             return self.report_strangers(&row.value, &alive, &ours).await;
         }
-        let (now, planted) = (self.now(), self.engine.parts.planted);
+        let now = self.now();
         self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await?;
         for item in &ours {
             let event =

@@ -10,7 +10,7 @@
 //! * Only a complete listing says anything about what it does *not* show, and only about the moment at which
 //!   it began.
 //! * A listing that lost too many things at once is a lie: what it shows is believed, what it does not show
-//!   is not concluded from.
+//!   is not concluded from. What was ordered to end is meant to go, and is no sign of a lie.
 //! * A failed listing changes nothing and stops nothing that needs no absence.
 //! * A thing without any row is reported after two sightings, at some age, and never touched.
 //!
@@ -23,6 +23,7 @@
 //! which nothing is left looks as new as the cloud, and nothing is lost by believing it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Tick, observe, state};
 use crate::contracts::store::Expect;
@@ -31,6 +32,7 @@ use crate::nouns::event::{Event, Outbox};
 use crate::nouns::installation::{Frozen, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
 use crate::plan::absence;
+use crate::plan::births;
 use crate::plan::brake::VerbClass;
 use crate::plan::guard;
 use crate::records::{RepoError, Versioned, system_tenant};
@@ -188,16 +190,14 @@ impl Tick<'_> {
     /// Did it lose so much that it cannot be true? Then nothing is concluded from what it does not show.
     fn is_lie(&self, rows: &[Versioned<Launch>], listing: &Listing) -> bool {
         let listed: BTreeSet<_> = listing.items.iter().map(|item| &item.id).collect();
-        let settled = |row: &&Versioned<Launch>| {
-            let facts = self.provider.facts().kind(row.value.kind());
-            let shown = facts.map_or(std::time::Duration::ZERO, |facts| facts.visible_within);
-            row.value.last_sent().is_some_and(|sent| between(sent, listing.began) > shown)
-        };
-        let known: Vec<_> = rows.iter().filter(settled).flat_map(|row| row.value.alive()).collect();
-        let missing = known.iter().filter(|thing| !listed.contains(&thing.id)).count();
-        let lie = guard::is_short(missing, known.len(), &self.engine.parts.limits);
+        let facts = self.provider.facts();
+        let visible_within = |kind| facts.kind(kind).map_or(Duration::ZERO, |facts| facts.visible_within);
+        let launches = rows.iter().map(|row| &row.value);
+        let shown = guard::shown(launches, &listed, listing.began, visible_within);
+        let lie = guard::is_short(&shown, &self.engine.parts.limits);
         if lie {
-            tracing::warn!(lane = %self.worker.lane, missing, known = known.len(), "listing is too short to be true");
+            let (missing, known) = (shown.missing, shown.known);
+            tracing::warn!(lane = %self.worker.lane, missing, known, "listing is too short to be true");
         }
         lie
     }
@@ -222,7 +222,7 @@ impl Tick<'_> {
         items: &[Observed],
         listing: &Listing,
     ) -> Result<(), RepoError> {
-        let (now, planted) = (self.now(), self.engine.parts.planted);
+        let (now, planted, stamps) = (self.now(), self.engine.parts.planted, self.stamps(&row.value));
         for thing in row.value.alive().filter(|thing| !items.iter().any(|item| item.id == thing.id)) {
             self.worker.suspect(&thing.id, self.mono());
         }
@@ -231,7 +231,7 @@ impl Tick<'_> {
         let change = |row: &mut Launch| {
             seen.iter().for_each(|item| observe::seen(row, item, now, planted));
             if listing.complete {
-                absent_from(row, items, listing.began);
+                absent_from(row, items, stamps, listing.began);
             }
             observe::settle_state(row);
         };
@@ -293,14 +293,14 @@ impl Tick<'_> {
     }
 }
 
-/// What a complete listing did not show, of one row.
-fn absent_from(row: &mut Launch, items: &[Observed], began: Timestamp) {
+/// What a complete listing did not show, of one row. Copies of its mark show nothing of it.
+fn absent_from(row: &mut Launch, items: &[Observed], stamps: bool, began: Timestamp) {
     for thing in row.things.iter_mut().filter(|thing| thing.end.is_none()) {
         if !items.iter().any(|item| item.id == thing.id) {
             absence::not_listed(&mut thing.missing, began);
         }
     }
-    if items.is_empty() || items.len() < usize::from(row.frozen.count) {
+    if births::explained(row, items, stamps) < usize::from(row.frozen.count).max(1) {
         absence::not_listed(&mut row.unseen, began);
     }
 }

@@ -13,6 +13,10 @@
 //!   after the last send.
 //! * A failed look proves nothing, least of all an absence.
 //!
+//! # Assumptions
+//! `get` answers one sighting per id and in their order. A cloud that takes fewer than a hundred ids per call cuts
+//! the batch itself, inside its provider.
+//!
 //! # Caveats
 //! Looks share one cadence per lane: a lane in trouble is looked at as often as a calm one, and the read
 //! breaker is what spares it.
@@ -34,11 +38,15 @@ use crate::words::fault::{Fault, FaultKind};
 use crate::words::ids::ResourceId;
 use crate::words::lane::ResourceKind;
 
-/// Ids per look.
+/// Ids per look: within what EC2 takes per call, and few enough that one bad answer costs little.
 const IDS_PER_CALL: usize = 100;
 
 impl Tick<'_> {
-    /// Looks at everything in motion, and at what a listing did not show. Answers what was seen.
+    /// Looks at everything in motion, and at what a listing did not show. Answers what was seen, each with the moment
+    /// by the monotonic clock: that is what proofs are made of. Empty when no look is due, or the read breaker says
+    /// no; then nothing is ended or powered in this tick either.
+    ///
+    /// Suspects are taken here and asked once. One whose look fails is found missing again by the next listing.
     pub(super) async fn look(&self, rows: &[Versioned<Launch>]) -> Result<Fresh, RepoError> {
         let mut fresh = Fresh::new();
         if !self.worker.look_due(self.engine) || !self.worker.may_call(VerbClass::Read, self.mono()) {
@@ -66,7 +74,8 @@ impl Tick<'_> {
         Ok(fresh)
     }
 
-    /// Looks at up to a hundred things of one kind in one call.
+    /// Looks at up to a hundred things of one kind in one call. A cloud that fails is no error of the tick: nothing is
+    /// concluded, and nothing of this batch is fresh.
     async fn look_at(
         &self,
         kind: ResourceKind,
@@ -93,7 +102,8 @@ impl Tick<'_> {
         Ok(())
     }
 
-    /// Writes down what one look said of one thing.
+    /// Writes down what one look said of one thing. Absent is a step towards a proof, and maybe its last: then the
+    /// thing ends here, on the row, with the proof.
     async fn note_sighting(
         &self,
         row: &Versioned<Launch>,
@@ -113,7 +123,10 @@ impl Tick<'_> {
         self.engine.record(&row.value, change).await.map(drop)
     }
 
-    /// Asks what a token made. Nothing found is written down, and asked again later.
+    /// Asks what a token made, by the strongest key the cloud has (its idempotency token, a unique name, the mark).
+    /// What is found is judged before it is believed. Nothing found is written down, and asked again later.
+    ///
+    /// Answers whether the cloud was asked and answered. A row that was never sent has nothing to look up.
     pub(super) async fn look_up(&self, row: &Versioned<Launch>) -> Result<bool, RepoError> {
         let launch = &row.value;
         let Some(since) = launch.first_sent() else { return Ok(false) };
@@ -159,7 +172,8 @@ impl Tick<'_> {
         self.engine.record(&row.value, change).await.map(drop)
     }
 
-    /// Puts a row's next step off.
+    /// Puts a row's next step off, for longer each time, and writes down why: the slot shows it to its user. `kind`
+    /// tells the planner what to do should the row be closed with this as its last word.
     pub(super) async fn wait(
         &self,
         row: &Versioned<Launch>,

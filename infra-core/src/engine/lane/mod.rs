@@ -44,7 +44,8 @@ use super::world::Engine;
 use crate::contracts::provider::{CloudProvider, KindFacts};
 use crate::nouns::cloud::{Observed, PowerMode};
 use crate::nouns::installation::Installation;
-use crate::nouns::launch::{EndCause, Launch, LaunchState, Want};
+use crate::nouns::launch::{EndCause, Launch, LaunchBody, LaunchState, Want};
+use crate::plan::fair::in_turns;
 use crate::plan::guard;
 use crate::plan::resolve::{Context, Step, steps};
 use crate::records::{RepoError, Versioned, state as index_state};
@@ -108,6 +109,7 @@ impl Tick<'_> {
         let fresh = self.look(&rows).await?;
         let rows = self.worker.rows(self.engine).await?;
         let mass = self.is_mass(&rows);
+        let rows = in_turns(rows, self.worker.next_turn(), |row| row.value.tenant.clone());
         let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.push(self.work(row, &fresh, mass).boxed());
@@ -204,7 +206,13 @@ impl Tick<'_> {
     /// until it can.
     fn context(&self, row: &Launch) -> Option<Context<'_>> {
         let facts: &KindFacts = self.provider.facts().kind(row.kind())?;
-        let off_mode = self.provider.facts().off_modes.first().copied().unwrap_or(PowerMode::Stop);
+        let asked = match &row.frozen.body {
+            LaunchBody::Machine(body) => body.options.off,
+            _ => None,
+        };
+        let off_mode = asked.or_else(|| self.provider.facts().off_modes.first().copied());
+        // Before its disk is copied a machine is stopped: the planner copies only what stands still.
+        let off_mode = off_mode.filter(|mode| *mode != PowerMode::Snapshot).unwrap_or(PowerMode::Stop);
         let limits = &self.engine.parts.limits;
         Some(Context { now: self.now(), limits, facts, off_mode, planted: self.engine.parts.planted })
     }

@@ -7,6 +7,13 @@
 //! * A slot is filled by one thing of an attempt; what comes beyond the slots fills none, and so is not
 //!   wanted.
 //! * A sighting that says nothing new rewrites its row every ten minutes at most.
+//!
+//! # Assumptions
+//! Whoever calls has found the row by the thing's own id or by its mark, and has judged what is new to it.
+//!
+//! # Caveats
+//! `ran` is for ever: a machine that was Running once is never a failed build again. Addresses, zone and fault are
+//! as last seen, and stay on a thing that has ended.
 
 use std::time::Duration;
 
@@ -19,7 +26,9 @@ use crate::words::planted::{Bug, Planted};
 /// A sighting alone does not rewrite a row more often than this.
 const SEEN_EVERY: Duration = Duration::from_secs(600);
 
-/// The thing was seen.
+/// The thing was seen: state, addresses and mark are as observed, and whatever spoke for its absence is void. Does
+/// nothing for a thing that is not on the row. A mark that is back again takes the person's word back, too: it
+/// was given for one loss.
 pub(super) fn seen(row: &mut Launch, observed: &Observed, now: Timestamp, planted: Planted) {
     let mark = row.frozen.mark;
     let Some(thing) = row.things.iter_mut().find(|thing| thing.id == observed.id) else { return };
@@ -51,7 +60,8 @@ pub(super) fn seen(row: &mut Launch, observed: &Observed, now: Timestamp, plante
     }
 }
 
-/// The thing was asked for by id and not found.
+/// The thing was asked for by id and not found: with a listing between two such answers, far enough apart, that is
+/// its end. What has ended already is left as it is.
 pub(super) fn not_found(row: &mut Launch, id: &crate::words::ids::ResourceId, at: Looked) {
     let Some(thing) = row.things.iter_mut().find(|thing| &thing.id == id && thing.alive()) else { return };
     absence::not_found(&mut thing.missing, at.now);
@@ -64,12 +74,16 @@ pub(super) fn not_found(row: &mut Launch, id: &crate::words::ids::ResourceId, at
 /// When and under which rules something was looked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
+    /// By the wall, as it goes into the row.
     pub(super) now: Timestamp,
+    /// How far apart two looks must be, of this kind at this cloud.
     pub(super) visible_within: Duration,
     pub(super) planted: Planted,
 }
 
-/// Puts things on a row: each takes a free slot, or none when there is none.
+/// Puts things on a row: each takes a free slot, or none when there is none. Which thing fills which slot of a batch
+/// is ours to say, since the cloud numbers nothing; it is written once and never moved. A row that was on its way
+/// is Live from now on. Known things are seen, not put on twice.
 pub(super) fn adopt(row: &mut Launch, births: &[Observed], now: Timestamp, planted: Planted) {
     for observed in births {
         if row.things.iter().any(|thing| thing.id == observed.id) {
@@ -91,7 +105,8 @@ pub(super) fn adopt(row: &mut Launch, births: &[Observed], now: Timestamp, plant
     settle_state(row);
 }
 
-/// Live or Ending, by what is still wanted of it.
+/// Live or Ending, by what is still wanted of it. Goes both ways: a reopened row is Ending, and one whose last wanted
+/// thing ended is, too, until it is closed. Rows that are on their way or closed are none of its business.
 pub(super) fn settle_state(row: &mut Launch) {
     if !matches!(row.state, LaunchState::Live | LaunchState::Ending) {
         return;

@@ -21,9 +21,14 @@
 //! only when it certainly did nothing.
 //!
 //! # Caveats
-//! A switch that is thrown after the commit does not stop the call; who throws it is told which calls may
-//! still land. The fuse is charged together with the bucket, before the
-//! commit: what then conflicts, or is refused, counts too.
+//! * A switch that is thrown after the commit does not stop the call; who throws it is told which calls may
+//!   still land.
+//! * Bucket and fuse are charged before the commit: what then conflicts, or is refused, counts too.
+//! * A key that does not connect puts its row off like a failed call. Nothing was sent, so nothing is Unknown.
+//!
+//! # Errors
+//! A [`ProviderError`] is never passed on: it is written on the row, where the planner and the user read it. Only
+//! the store's errors end a step, and a conflict among them only this step.
 
 use super::{Tick, observe};
 use crate::connect::Connected;
@@ -46,7 +51,14 @@ use crate::words::planted::{Bug, Planted};
 use crate::words::secret::Sealed;
 
 impl Tick<'_> {
-    /// Sends an attempt, for the first time or again, if everything still speaks for it.
+    /// Sends an attempt, for the first time or again, if everything still speaks for it. Answers whether a request
+    /// left; `false` changed nothing but, at most, the moment of the next try.
+    ///
+    /// The order matters: what is read comes first, what is used up (bucket, fuse) after that, and the connection
+    /// last, because opening it may take a call to the cloud.
+    ///
+    /// # Errors
+    /// A conflict when anything moved that spoke for it: then no request has left.
     pub(super) async fn send(&self, row: &Versioned<Launch>) -> Result<bool, RepoError> {
         let launch = &row.value;
         let Some(reservation) = self.wanted(launch).await? else { return Ok(false) };
@@ -73,7 +85,9 @@ impl Tick<'_> {
         Ok(true)
     }
 
-    /// The row as it is written before its request leaves.
+    /// The row as it is written before its request leaves: Sent, one send more, without an answer yet. What was
+    /// known of its absence is void from now on, and the first send puts the number into the mark that a restored
+    /// store is later recognised by; replays keep it, since the body must stay the same.
     fn sending(&self, row: &Versioned<Launch>) -> Launch {
         let mut sent = row.value.clone();
         sent.state = LaunchState::Sent;
@@ -88,7 +102,9 @@ impl Tick<'_> {
         sent
     }
 
-    /// The tenant's own key: nobody else's makes anything for it, and a retired one makes nothing any more.
+    /// The tenant's own key: the one on the row, or another active one of the tenant for the same account. Nobody
+    /// else's makes anything for it, and a retired one makes nothing any more. `None` has put the row off and said
+    /// why on it.
     async fn connect(&self, row: &Versioned<Launch>) -> Result<Option<Connected>, RepoError> {
         let launch = &row.value;
         let connections = &self.engine.parts.connections;
@@ -106,7 +122,9 @@ impl Tick<'_> {
         }
     }
 
-    /// The reservation, if it still wants this attempt: present, not over, not held.
+    /// The reservation, if it still wants this attempt: present, not held, its time not over, and the attempt's
+    /// slots not given up. Time is asked here once more, because a deadline may pass between plan and send: what
+    /// would be ended at once is not bought first. Read now, and checked by the commit.
     async fn wanted(&self, launch: &Launch) -> Result<Option<Versioned<Reservation>>, RepoError> {
         let place = Reservation::place(&launch.tenant, &launch.reservation);
         let Some(reservation) = self.engine.parts.repo.get::<Reservation>(place).await? else {
@@ -121,7 +139,8 @@ impl Tick<'_> {
         Ok((wanted || planted).then_some(reservation))
     }
 
-    /// Switches, the lane's fuse, its bucket and its breaker, in this order.
+    /// Switches, the lane's fuse, its bucket and its breaker, in this order. Satellites count as no machine for the
+    /// fuse, and as a call for the bucket. `wanted` is the reservation's count.
     fn may_create(&self, launch: &Launch, wanted: u32) -> bool {
         let open =
             self.switches.allow_create(launch) || self.engine.parts.planted.is(Bug::C19SwitchUnchecked);
@@ -138,7 +157,7 @@ impl Tick<'_> {
     }
 
     /// Makes the commit fail when anything changed that spoke for the send: claim, switches, reservation,
-    /// installation.
+    /// installation. With the row itself and its key that is eight changes.
     fn check_everything(&self, txn: &mut Txn, launch: &Launch, reservation: &Versioned<Reservation>) {
         self.ownership.check(txn);
         self.switches.check(self.engine, launch, txn);
@@ -148,7 +167,8 @@ impl Tick<'_> {
         txn.check(Installation::place(), Expect::Version(self.installation.version));
     }
 
-    /// The call itself, and what came of it.
+    /// The call itself, and what came of it. The answer is recorded whatever has become of the row and of the claim
+    /// meanwhile: knowing what a request did is worth more than being in charge.
     async fn call(&self, sent: &Launch, connected: &Connected) -> Result<(), RepoError> {
         let answer = match self.prepare(sent) {
             Ok(send) => {
@@ -253,6 +273,8 @@ struct Outcome<'a> {
 
 /// The cloud named what it made. A row that was closed while the call was on its way stays closed: a listing
 /// finds the thing by its mark, and it is ended as a late birth.
+///
+/// `sends` is how many sends the row had when this one left: the answer is noted on that very one.
 fn answered(row: &mut Launch, things: &[Observed], sends: usize, now: Timestamp, planted: Planted) {
     if let Some(send) = row.sends.get_mut(sends - 1) {
         send.said = Some(format!("made {}", things.len()));
@@ -260,6 +282,11 @@ fn answered(row: &mut Launch, things: &[Observed], sends: usize, now: Timestamp,
     let late = row.closed();
     if late {
         // Closed while the call was on its way: a listing finds it by its mark and ends it.
+        return;
+    }
+    if things.is_empty() {
+        // Accepted, and named later (a snapshot at DigitalOcean): found by its name once it is there.
+        row.state = LaunchState::Unknown;
         return;
     }
     observe::adopt(row, things, now, planted);
@@ -304,7 +331,9 @@ fn refused(row: &mut Launch, error: &ProviderError, sends: usize, outcome: &Outc
     };
 }
 
-/// Refusals that the same body will always get.
+/// Refusals that the same body will always get, or that another offer answers better: capacity and quota are
+/// among them, because the planner then goes on to the next offer with a new attempt. Not final is what time or a
+/// person mends while the offer stays right.
 const fn is_final(kind: FaultKind) -> bool {
     !matches!(
         kind,
@@ -316,7 +345,7 @@ const fn is_final(kind: FaultKind) -> bool {
     )
 }
 
-/// Closes a row, and says until when it must be kept.
+/// Closes a row, and says until when it must be kept: until then a late birth finds it.
 fn close_as(row: &mut Launch, how: Closed, keep_until: Timestamp) {
     row.state = LaunchState::Closed(how);
     row.keep_until = Some(keep_until);

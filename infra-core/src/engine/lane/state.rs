@@ -9,6 +9,11 @@
 //! * Identity and witness begin as "no": a worker that has just started changes nothing before it has asked.
 //! * Nothing here decides what is wanted; it only delays.
 //!
+//! * Whoever asks a brake and is let through has paid for it; asking the fuse costs nothing until it is burnt.
+//!
+//! # Assumptions
+//! Brakes are measured by the monotonic clock: a wall that jumps neither opens nor empties them.
+//!
 //! # Caveats
 //! A process that crashes in a loop begins each time with full buckets and an unblown fuse. What it may make
 //! is still limited by what is wanted, and by the rows that are already there.
@@ -45,24 +50,40 @@ pub(in crate::engine) struct LaneWorker {
 /// Everything a worker remembers, behind one lock that is never held over an await.
 #[derive(Debug)]
 struct State {
+    /// What the cloud can do; `None` until a first key connected.
     facts: Option<Facts>,
+    /// Calls that make or turn on.
     creating: Bucket,
+    /// Calls that end or turn off.
     ending: Bucket,
     create_breaker: Breaker,
+    /// Recorded, and asked by nobody: an ending is never held by it.
     end_breaker: Breaker,
     read_breaker: Breaker,
+    /// When creates were let go, and how many machines each: the fuse, over the last hour.
     creates: VecDeque<(Duration, u32)>,
+    /// When the last listing was begun, whatever became of it.
     listed_at: Option<Duration>,
+    /// When things were last looked at by id.
     looked_at: Option<Duration>,
+    /// The last answer to "who is this key?" was this lane's account.
     identity_right: bool,
+    /// A complete listing has agreed with the store; never taken back, because a freeze stops everything.
     witnessed: bool,
+    /// A person allowed a mass ending until then, by the wall.
     mass_allowed_until: Option<Timestamp>,
+    /// What a listing should have shown and did not, since when.
     suspicious: BTreeMap<ResourceId, Duration>,
+    /// Marked things without a row, and when each was first seen.
     orphans: BTreeMap<ResourceId, Duration>,
+    /// Too much of the lane is in error: nothing is replaced here.
     sick: bool,
+    /// Passes so far: who begins changes with each.
+    turns: usize,
 }
 
-/// Orphans and suspicions remembered per lane at most.
+/// Orphans and suspicions remembered per lane at most. Beyond it suspects wait for the next listing, and orphans
+/// are watched from anew: both come late, none is lost.
 const REMEMBERED_MAX: usize = 10_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -86,6 +107,7 @@ impl LaneWorker {
             suspicious: BTreeMap::new(),
             orphans: BTreeMap::new(),
             sick: false,
+            turns: 0,
         };
         Self { lane, state: Mutex::new(state) }
     }
@@ -95,7 +117,17 @@ impl LaneWorker {
         work(&mut self.state.lock().expect("no panic under this lock"))
     }
 
-    /// What planners need to know; `None` while no key reaches this lane.
+    /// The number of this pass, for sharing the lane's rate between tenants.
+    pub(super) fn next_turn(&self) -> usize {
+        self.with(|state| {
+            state.turns = state.turns.wrapping_add(1);
+            state.turns
+        })
+    }
+
+    /// What planners need to know; `None` while no key reaches this lane. Connects if nobody has yet: planning must
+    /// know what the cloud can do before there is anything to list. Not calm means that nothing new is begun or
+    /// replaced here; what is there goes on.
     pub(in crate::engine) async fn view(&self, engine: &Engine) -> Option<LaneView> {
         if self.with(|state| state.facts.is_none()) {
             self.provider(engine).await?;
@@ -106,7 +138,9 @@ impl LaneWorker {
         })
     }
 
-    /// Any connection that reaches this lane: listing and looking need no particular tenant's key.
+    /// Any connection that reaches this lane: listing and looking need no particular tenant's key, and a lane is
+    /// one account, so all of them show the same. Active keys are tried first, retired ones last; what does not
+    /// connect is said in the log and is no error, since another key may.
     pub(in crate::engine) async fn provider(&self, engine: &Engine) -> Option<Arc<dyn CloudProvider>> {
         let connections = &engine.parts.connections;
         let keys = match connections.for_lane(&self.lane).await {
@@ -185,7 +219,8 @@ impl LaneWorker {
         self.with(|state| state.identity_right)
     }
 
-    /// A complete listing agreed with the store.
+    /// A complete listing agreed with the store: no mark in it is newer than the store, and nothing of what it
+    /// shows stands in a row that was never sent.
     pub(super) fn witness(&self) {
         self.with(|state| state.witnessed = true);
     }
@@ -195,7 +230,8 @@ impl LaneWorker {
         self.with(|state| state.witnessed)
     }
 
-    /// Is so much of the lane unhealthy that replacing would feed an outage?
+    /// Is so much of the lane unhealthy that replacing would feed an outage? Judged after every listing, over the
+    /// things of all tenants: an outage of a cloud is nobody's alone.
     pub(super) fn judge_health(&self, rows: &[Versioned<Launch>], limits: &Limits) {
         let things = || rows.iter().flat_map(|row| row.value.alive());
         let total = things().count();
@@ -214,7 +250,8 @@ impl LaneWorker {
         self.with(|state| state.mass_allowed_until.is_some_and(|until| now < until))
     }
 
-    /// Takes what one call of a class costs; `false` when a brake says no.
+    /// Takes what one call of a class costs; `false` when a brake says no. A create that the breaker refuses has
+    /// taken from the bucket all the same: in trouble that only makes the lane slower.
     pub(super) fn may_call(&self, class: VerbClass, now: Duration) -> bool {
         self.with(|state| match class {
             VerbClass::Create => state.creating.take(now) && state.create_breaker.allow(now),
@@ -224,7 +261,8 @@ impl LaneWorker {
         })
     }
 
-    /// A call came back.
+    /// A call came back: `failure` is `None` for success. Feeds the breaker of its class, and pauses its bucket for
+    /// as long as the cloud asked for (`retry_after`). Reads have no bucket; their cadence is their limit.
     pub(super) fn came_back(
         &self,
         class: VerbClass,
@@ -245,7 +283,9 @@ impl LaneWorker {
         });
     }
 
-    /// Would so many more creates still be plausible? Asking burns nothing: whoever waits asks again and again.
+    /// Would `count` machines more still be plausible? `wanted` is what the asking reservation wants altogether: a
+    /// large one may make three times that in an hour, a small one shares the lane's flat number. Asking burns
+    /// nothing: whoever waits asks again and again.
     pub(super) fn fuse(&self, now: Duration, count: u32, wanted: u32, limits: &Limits) -> bool {
         self.with(|state| {
             while state.creates.front().is_some_and(|(at, _)| now.saturating_sub(*at) > HOUR) {
@@ -275,7 +315,8 @@ impl LaneWorker {
         self.with(|state| std::mem::take(&mut state.suspicious))
     }
 
-    /// An orphan was seen; since when?
+    /// An orphan was seen; since when? By our monotonic clock and since this process began: a restart watches it
+    /// anew, so it is reported later, and never too early.
     pub(super) fn orphan_since(&self, id: &ResourceId, now: Duration) -> Duration {
         self.with(|state| {
             if state.orphans.len() >= REMEMBERED_MAX {
@@ -286,7 +327,8 @@ impl LaneWorker {
     }
 }
 
-/// Is anything about this row not settled?
+/// Is anything about this row not settled? That decides only how often the lane is listed: every 5 seconds or
+/// every 60. A row without things counts as moving, since only a listing may show what it made.
 fn in_motion(row: &Launch) -> bool {
     let settled = |state: ThingState, want: Want| {
         matches!((state, want), (ThingState::Running, Want::On) | (ThingState::Stopped, Want::Off))
@@ -296,13 +338,23 @@ fn in_motion(row: &Launch) -> bool {
 }
 
 /// The switches that cover a lane and the tenants in it, as read at the beginning of a tick.
+///
+/// # Guarantees
+/// * What is read here decides, and the commit that acts on it checks the very versions that were read: a switch
+///   thrown in between fails the commit.
+/// * A switch that was never thrown is read as open, and its absence is checked.
+/// * A switch with an end opens by itself at that moment; no write is needed for it, so nothing conflicts.
 #[derive(Debug)]
 pub(super) struct Switches {
     read: BTreeMap<String, (Expect, SwitchValue)>,
 }
 
 impl Switches {
-    /// Reads every switch that covers the lane or one of its tenants, with the version a commit will check.
+    /// Reads every switch that covers the lane or one of its tenants, with the version a commit will check. One
+    /// read per scope and tick, however many rows there are.
+    ///
+    /// # Errors
+    /// [`RepoError`]: without its switches a tick does nothing.
     pub(super) async fn read(
         engine: &Engine,
         lane: &Lane,
@@ -324,7 +376,8 @@ impl Switches {
         Ok(Self { read })
     }
 
-    /// The switches that cover one tenant in this lane: global, the lane's, the tenant's.
+    /// The switches that cover one tenant in this lane: global, the lane's, the tenant's. A switch that was not
+    /// read forbids everything: a tenant's first row may be written after this tick began.
     fn covering(
         &self,
         lane: &Lane,
@@ -332,8 +385,10 @@ impl Switches {
     ) -> impl Iterator<Item = (String, Expect, SwitchValue)> {
         [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(tenant.clone())]
             .into_iter()
-            .filter_map(|scope| {
-                self.read.get(&scope.id()).map(|(expect, value)| (scope.id(), *expect, *value))
+            .map(|scope| {
+                let unread = (Expect::Absent, SwitchValue::Frozen);
+                let (expect, value) = self.read.get(&scope.id()).copied().unwrap_or(unread);
+                (scope.id(), expect, value)
             })
     }
 
@@ -347,7 +402,8 @@ impl Switches {
         self.covering(&row.lane, &row.tenant).all(|(_, _, value)| value.allows_delete())
     }
 
-    /// Makes a commit fail when any of these switches was thrown since it was read.
+    /// Makes a commit fail when any of these switches was thrown since it was read: three checks, of the 24 changes
+    /// that a commit takes.
     pub(super) fn check(&self, engine: &Engine, row: &Launch, txn: &mut Txn) {
         if engine.parts.planted.is(Bug::C19SwitchUnchecked) {
             return;
@@ -366,7 +422,21 @@ pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::fixtures;
     use crate::words::lane::Endpoint;
+
+    #[test]
+    fn a_tenant_who_came_after_the_switches_were_read_waits_for_the_next_tick() {
+        let lane = fixtures::lane();
+        let open = (Expect::Absent, SwitchValue::Open);
+        let known: TenantId = "known".parse().expect("a legal name");
+        let scopes = [SwitchScope::Global, SwitchScope::Lane(lane.id()), SwitchScope::Tenant(known.clone())];
+        let switches = Switches { read: scopes.iter().map(|scope| (scope.id(), open)).collect() };
+        let may =
+            |tenant: &TenantId| switches.covering(&lane, tenant).all(|(_, _, value)| value.allows_create());
+        assert!(may(&known));
+        assert!(!may(&"new".parse().expect("a legal name")), "its own switch was never read");
+    }
 
     #[test]
     fn waiting_for_a_rate_never_blows_the_fuse() {

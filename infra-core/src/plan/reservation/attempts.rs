@@ -11,15 +11,21 @@
 //! * A satellite is launched once per lane and reservation, and machines wait until it runs.
 //! * An attempt, its reference, its slots and every check fit one commit.
 //!
+//! # Assumptions
+//! Every slot's `offer` is a place in the list of choices; a list that became shorter leaves such slots waiting.
+//! Facts of a lane do not change while attempts of it are open.
+//!
 //! # Caveats
-//! Of a request's public keys the first becomes the key pair. Slots whose numbers are not neighbours are
-//! different attempts, although one call could make them.
+//! * Of a request's public keys the first becomes the key pair.
+//! * Slots whose numbers are not neighbours are different attempts, although one call could make them.
+//! * Satellites are of one reservation: a hundred small ones have a hundred firewalls, which some clouds limit.
+//! * Slots that differ in their offer wait for different satellites, each in its own lane.
 
 use std::collections::BTreeMap;
 
 use super::follow::{age, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
-use super::{Draft, Picture, backoff};
+use super::{Draft, Picture, backoff, park};
 use crate::nouns::cloud::ThingState;
 use crate::nouns::launch::{Launch, LaunchState, Want};
 use crate::nouns::reservation::{Choice, HoldReason};
@@ -30,10 +36,13 @@ use crate::words::fault::FaultKind;
 use crate::words::ids::{LaunchToken, ResourceId};
 use crate::words::lane::ResourceKind;
 
-/// Slots one attempt fills at most: its row, their records and the checks must fit one commit.
+/// Slots one attempt fills at most: its row, its reference, the slots and the checks must fit one commit of 24
+/// changes. A cloud's own batch may be smaller, and then is what counts.
 const BATCH_MAX: u16 = 12;
 
-/// Plans attempts for all slots that wait and may.
+/// Plans attempts for all slots that wait and may. Slots are taken by number until the cycle's budget is used up;
+/// the brake is asked afterwards, so that the attempts of this very plan count: what is too much is held before
+/// its second helping, not before its first.
 pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) {
     let may = draft.reservation.desired.present && draft.reservation.hold.is_none() && picture.needs_met;
     if !may {
@@ -41,9 +50,18 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
     let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    for no in ready.into_iter().take(budget) {
-        let offer = draft.units.get(&no).map_or(0, |unit| unit.offer);
-        by_offer.entry(offer).or_default().push(no);
+    let mut parked = Vec::new();
+    for unit in ready.into_iter().take(budget).filter_map(|no| draft.units.get(&no)) {
+        match park::parked(draft, unit) {
+            Some(from) => parked.push((unit.no, from)),
+            None => by_offer.entry(unit.offer).or_default().push(unit.no),
+        }
+    }
+    for (no, parked) in parked {
+        match parked {
+            Some(choice) => attempt(draft, picture, &choice, &[no], draw),
+            None => explain(draft, &[no], "where its snapshot is cannot be used now"),
+        }
     }
     for (offer, slots) in by_offer {
         let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
@@ -52,7 +70,8 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     brake_runaway(draft, picture);
 }
 
-/// Slots that may be tried now, by number; for the others the moment is noted at which they may.
+/// Slots that may be tried now, by number; for the others the moment is noted at which they may. A slot that is
+/// to be off is not filled: there is nothing to turn off.
 fn waiting(draft: &mut Draft, picture: &Picture<'_>) -> Vec<u32> {
     let wants = |stage, want| stage == Stage::Waiting && want == Want::On;
     let slots: Vec<_> = draft
@@ -67,14 +86,17 @@ fn waiting(draft: &mut Draft, picture: &Picture<'_>) -> Vec<u32> {
     now.into_iter().map(|(no, _)| no).collect()
 }
 
-/// Slots that may get an attempt in this cycle; what is planned and not sent yet uses the budget up.
+/// Slots that may get an attempt in this cycle: `creates_per_cycle`, or half of what is wanted if that is more,
+/// less what is planned and not sent yet. So a lane that is braked stops the planning, too, and no pile of rows
+/// grows old behind it.
 fn budget(draft: &Draft, picture: &Picture<'_>) -> usize {
     let per_cycle = picture.limits.creates_per_cycle.max(draft.reservation.desired.count / 2) as usize;
     let unsent = draft.launches.values().filter(|row| row.state == LaunchState::Planned);
     per_cycle.saturating_sub(unsent.map(|row| row.units.len()).sum())
 }
 
-/// Attempts for these slots at one choice, or the reason why there is none, which is what the user reads.
+/// Attempts for these slots at one choice, or the reason why there is none, which is what the user reads. The
+/// reason is written on the slots: no lane, a lane in trouble, or satellites that are not there yet.
 fn attempt(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -115,7 +137,8 @@ fn explain(draft: &mut Draft, slots: &[u32], why: &str) {
     }
 }
 
-/// Cuts sorted slot numbers into runs without gaps, none longer than `max`.
+/// Cuts sorted slot numbers into runs without gaps, none longer than `max` (at least 1). A row names its slots as
+/// a range, so a gap would claim slots that another attempt has.
 fn runs(slots: &[u32], max: usize) -> Vec<std::ops::Range<u32>> {
     let mut runs: Vec<std::ops::Range<u32>> = Vec::new();
     for &no in slots {
@@ -127,8 +150,9 @@ fn runs(slots: &[u32], max: usize) -> Vec<std::ops::Range<u32>> {
     runs
 }
 
-/// Everything machines of this choice need beside them; `None` while something is still missing (and
-/// planned).
+/// Everything machines of this choice need beside them; `None` while something is still missing (and planned). A
+/// cloud that does not have a kind at all needs none of it. Firewall and key pair are planned in the same turn:
+/// they do not wait for each other.
 fn satellites(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -156,6 +180,9 @@ fn satellites(
 /// The satellite of a kind that runs here, with its name; `None` while it is being made or waits for its next
 /// try. One that can never be made fails the reservation: without its firewall a machine would be open or
 /// unreachable.
+///
+/// An attempt whose outcome nobody knows is given up for another like a machine's, see `is_hopeless`; the next
+/// try waits for the pause that its failed ones earned, counted from when the last of them was written down.
 fn satellite(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -200,7 +227,8 @@ fn satellite(
 }
 
 /// Holds the reservation when it began more than its wish explains: a wish that flaps, or machines that die
-/// as fast as they are made, would be a bill.
+/// as fast as they are made, would be a bill. Counted are machines of attempts written down within
+/// `runaway_window`, whatever became of them; the list is part of the record, so a crash forgets nothing of it.
 fn brake_runaway(draft: &mut Draft, picture: &Picture<'_>) {
     let window = picture.limits.runaway_window;
     let recent = &mut draft.reservation.recent_creates;

@@ -75,7 +75,9 @@ pub(super) fn schedule(draft: &mut Draft, picture: &Picture<'_>) {
     let next = draft.next_look;
     let deadlines = &mut draft.reservation.deadlines.0;
     if draft.reservation.over_at.is_some() {
+        // Nothing falls due any more: what is over and due would be read in every pass, in place of the living.
         deadlines.clear();
+        return;
     }
     let standing = deadlines.get(&DeadlineKind::Retry).copied();
     if standing.is_none_or(|at| at <= picture.now || next < at) {

@@ -16,10 +16,19 @@
 //! * A machine whose mark is lost is neither replaced nor ended.
 //! * Who gives up says why, in the words of the cloud.
 //!
+//! # Assumptions
+//! * The rows are as the lane last wrote them. They may be old; then a slot follows a little later, never to a
+//!   state that its attempt was not in.
+//! * An attempt has at most one living thing per slot: what comes beyond its slots fills none.
+//!
 //! # Caveats
-//! Health is what the cloud says of its machine. What runs on it is not looked at here.
+//! * Health is what the cloud says of its machine. What runs on it is not looked at here.
+//! * A machine that is Suspect (the cloud itself is not sure) is shown as probing and waited for, without limit.
+//! * Where the cloud has tokens, an unknown attempt is followed without limit: its replay will tell, or its window
+//!   closes and its absence is proven. A lane that nobody reaches proves nothing, and its slots wait.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::{Draft, Picture, backoff};
 use crate::contracts::provider::TokenScope;
@@ -34,10 +43,11 @@ use crate::words::fault::FaultKind;
 use crate::words::ids::LaunchToken;
 use crate::words::planted::Planted;
 
-/// Tries a reservation remembers.
+/// Tries a reservation remembers, the newest. They are for people: nothing is decided by them.
 const TRIES_MAX: usize = 50;
 
-/// Lets every slot follow.
+/// Lets every slot follow, by number. Whether so many are unhealthy that replacing stops is judged once, before
+/// the first of them: the order of the slots must not decide who is still replaced.
 pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>) {
     let unhealthy = draft.units.values().filter(|unit| is_unhealthy(draft, picture, unit)).count();
     let replacing_stops = guard::is_unhealthy(unhealthy, draft.units.len(), picture.limits);
@@ -53,7 +63,8 @@ pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>) {
     }
 }
 
-/// A slot without attempt.
+/// A slot without attempt. Lost and failed ones rest as they are while anybody wants them: that is what keeps
+/// them from being bought again. Everything else is as it is wished, or waits to be.
 const fn rest(unit: &mut Unit) {
     if matches!(unit.stage, Stage::Lost | Stage::Failed) && !matches!(unit.want, Want::Gone) {
         return;
@@ -66,6 +77,11 @@ const fn rest(unit: &mut Unit) {
 }
 
 /// One slot and its attempt, state by state.
+///
+/// * On its way (`Planned`, `Sent`, `Unknown`): the slot is launching, with the reason of the last pause.
+/// * There (`Live`, `Ending`): by the newest thing that fills this slot. No thing yet means that a batch has
+///   brought fewer so far; `short` says that no more will come.
+/// * Closed: never born, or ended. `Evicted` was given away by a person, so the slot is given up with it.
 fn follow(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, replacing_stops: bool) {
     match &row.state {
         LaunchState::Planned | LaunchState::Sent | LaunchState::Unknown => {
@@ -112,7 +128,8 @@ fn supersede_if_hopeless(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Un
     }
 }
 
-/// Is nothing gained by waiting for this unknown attempt any longer?
+/// Is nothing gained by waiting for this unknown attempt any longer? Only without a token, after the hold, and
+/// not while a person is asked which of several things is its: the answer may be that this one has a machine.
 pub(super) fn is_hopeless(row: &Launch, picture: &Picture<'_>) -> bool {
     let unknown = row.state == LaunchState::Unknown && !row.ambiguous;
     let held = held_until(row, picture) > picture.now && !is_spare(row, picture);
@@ -133,16 +150,28 @@ pub(super) const fn supersede(row: &mut Launch) {
     row.cause = Some(EndCause::LateBirth);
 }
 
+/// Has its cloud no idempotency token for this kind? A lane that is not connected counts as one that has: nothing
+/// is given up while nobody can ask.
 fn is_tokenless(row: &Launch, picture: &Picture<'_>) -> bool {
     let lane = picture.lanes.get(&row.lane.id());
     lane.and_then(|lane| lane.facts.kind(row.kind())).is_some_and(|kind| kind.token == TokenScope::None)
 }
 
+/// Until when a tokenless unknown attempt holds its slot: counted from its last send, because that is the last
+/// moment at which a request of its may have entered somebody's queue.
+/// An unknown attempt holds its slot for the configured hold, and never shorter than the cloud may take to show what it
+/// made: a large snapshot takes longer than any machine.
 fn held_until(row: &Launch, picture: &Picture<'_>) -> crate::words::clock::Timestamp {
-    later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold)
+    let facts = picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind()));
+    let shown = facts.map_or(Duration::ZERO, |facts| facts.visible_within);
+    later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold.max(shown))
 }
 
 /// The machine is there. It is not wanted any more, or in trouble, or well.
+///
+/// Trouble is cured by another machine when the reservation heals by itself, or when this one never ran (then
+/// nobody has anything on it); when its lane is calm; when not too many are unhealthy at once; and when the mark
+/// is there, because what has lost it cannot be ended, and would cost beside its successor.
 fn alive(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -178,7 +207,8 @@ fn alive(
     }
 }
 
-/// The slot's stage, from the machine's state and the wish. Readiness forgives earlier failures.
+/// The slot's stage, from the machine's state and the wish. Readiness forgives earlier failures: ten of them in
+/// the life of a machine that has run for a year are no reason to give up at the eleventh.
 fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, thing: &Thing) {
     unit.stage = match (thing.state, unit.want) {
         (ThingState::Running, Want::On) => Stage::Ready,
@@ -198,12 +228,14 @@ fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Laun
     }
 }
 
-/// When a build is given up: counted from its last send.
+/// When a build is given up: `build_deadline` after its last send. A replay restarts the time, because the cloud
+/// may have begun only with that one.
 fn build_due(picture: &Picture<'_>, row: &Launch) -> crate::words::clock::Timestamp {
     later(row.last_sent().unwrap_or(row.created_at), picture.limits.build_deadline)
 }
 
-/// What is wrong with a machine, in words for the user.
+/// What is wrong with a machine, in words for the user: the cloud says so, or it builds for too long. A machine
+/// that ran once is never late, however long it is `Building` again (some clouds show a restart so).
 fn trouble(picture: &Picture<'_>, row: &Launch, thing: &Thing) -> Option<String> {
     let fault = || thing.fault.clone().unwrap_or_else(|| "no reason given".to_owned());
     match thing.state {
@@ -235,6 +267,10 @@ fn discard(draft: &mut Draft, unit: &mut Unit, row: &Launch) {
 }
 
 /// The machine of a slot is over: as wished, or not.
+///
+/// Discarded, or never usable: the slot is tried again. Vanished after it ran: replaced if the reservation heals
+/// by itself, else Lost, told once, and kept so until its owner decides; the slot then counts as held, so growing
+/// the reservation is the only way to get another machine beside it.
 fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, thing: Option<&Thing>) {
     let discarded = row.wants.get(&unit.no) == Some(&Want::Gone);
     if unit.want == Want::Gone {
@@ -254,7 +290,8 @@ fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch
     }
 }
 
-/// The attempt made nothing, proven.
+/// The attempt made nothing, proven. A plan that only grew old costs its slot no pause, no offer and no try: it
+/// says something about us (a brake held it), nothing about the cloud.
 fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, absence: &Absence) {
     if unit.want == Want::Gone {
         unit.stage = Stage::Gone;
@@ -268,6 +305,10 @@ fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &L
 }
 
 /// The attempt came to nothing: the next one waits a little, or takes the next offer.
+///
+/// What lies in the offer (no capacity, over quota, refused as invalid) is tried at once with the next one; after
+/// the last comes the first again, `capacity_memory` later. What lies in the moment (throttled, no answer, a
+/// failed build) is tried with the same offer after a pause that grows.
 fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, said: &str) {
     let kind = row.retry.as_ref().map(|retry| retry.kind);
     let choices = draft.reservation.spec.choices.len().max(1);
@@ -279,7 +320,7 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
         Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
             unit.offer = (unit.offer + 1) % choices;
             // Once around: what had no capacity may have some again after the memory of it fades.
-            if unit.offer == 0 { picture.limits.capacity_memory } else { std::time::Duration::ZERO }
+            if unit.offer == 0 { picture.limits.capacity_memory } else { Duration::ZERO }
         }
         _ => backoff(unit.failed, row.token, picture.limits),
     };
@@ -289,6 +330,14 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
 
 /// Gives up when more tries would be the same: every offer refused it, or it was tried often enough. Before
 /// readiness the reservation fails and everything of it is ended; afterwards it is held, or tried slowly.
+///
+/// Three ways to be hopeless, each counted per slot and forgiven by readiness:
+/// * as many failures as there are offers, the last of them Invalid: no offer takes this request;
+/// * `retry_steps_max` failures of any kind, or one per offer if there are more of them;
+/// * `failed_builds_max` failures, the last of them a machine that was made and never ran: those are paid for.
+///
+/// Afterwards means that people may be working on the other machines: those are not taken from them because one
+/// slot cannot be filled.
 fn give_up_if_hopeless(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -326,7 +375,7 @@ fn release_slot(unit: &mut Unit) {
     unit.stage = Stage::Waiting;
 }
 
-/// Notes a try, for the user to read.
+/// Notes a try, for the user to read: when, which offer as `cloud:region/zone type`, and what was said about it.
 fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch, said: &str) {
     let offer = draft.reservation.spec.choices.get(unit.offer).map_or_else(
         || row.lane.to_string(),
@@ -341,7 +390,9 @@ fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch,
     tries.drain(..surplus);
 }
 
-/// Attempts of a slot that ended lately, for those who wait between tries of things without a slot.
+/// Of these attempts at one satellite: how many were never born, and the latest of them with its token, which
+/// seeds the jitter of the next pause. `None` when none failed. Satellites have no slot on which failures could be
+/// counted, so they are counted on the rows, for as long as those are kept.
 pub(super) fn failures_of<'a>(
     rows: impl Iterator<Item = &'a Launch>,
 ) -> Option<(u32, LaunchToken, &'a Launch)> {
@@ -352,6 +403,6 @@ pub(super) fn failures_of<'a>(
 }
 
 /// How long ago a row was written down.
-pub(super) fn age(row: &Launch, picture: &Picture<'_>) -> std::time::Duration {
+pub(super) fn age(row: &Launch, picture: &Picture<'_>) -> Duration {
     between(row.created_at, picture.now)
 }

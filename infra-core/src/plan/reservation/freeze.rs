@@ -20,8 +20,8 @@ use crate::nouns::launch::{
 use crate::nouns::options::MachineOptions;
 use crate::nouns::reservation::{Choice, Reservation};
 use crate::words::clock::Timestamp;
-use crate::words::ids::{InstallationId, LaunchToken, ResourceId};
-use crate::words::lane::{Mark, ResourceKind, Version};
+use crate::words::ids::{CredentialId, InstallationId, LaunchToken, ReservationId, ResourceId, TenantId};
+use crate::words::lane::{Lane, Mark, ResourceKind, Version};
 
 /// What machines of one choice are made with.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +79,25 @@ pub(super) fn satellite(
     Some(Launch { wants, ..row(reservation, &zoneless, body, 1, token, now) })
 }
 
+/// An attempt at a copy of a machine's disk, in the machine's lane and with its key.
+pub(super) fn snapshot(machine: &Launch, of: &ResourceId, token: LaunchToken, now: Timestamp) -> Launch {
+    let body = LaunchBody::Snapshot { of: of.clone() };
+    let mark = Mark { token, kind: body.kind(), seq: Version(0), ..machine.frozen.mark };
+    let frozen = FrozenLaunch {
+        token,
+        mark,
+        name: mark.to_name(),
+        count: 1,
+        zone: None,
+        labels: machine.frozen.labels.clone(),
+        body,
+    };
+    Launch {
+        wants: [(0, Want::On)].into(),
+        ..planned(&machine.tenant, &machine.reservation, &machine.lane, &machine.credential, frozen, now)
+    }
+}
+
 /// A row in state Planned, with what every attempt has.
 fn row(
     reservation: &Reservation,
@@ -101,12 +120,24 @@ fn row(
         labels: reservation.spec.request.tags.clone(),
         body,
     };
+    planned(&reservation.tenant, &reservation.id, &choice.lane, &choice.credential, frozen, now)
+}
+
+/// A row that nothing has happened to.
+fn planned(
+    tenant: &TenantId,
+    reservation: &ReservationId,
+    lane: &Lane,
+    credential: &CredentialId,
+    frozen: FrozenLaunch,
+    now: Timestamp,
+) -> Launch {
     Launch {
-        token,
-        tenant: reservation.tenant.clone(),
-        reservation: reservation.id.clone(),
-        lane: choice.lane.clone(),
-        credential: choice.credential.clone(),
+        token: frozen.token,
+        tenant: tenant.clone(),
+        reservation: reservation.clone(),
+        lane: lane.clone(),
+        credential: credential.clone(),
         origin: Origin::Created,
         units: 0..0,
         wants: [].into(),

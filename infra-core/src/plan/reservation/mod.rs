@@ -1,8 +1,8 @@
 //! What one reservation needs next: a pure function from what is known to what is written down.
 //!
 //! # Flow
-//! Deadlines, then wishes (how many slots, on or off), then each slot follows its attempt, then new attempts
-//! for slots without one, then the wishes are copied onto the attempts (which is all that lanes read), then
+//! Deadlines, then wishes (how many slots, on or off), then each slot follows its attempt, then slots are parked
+//! where being off means being ended, then new attempts for slots without one, then the wishes are copied onto the attempts (which is all that lanes read), then
 //! the summary. The result is a draft of every record; who writes it compares it with what was read.
 //!
 //! # Guarantees
@@ -22,6 +22,7 @@ mod attempts;
 mod deadlines;
 mod follow;
 mod freeze;
+mod park;
 mod phase;
 mod wishes;
 
@@ -39,6 +40,7 @@ use crate::words::clock::{Timestamp, later};
 use crate::words::ids::LaunchToken;
 use crate::words::lane::{LaneId, Version};
 use crate::words::limits::Limits;
+use crate::words::planted::Planted;
 
 /// What planning needs to know of a lane.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub struct Picture<'a> {
     pub mass_deadline: bool,
     /// Everything this reservation needs from others is ready.
     pub needs_met: bool,
+    /// A defect on purpose, if any.
+    pub planted: Planted,
 }
 
 /// What is to be written.
@@ -102,11 +106,14 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
         next_look: later(picture.now, picture.limits.self_heal_every),
     };
     if draft.reservation.over_at.is_some() {
+        // Older versions left a next look on what was over.
+        draft.reservation.deadlines.0.clear();
         return draft;
     }
     deadlines::apply(&mut draft, picture);
     wishes::assign(&mut draft, picture);
     follow::all(&mut draft, picture);
+    park::all(&mut draft, picture, draw);
     attempts::plan(&mut draft, picture, draw);
     wishes::spread(&mut draft);
     phase::summarise(&mut draft, picture);

@@ -90,6 +90,7 @@ fn grow(draft: &mut Draft, by: u32) {
             current: None,
             incarnation: 0,
             kept: Vec::new(),
+            snapshot: None,
             protect_until: None,
             offer: 0,
             failed: 0,

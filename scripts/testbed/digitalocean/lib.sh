@@ -1,0 +1,9 @@
+# Shared by install.sh, start.sh and stop.sh. Sourced, never run.
+# shellcheck shell=bash
+
+testbed=digitalocean
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname -- "${BASH_SOURCE[0]}")/../lib.sh"
+
+# shellcheck disable=SC2034  # used by the scripts that source this file
+prism=$cache/node_modules/@stoplight/prism-cli/dist/index.js
