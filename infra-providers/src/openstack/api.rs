@@ -169,7 +169,7 @@ impl Session {
         let id = token.id.expose();
         request.headers.push(("x-auth-token".to_owned(), id.to_owned()));
         request.headers.push(("x-subject-token".to_owned(), id.to_owned()));
-        http::json(&http::read(&*self.transport, request, said).await?)
+        http::json(&http::read(&*self.transport, request, said).await.map_err(of_the_key)?)
     }
 
     fn request(&self, method: Method, url: String) -> HttpRequest {
@@ -267,10 +267,17 @@ fn nothing_sent(code: &str, why: impl Into<String>) -> ApiFailure {
 
 /// A login that failed: the call it was for did not happen. Only a refusal of the key keeps its own meaning.
 fn before_the_call(failure: ApiFailure) -> ApiFailure {
+    let failure = of_the_key(failure);
     match failure.reached {
         Reached::Answered(400..=499) => failure,
         _ => ApiFailure { reached: Reached::Nothing, ..failure },
     }
+}
+
+/// Keystone does not find a token that has ended or was revoked: the key is refused, nothing is absent.
+fn of_the_key(failure: ApiFailure) -> ApiFailure {
+    let unknown = failure.reached == Reached::Answered(404) && !failure.said.code.is_empty();
+    if unknown { ApiFailure { reached: Reached::Answered(401), ..failure } } else { failure }
 }
 
 fn who(token: &TokenBody) -> Answer<Who> {

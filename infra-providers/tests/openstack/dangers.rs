@@ -234,3 +234,39 @@ async fn a_copy_is_of_use_only_when_it_has_bytes() {
     cloud.clock.sleep(SETTLED).await;
     assert_eq!(state(&look(&*provider, made.kind, &made.id).await), None);
 }
+
+#[tokio::test]
+async fn a_bad_day_loses_no_machine_and_leaves_none() {
+    const MACHINES: usize = 100;
+    let cloud = Cloud::new(OpenStackFake::lagging(3));
+    cloud.fake.trouble(50, 20);
+    let provider = cloud.provider("sim-laws").await;
+    let mut made = Vec::new();
+    for _ in 0..MACHINES {
+        let frozen = cloud.machine();
+        made.push((provider.launch(&frozen, &cloud.send()).await.expect("is taken").remove(0), frozen));
+    }
+    cloud.clock.sleep(SETTLED).await;
+    let (mut running, mut failed) = (0, 0);
+    for (machine, frozen) in &made {
+        let found = provider.find(&query(frozen)).await.expect("can be looked for");
+        assert_eq!(found.len(), 1, "{}: what lagged is there by now", machine.id);
+        match found[0].state {
+            ThingState::Running => running += 1,
+            ThingState::Error => failed += 1,
+            other => panic!("{} is {other:?}", machine.id),
+        }
+    }
+    assert_eq!(running + failed, MACHINES);
+    assert!((1..MACHINES / 5).contains(&failed), "about one in twenty fails to build: {failed}");
+    let mut rounds = 0;
+    while !cloud.alive().is_empty() {
+        rounds += 1;
+        assert!(rounds < 6, "{} are left", cloud.alive().len());
+        for (machine, frozen) in &made {
+            provider.act(&cloud.handle(machine, frozen), Act::Terminate).await.expect("is taken");
+        }
+        cloud.clock.sleep(SETTLED).await;
+    }
+    assert!(rounds > 1, "no delete was stuck: the helper does nothing");
+}

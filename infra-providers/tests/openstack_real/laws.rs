@@ -9,10 +9,11 @@ use infra_core::testing::laws::{run, run_mutants};
 use infra_core::words::ids::ResourceId;
 use infra_core::{SystemClock, SystemEntropy};
 
-use crate::cloud::{Cloud, SETTLES, draw, password};
+use crate::cloud::{Cloud, Hand, draw, password};
 
 /// A lane in which nothing is ours: every subject is a new installation.
-async fn fresh(cloud: &Cloud) -> Subject {
+async fn fresh(cloud: &Cloud, hand: &Hand) -> Subject {
+    hand.sweep().await;
     let ours = draw();
     let connect = async |secret: &str, installation| {
         let connected = cloud.driver.connect(&password("laws", secret), &cloud.lane, installation).await;
@@ -29,7 +30,7 @@ async fn fresh(cloud: &Cloud) -> Subject {
         machine: cloud.body(),
         zones: vec!["nova".parse().expect("a literal name")],
         unknown_id: ResourceId::new("5b0f6d0e-0000-4000-8000-000000000000").expect("a legal name"),
-        settles_within: SETTLES,
+        settles_within: Duration::from_secs(12),
         poll: Duration::from_millis(200),
     }
 }
@@ -38,7 +39,8 @@ async fn fresh(cloud: &Cloud) -> Subject {
 #[allow(clippy::print_stdout, reason = "the report is what this test is run for")]
 async fn openstack_breaks_a_law_or_a_law_proves_nothing() {
     let Some(cloud) = Cloud::of("laws").await else { return };
-    let fresh = async || fresh(&cloud).await;
+    let hand = Hand::of("laws").await;
+    let fresh = async || fresh(&cloud, &hand).await;
     let mut report = run("provider", "openstack", "nova-34", &laws(), &fresh).await;
     let skipped: Vec<&str> = report.skipped.iter().map(|(law, _)| *law).collect();
     let mut checked = laws();

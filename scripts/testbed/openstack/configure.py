@@ -52,7 +52,7 @@ write(
 [DEFAULT]
 use_stderr = true
 [database]
-connection = sqlite:///{folder}/keystone/keystone.db?timeout=60
+connection = {database("keystone")}
 [fernet_tokens]
 key_repository = {folder}/keystone/fernet
 [credential]
@@ -85,7 +85,7 @@ write(
 use_stderr = true
 enabled_backends = fs:file
 [database]
-connection = sqlite:///{folder}/glance/glance.db?timeout=60
+connection = {database("glance")}
 [paste_deploy]
 flavor = keystone
 config_file = {venv}/etc/glance/glance-api-paste.ini

@@ -53,7 +53,7 @@ install_packages() {
 # tables FOLDER: each service's tables, all at once.
 tables() {
   local folder=$1 bin=$cache/venv/bin jobs=() job
-  for name in nova_api nova_cell0 nova_cell1 placement neutron; do
+  for name in keystone glance nova_api nova_cell0 nova_cell1 placement neutron; do
     mariadb --no-defaults -uroot -S "$folder/my.sock" -e "create database $name character set utf8mb3"
   done
   local identity=("$bin/keystone-manage" --config-file "$folder/keystone/keystone.conf")
@@ -87,9 +87,6 @@ tables() {
   jobs+=($!)
   for job in "${jobs[@]}"; do
     wait "$job" || { tail -n 5 "$folder"/log/*_tables.log >&2; return 1; }
-  done
-  for name in keystone glance; do
-    "$python" -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("pragma journal_mode = wal")' "$folder/$name/$name.db"
   done
 }
 

@@ -4,31 +4,36 @@
 """
 
 import pathlib
-import sqlite3
 import sys
 
 import pymysql
 
 folder = pathlib.Path(sys.argv[1]).resolve()
 keystone, nova, glance, neutron, placement = sys.argv[2:7]
-paths = {
+addresses = {
     "identity": f"{keystone}/v3",
     "compute": f"{nova}/v2.1",
     "image": glance,
     "network": neutron,
     "placement": placement,
 }
-with sqlite3.connect(folder / "keystone/keystone.db") as identity:
-    services = identity.execute("select id, type from service").fetchall()
-    for service, kind in services:
-        url = f"http://127.0.0.1:{paths[kind]}"
-        identity.execute("update endpoint set url = ? where service_id = ?", (url, service))
-with sqlite3.connect(folder / "glance/glance.db") as images:
-    for at, value in images.execute("select id, value from image_locations").fetchall():
+
+
+def database(name):
+    return pymysql.connect(user="root", unix_socket=f"{folder}/my.sock", database=name, autocommit=True).cursor()
+
+
+with database("keystone") as identity:
+    for kind, address in addresses.items():
+        url = f"http://127.0.0.1:{address}"
+        which = "select id from service where type = %s"
+        identity.execute(f"update endpoint set url = %s where service_id in ({which})", (url, kind))
+with database("glance") as images:
+    images.execute("select id, value from image_locations")
+    for at, value in images.fetchall():
         kept = f"file://{folder}/glance/images/{value.rsplit('/', 1)[1]}"
-        images.execute("update image_locations set value = ? where id = ?", (kept, at))
-cells = pymysql.connect(user="root", unix_socket=f"{folder}/my.sock", database="nova_api", autocommit=True)
-with cells.cursor() as cursor:
+        images.execute("update image_locations set value = %s where id = %s", (kept, at))
+with database("nova_api") as cells:
     for name in ("cell0", "cell1"):
         url = f"mysql+pymysql://root@localhost/nova_{name}?unix_socket={folder}/my.sock"
-        cursor.execute("update cell_mappings set database_connection = %s where name = %s", (url, name))
+        cells.execute("update cell_mappings set database_connection = %s where name = %s", (url, name))

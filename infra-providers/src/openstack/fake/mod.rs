@@ -43,7 +43,7 @@ use uuid::Uuid;
 use self::reply::{Of, Outcome, Refusal};
 use crate::http::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use crate::sim::skin::{Answer, Asked, Call, Port};
-use crate::sim::{RegionConfig, Shape, SimConfig, SimWorld};
+use crate::sim::{FaultEffect, Match, RegionConfig, Rule, Shape, SimConfig, SimWorld, Span};
 
 /// How long a token is good for unless said otherwise.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -133,6 +133,25 @@ impl OpenStackFake {
             max_batch: 1,
             off_modes: vec![PowerMode::Stop, PowerMode::Shelve, PowerMode::Suspend],
             ..SimConfig::small(seed).without_token()
+        }
+    }
+
+    /// The same on a bad day: new servers are listed up to 10 s late.
+    #[must_use]
+    pub fn lagging(seed: u64) -> SimConfig {
+        let list_lag = Span::millis(0, 10_000);
+        SimConfig { list_lag, visible_within: Duration::from_secs(12), ..Self::config(seed) }
+    }
+
+    /// From now on, of 1,000 builds so many end in ERROR, and of 1,000 deletes so many are taken and never done.
+    pub fn trouble(&self, builds_per_mille: u16, deletes_per_mille: u16) {
+        let machines = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
+        for (op, effect, per_mille) in [
+            ("launch", FaultEffect::ErrorState, builds_per_mille),
+            ("terminate", FaultEffect::Stuck, deletes_per_mille),
+        ] {
+            let rule = Rule::once(op, effect).times(None).per_mille(per_mille);
+            self.world.rule(rule.only(machines.clone()));
         }
     }
 
