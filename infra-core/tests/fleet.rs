@@ -1,0 +1,212 @@
+//! Fleets on the clouds' own protocols: the engine, the real clients, and a cloud in process that lags, fails builds and
+//! loses terminates. What is asked for is had, nothing beyond it stays, and nothing is left after a release.
+
+#![allow(clippy::print_stdout, reason = "the figures are what the fleet is run for")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_core::infra::NewKey;
+use infra_core::nouns::request::Request;
+use infra_core::nouns::reservation::{Heal, Phase};
+use infra_core::testing::{SeededEntropy, VirtualClock, in_virtual_time};
+use infra_core::words::ids::{ReservationId, UserId};
+use infra_core::words::lane::ResourceKind;
+use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::{Clock, CloudDriver, Infra, Limits, UserHandle};
+use infra_providers::digitalocean::fake::DigitalOceanFake;
+use infra_providers::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
+use infra_providers::openstack::{OpenStackDriver, OpenStackFake, OpenStackSettings, PriceSheet};
+use infra_providers::sim::{FaultEffect, Match, Rule, SimWorld, TruthThing};
+use infra_store::MemoryStore;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+struct House {
+    clock: VirtualClock,
+    world: SimWorld,
+    infra: Infra,
+    user: UserHandle,
+}
+
+impl House {
+    async fn open(
+        clock: VirtualClock,
+        world: SimWorld,
+        driver: Arc<dyn CloudDriver>,
+        key: &[(&str, &str)],
+    ) -> Self {
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let mut limits = Limits::default();
+        limits.machines_max = 1_000;
+        let provider = driver.name();
+        let infra = Infra::builder()
+            .with_store(Arc::new(MemoryStore::with_clock(Arc::clone(&shared))))
+            .with_driver(driver)
+            .with_clock(shared)
+            .with_entropy(Arc::new(SeededEntropy::new(3)))
+            .with_master_key(MasterKey::new([7; 32]))
+            .with_home("fleet")
+            .with_limits(limits)
+            .build()
+            .await
+            .expect("all parts are there");
+        let name: UserId = "ada".parse().expect("a legal name");
+        infra.operator().add_user(&name, None).await.expect("the name is free");
+        let user = infra.user(&name);
+        let (kind, fields) = (key[0].1.to_owned(), &key[1..]);
+        let fields: BTreeMap<_, _> = fields
+            .iter()
+            .map(|(field, value)| ((*field).to_owned(), Secret::new((*value).to_owned())))
+            .collect();
+        let key = NewKey { provider, label: "default".into(), kind, fields };
+        user.save_key(&key).await.expect("the fake takes this key");
+        Self { clock, world, infra, user }
+    }
+
+    fn alive(&self, kind: ResourceKind) -> Vec<TruthThing> {
+        self.world.truth().into_iter().filter(|thing| thing.kind == kind && thing.alive()).collect()
+    }
+
+    async fn reserve(&self, count: u32) -> ReservationId {
+        let mut wish = Request::default();
+        wish.vcpus = Some(1.0);
+        wish.count = Some(count);
+        wish.heal = Some(Heal::Replace);
+        self.user.reserve(&wish, None).await.expect("something fits").view.id
+    }
+
+    async fn comes_to(&self, id: &ReservationId, phase: Phase) {
+        let view = self.user.wait(id, DAY).await.expect("it is ours");
+        assert_eq!(view.state, phase, "{:?}", view.reason);
+    }
+
+    /// Everything that was ever ours and is still there.
+    fn left(&self) -> Vec<TruthThing> {
+        self.world.truth().into_iter().filter(|thing| thing.alive() && !thing.by_hand).collect()
+    }
+}
+
+fn openstack(clock: &VirtualClock) -> (SimWorld, Arc<OpenStackFake>, OpenStackDriver) {
+    let config = OpenStackFake::lagging(5);
+    let regions = config.regions.iter().map(|region| region.name.clone()).collect();
+    let mut settings = OpenStackSettings::new(config.cloud.clone(), &OpenStackFake::auth_url(), regions);
+    settings.visible_within = config.visible_within;
+    settings.simulated = true;
+    let sheet = "as_of = \"2026-01-01T00:00:00Z\"\ncurrency = \"USD\"\n[per_hour]\n\"t3.small\" = \"0.02\"\n";
+    settings.prices = Some(PriceSheet::from_toml(sheet).expect("a sheet"));
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let world = SimWorld::new(config, Arc::clone(&clock));
+    let fake = Arc::new(OpenStackFake::new(world.clone()));
+    let driver = OpenStackDriver::new(settings, Arc::<OpenStackFake>::clone(&fake), clock);
+    (world, fake, driver)
+}
+
+#[tokio::test]
+async fn three_hundred_servers_come_and_go_whatever_nova_does() {
+    const SERVERS: u32 = 300;
+    let clock = VirtualClock::default().manual();
+    let (world, fake, driver) = openstack(&clock);
+    let key = [("kind", "password"), ("username", "ada"), ("password", "sim-ada"), ("project_name", "ada")];
+    let work = async {
+        let house = House::open(clock.clone(), world, Arc::new(driver), &key).await;
+        fake.trouble(50, 20);
+        let began = house.clock.mono();
+        let id = house.reserve(SERVERS).await;
+        house.comes_to(&id, Phase::Ready).await;
+        let ready_after = house.clock.mono() - began;
+        let ready = house.user.get(&id).await.expect("it is ours").units;
+        let ready: BTreeSet<_> = ready.iter().filter_map(|unit| unit.provider_id.clone()).collect();
+        assert_eq!(ready.len(), SERVERS as usize);
+        let running = house.alive(ResourceKind::Machine).len();
+        // No send was lost, so there is no unknown attempt: nothing may be there beyond what is asked, but for what is
+        // stuck on its way out.
+        let ordered = |thing: &&TruthThing| thing.terminate_ordered_at.is_some();
+        let leaving = house.alive(ResourceKind::Machine).iter().filter(ordered).count();
+        assert_eq!(running - leaving, SERVERS as usize, "surplus");
+        house.user.release(&id).await.expect("it is ours");
+        house.comes_to(&id, Phase::Released).await;
+        let made = house.world.truth().iter().filter(|thing| thing.kind == ResourceKind::Machine).count();
+        println!(
+            "COUNT fleet cloud=openstack-fake servers={SERVERS} made={made} ready_after_s={} surplus=0 left={}",
+            ready_after.as_secs(),
+            house.left().len()
+        );
+        assert!(made > SERVERS as usize, "no build failed: the fault rules did nothing");
+        assert_eq!(house.left(), Vec::new());
+        house.infra.shutdown().await;
+    };
+    in_virtual_time(&clock, work).await;
+}
+
+fn digitalocean(clock: &VirtualClock) -> (SimWorld, DigitalOceanDriver) {
+    let config = DigitalOceanFake::config(5);
+    let mut settings = DigitalOceanSettings::default();
+    settings.visible_within = config.visible_within;
+    settings.simulated = true;
+    settings.regions = config.regions.iter().map(|region| region.name.clone()).collect();
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let world = SimWorld::new(config, Arc::clone(&clock));
+    let driver = DigitalOceanDriver::new(settings, Arc::new(DigitalOceanFake::new(world.clone())), clock);
+    (world, driver)
+}
+
+#[tokio::test]
+async fn a_droplet_that_is_turned_off_costs_a_snapshot_and_comes_back_with_its_data() {
+    let clock = VirtualClock::default().manual();
+    let (world, driver) = digitalocean(&clock);
+    let work = async {
+        let house =
+            House::open(clock.clone(), world, Arc::new(driver), &[("kind", "token"), ("token", "sim-ada")])
+                .await;
+        let id = house.reserve(3).await;
+        house.comes_to(&id, Phase::Ready).await;
+        let disks = |of: &[TruthThing]| of.iter().map(|thing| thing.disk).collect::<BTreeSet<_>>();
+        let data = disks(&house.alive(ResourceKind::Machine));
+        assert_eq!(data.len(), 3);
+        // One copy fails, and one order's answer is lost: neither may cost data.
+        let copies = Match { kind: Some(ResourceKind::Snapshot), ..Match::default() };
+        house.world.rule(Rule::once("launch", FaultEffect::ErrorState).only(copies.clone()));
+        house.world.rule(Rule::once("launch", FaultEffect::LostReply).only(copies));
+        house.user.stop(&id, None).await.expect("it is ours");
+        house.comes_to(&id, Phase::Stopped).await;
+        assert_eq!(house.alive(ResourceKind::Machine), Vec::new(), "a droplet that is off is billed");
+        assert_eq!(disks(&house.alive(ResourceKind::Snapshot)), data, "nothing but the copies is kept");
+        house.user.start(&id, None).await.expect("it is ours");
+        house.comes_to(&id, Phase::Ready).await;
+        assert_eq!(disks(&house.alive(ResourceKind::Machine)), data, "each comes back with its own disk");
+        house.clock.sleep(Duration::from_secs(3600)).await;
+        assert_eq!(house.alive(ResourceKind::Snapshot), Vec::new(), "a copy that nobody needs is billed");
+        house.user.release(&id).await.expect("it is ours");
+        house.comes_to(&id, Phase::Released).await;
+        assert_eq!(house.left(), Vec::new());
+        house.infra.shutdown().await;
+    };
+    in_virtual_time(&clock, work).await;
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_a_tokenless_cloud_buys_at_most_one_more_and_ends_it() {
+    let clock = VirtualClock::default().manual();
+    let (world, driver) = digitalocean(&clock);
+    let work = async {
+        let house =
+            House::open(clock.clone(), world, Arc::new(driver), &[("kind", "token"), ("token", "sim-ada")])
+                .await;
+        let machines = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
+        // It is made long after everybody has given it up.
+        house.world.rule(Rule::once("launch", FaultEffect::LateMs(40 * 60 * 1000)).only(machines));
+        let id = house.reserve(2).await;
+        house.comes_to(&id, Phase::Ready).await;
+        house.clock.sleep(Duration::from_secs(3 * 3600)).await;
+        assert_eq!(house.alive(ResourceKind::Machine).len(), 2, "the late birth is ended");
+        let made = house.world.truth().iter().filter(|thing| thing.kind == ResourceKind::Machine).count();
+        assert_eq!(made, 3, "one attempt more than asked, and no second");
+        house.user.release(&id).await.expect("it is ours");
+        house.comes_to(&id, Phase::Released).await;
+        assert_eq!(house.left(), Vec::new());
+        house.infra.shutdown().await;
+    };
+    in_virtual_time(&clock, work).await;
+}
