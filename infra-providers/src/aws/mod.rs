@@ -21,12 +21,15 @@
 
 pub mod api;
 pub mod errors;
+#[cfg(feature = "fakes")]
+pub mod fake;
 
 mod act;
 mod catalogue;
 mod driver;
 mod firewall;
 mod key_pair;
+mod keys;
 mod launch;
 mod list;
 mod observe;
@@ -34,9 +37,11 @@ mod prices;
 mod provider;
 #[cfg(feature = "aws")]
 mod sdk;
+mod session;
 mod settings;
 
-pub use driver::{AwsDriver, Ec2Connector, StaticKeys};
+pub use driver::{AmbientKeys, AwsDriver, Ec2Connector};
+pub use keys::StaticKeys;
 pub use provider::Ec2Provider;
 #[cfg(feature = "aws")]
 pub use sdk::SdkConnector;
