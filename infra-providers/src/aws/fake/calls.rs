@@ -304,7 +304,8 @@ impl Ec2Api for Session {
             return Err(self.refusal(400, "UnsupportedHibernationConfiguration", message));
         }
         let mode = if hibernate { PowerMode::Hibernate } else { PowerMode::Stop };
-        self.order("StopInstances", MACHINE, id, Act::Power(mode)).await
+        let name = if hibernate { "StopInstances hibernate" } else { "StopInstances" };
+        self.order(name, MACHINE, id, Act::Power(mode)).await
     }
 
     async fn terminate_instance(&self, id: &str) -> Answer<()> {
