@@ -93,7 +93,8 @@ mod tests {
         let data = data.map(|text| Secret::new(text.to_owned()));
         let whole = with_keys(data.as_ref(), &[KEY.to_owned()]).expect("a good key").expect("keys");
         let whole = whole.expose().to_owned();
-        let parts = whole.split(&format!("--{BOUNDARY}\n")).skip(1);
+        let between = format!("--{BOUNDARY}\n");
+        let parts = whole.split(&between).skip(1);
         let part = |part: &str| {
             let (head, body) = part.split_once("\n\n").expect("head and body");
             let kind = head.split("text/").nth(1).and_then(|rest| rest.split(';').next()).expect("a kind");

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use infra_core::words::secret::Secret;
+use infra_providers::registry::{self, CloudSpec, Place, RegistryError};
 use serde::{Deserialize, Serialize};
 
 use super::args::{self, Args};
 use super::error::StartError;
-use super::file::{self, CloudSettings, File, LogFile};
+use super::file::{self, File, LogFile};
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -86,7 +87,7 @@ pub struct Settings {
     /// Where the store lives, when the machine's id and the path would change by themselves (containers).
     pub home: Option<String>,
     /// Which clouds, by name. Never empty.
-    pub clouds: BTreeMap<String, CloudSettings>,
+    pub clouds: BTreeMap<String, CloudSpec>,
     /// Is the simulator's control API served?
     pub sim_control: bool,
     /// Is the simulator all that is served?
@@ -183,29 +184,19 @@ impl Settings {
             let others = others.join(", ");
             return config(format!("sim-control and sim-only are refused beside a real provider ({others})"));
         }
-        if sim.is_some_and(|sim| sim.simulated || !sim.images.is_empty()) {
-            return config("clouds.sim: simulated and images are settings of clouds.aws".into());
+        let beyond = |sim: &CloudSpec| *sim != CloudSpec::default().with_endpoint(sim.endpoint.clone());
+        if sim.is_some_and(beyond) {
+            return config("clouds.sim: the simulator takes an endpoint and no other setting".into());
         }
         if (self.sim_control || self.sim_only) && remote {
             let why = "sim-control and sim-only are for the simulator in this process, not for the one at";
             return config(format!("{why} clouds.sim.endpoint: give them to that server"));
         }
-        for name in self.clouds.keys() {
-            match name.as_str() {
-                SIM => {}
-                "aws" if cfg!(feature = "aws") => {}
-                "aws" => {
-                    let how = "cargo run --release --features aws --bin http-server";
-                    return config(format!("clouds.aws needs a build with the feature aws: {how}"));
-                }
-                other => return config(format!("clouds.{other} is not known; sim and aws are")),
-            }
-        }
         for (name, cloud) in &self.clouds {
-            if let Some(url) = &cloud.endpoint
-                && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme))
-            {
-                return config(format!("clouds.{name}.endpoint {url:?} must begin with http:// or https://"));
+            if name == SIM {
+                registry::check_endpoint(name, cloud).map_err(|why| of_clouds(&why))?;
+            } else {
+                registry::check(name, cloud).map_err(|why| of_clouds(&why))?;
             }
         }
         if self
@@ -217,6 +208,18 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a cloud, as settings name it.
+pub(super) fn of_clouds(why: &RegistryError) -> StartError {
+    let how = match why {
+        RegistryError::NotBuilt { feature, .. } => {
+            format!(": cargo run --release --features {feature} --bin http-server")
+        }
+        RegistryError::UnknownKind { .. } => " and sim is".to_owned(),
+        _ => String::new(),
+    };
+    StartError::Config(format!("clouds.{why}{how}"))
 }
 
 fn config<T>(why: String) -> Result<T, StartError> {
@@ -246,19 +249,22 @@ fn log_format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<LogFormat>,
 fn clouds(
     flags: &[(String, String)],
     env: Option<String>,
-    file: BTreeMap<String, CloudSettings>,
-) -> Result<BTreeMap<String, CloudSettings>, StartError> {
+    file: BTreeMap<String, CloudSpec>,
+) -> Result<BTreeMap<String, CloudSpec>, StartError> {
     let mut clouds = file;
     let env = env.unwrap_or_default();
     let env = env.split(',').filter(|part| !part.is_empty()).map(args::cloud);
     let env: Vec<_> = env
         .collect::<Result<_, _>>()
         .map_err(|why| StartError::Config(format!("INFRA_CLOUD {why}, several separated by commas")))?;
-    for (name, endpoint) in env.iter().chain(flags) {
-        clouds.entry(name.clone()).or_default().endpoint = Some(endpoint.clone());
+    for (place, endpoint) in env.iter().chain(flags) {
+        let place: Place = place.parse().map_err(|why| StartError::Config(format!("--cloud {why}")))?;
+        let cloud = clouds.entry(place.cloud.to_string()).or_default();
+        cloud.endpoint = Some(endpoint.clone());
+        cloud.regions.extend(place.region.filter(|region| !cloud.regions.contains(region)));
     }
     if clouds.is_empty() {
-        clouds.insert(SIM.to_owned(), CloudSettings::default());
+        clouds.insert(SIM.to_owned(), CloudSpec::default());
     }
     Ok(clouds)
 }
@@ -310,6 +316,19 @@ mod tests {
             let flags = [&flags[..], &["--cloud", "aws=http://127.0.0.1:5000"]].concat();
             let why = load(&flags, &[]).expect_err("aws is real");
             assert_eq!(why.code(), 78);
+        }
+    }
+
+    #[test]
+    fn a_cloud_can_be_named_with_its_region_and_wrong_settings_name_what_there_is() {
+        let settings = load(&["--cloud", "openstack:lab=http://127.0.0.1:5000"], &[]).expect("well formed");
+        let cloud = &settings.clouds["openstack"];
+        assert_eq!(cloud.regions.iter().map(|region| region.as_str()).collect::<Vec<_>>(), ["lab"]);
+        let why = load(&["--cloud", "moon=http://127.0.0.1:1"], &[])
+            .expect_err("there is no such cloud")
+            .to_string();
+        for known in ["aws", "digitalocean", "openstack", "sim"] {
+            assert!(why.contains(known), "{why}");
         }
     }
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use infra_core::nouns::request::Arch;
-use infra_core::words::ids::Region;
+use infra_providers::registry::CloudSpec;
 use serde::{Deserialize, Serialize};
 
 use super::config::LogFormat;
@@ -31,7 +30,7 @@ pub(super) struct File {
     #[serde(default)]
     pub log: LogFile,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub clouds: BTreeMap<String, CloudSettings>,
+    pub clouds: BTreeMap<String, CloudSpec>,
 }
 
 /// The table `[log]`.
@@ -42,42 +41,6 @@ pub(super) struct LogFile {
     pub filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
-}
-
-/// One cloud: a table `[clouds.NAME]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudSettings {
-    /// Where its API is; the cloud's own when not said, in this process for the simulator.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    /// Regions to use; the driver's default when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub regions: Vec<Region>,
-    /// Only for AWS, instead of its own: an emulator has other images.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<ImageFile>,
-    /// Only for AWS: seconds after which the cloud shows everywhere what it made, instead of EC2's five minutes.
-    /// Too little buys twice; it is for emulators, whose lag is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub visible_within_s: Option<u64>,
-    /// Only for AWS: nothing behind the endpoint costs money.
-    #[serde(default)]
-    pub simulated: bool,
-}
-
-/// A table `[[clouds.aws.images]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageFile {
-    /// As people say it: `ubuntu 24.04`.
-    pub os: String,
-    /// Whose images: an account's twelve digits, `amazon`, `self`.
-    pub owner: String,
-    /// Their names, with `*` and `?`.
-    pub pattern: String,
-    /// Their architecture.
-    pub arch: Arch,
 }
 
 /// Longest settings file that is read.

@@ -8,8 +8,6 @@
 //! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
 
 mod args;
-#[cfg(feature = "aws")]
-mod aws;
 mod banner;
 mod config;
 mod data_dir;
@@ -26,7 +24,7 @@ pub use banner::Banner;
 pub use config::{Environment, LogFormat, Settings, StoreUrl};
 pub use data_dir::DataDir;
 pub use error::StartError;
-pub use file::{CloudSettings, ImageFile};
+pub use infra_providers::registry::CloudSpec;
 pub use logging::install as install_logging;
 pub use shutdown::{Stop, serve};
 pub use start::{Server, check, start};

@@ -9,11 +9,12 @@ use infra_core::contracts::provider::CloudDriver;
 use infra_core::contracts::store::ReservationStore;
 use infra_core::words::clock::{Clock, SystemClock};
 
-use super::config::{SIM, Settings, StoreUrl};
+use super::config::{SIM, Settings, StoreUrl, of_clouds};
 use super::data_dir::DataDir;
 use super::error::StartError;
-use super::file::CloudSettings;
 use super::start::store_failed;
+use infra_providers::http::client::Client;
+use infra_providers::registry::{self, CloudSpec, Parts};
 use infra_providers::sim::{
     RemoteSim, SimConfig, SimDriver, SimOpenError, SimWorld, api_router, control_router,
 };
@@ -32,11 +33,11 @@ impl Sim {
     pub(super) async fn open(settings: &Settings, data: &DataDir) -> Result<Self, StartError> {
         match settings.clouds.get(SIM) {
             None => Ok(Self::Nowhere),
-            Some(CloudSettings { endpoint: Some(url), .. }) => RemoteSim::open(url, Arc::new(SystemClock))
+            Some(CloudSpec { endpoint: Some(url), .. }) => RemoteSim::open(url, Arc::new(SystemClock))
                 .await
                 .map(Self::Elsewhere)
                 .map_err(|error| StartError::Config(format!("clouds.sim.endpoint: {error}"))),
-            Some(CloudSettings { endpoint: None, .. }) => {
+            Some(CloudSpec { endpoint: None, .. }) => {
                 let path = data.path().join("sim-world");
                 let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
                 world.map(Self::Here).map_err(|error| match error {
@@ -124,23 +125,13 @@ impl Store {
     }
 }
 
-pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Vec<Arc<dyn CloudDriver>> {
-    let driver = |(name, cloud): (&String, &CloudSettings)| match name.as_str() {
-        SIM => sim.driver(),
-        _ => aws(cloud, sim.clock()),
-    };
-    settings.clouds.iter().filter_map(driver).collect()
-}
-
-#[cfg(feature = "aws")]
-fn aws(cloud: &CloudSettings, clock: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
-    Some(Arc::new(infra_providers::aws::AwsDriver::new(super::aws::settings(cloud), clock)))
-}
-
-/// Settings that name AWS are refused in a build without it, before this is asked.
-#[cfg(not(feature = "aws"))]
-fn aws(_: &CloudSettings, _: Arc<dyn Clock>) -> Option<Arc<dyn CloudDriver>> {
-    None
+/// The drivers of all clouds that are configured. They share one way to the network.
+pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Result<Vec<Arc<dyn CloudDriver>>, StartError> {
+    let transport = Client::new().map_err(|error| StartError::Broken(format!("TLS: {error}")))?;
+    let parts = Parts { clock: sim.clock(), transport: Arc::new(transport) };
+    let real = settings.clouds.iter().filter(|(name, _)| *name != SIM);
+    let opened = real.map(|(name, cloud)| registry::open(name, cloud, &parts).map_err(|why| of_clouds(&why)));
+    sim.driver().into_iter().map(Ok).chain(opened).collect()
 }
 
 pub(super) fn pricing() -> Arc<dyn PricingEngine> {

@@ -89,7 +89,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_entropy(entropy)
         .with_master_key(master)
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()));
-    for driver in parts::drivers(&settings, &sim) {
+    for driver in parts::drivers(&settings, &sim)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;

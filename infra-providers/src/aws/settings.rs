@@ -5,9 +5,11 @@ use std::time::Duration;
 use infra_core::nouns::request::Arch;
 use infra_core::words::ids::{CloudName, Region};
 use infra_core::words::lane::Endpoint;
+use serde::{Deserialize, Serialize};
 
 /// Where images of an operating system come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageSource {
     /// As people say it: `ubuntu 24.04`.
     pub os: String,

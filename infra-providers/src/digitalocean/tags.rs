@@ -101,6 +101,11 @@ fn decoded(text: &str) -> String {
             let digits = [rest.next()?, rest.next()?];
             bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
         }
+        if !ellipsis.is_empty() {
+            // The cut may have gone through a letter of several bytes.
+            let whole = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+            bytes.truncate(whole);
+        }
         String::from_utf8(bytes).ok()
     };
     plain().unwrap_or_else(|| text.to_owned()) + ellipsis

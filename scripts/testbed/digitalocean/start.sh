@@ -13,7 +13,11 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 readonly answer_within_s=${INFRA_TESTBED_START_S:-60}
 
-[[ $# -eq 3 ]] && is_port "$1" && is_port "$2" && [[ -f $3 ]] || usage "start.sh PORT UPSTREAM_PORT SCHEMA"
+wrong() { usage "start.sh PORT UPSTREAM_PORT SCHEMA"; }
+
+[[ $# -eq 3 && -f ${3:-} ]] || wrong
+is_port "$1" || wrong
+is_port "$2" || wrong
 [[ -f $prism ]] || missing "not installed: run scripts/testbed/digitalocean/install.sh"
 readonly name=prism-$1 pidfile=$run/prism-$1.pid log=$run/prism-$1.log
 mkdir -p "$run"

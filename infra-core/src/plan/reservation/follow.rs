@@ -28,6 +28,7 @@
 //!   closes and its absence is proven. A lane that nobody reaches proves nothing, and its slots wait.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::{Draft, Picture, backoff};
 use crate::contracts::provider::TokenScope;
@@ -158,8 +159,12 @@ fn is_tokenless(row: &Launch, picture: &Picture<'_>) -> bool {
 
 /// Until when a tokenless unknown attempt holds its slot: counted from its last send, because that is the last
 /// moment at which a request of its may have entered somebody's queue.
+/// An unknown attempt holds its slot for the configured hold, and never shorter than the cloud may take to show what it
+/// made: a large snapshot takes longer than any machine.
 fn held_until(row: &Launch, picture: &Picture<'_>) -> crate::words::clock::Timestamp {
-    later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold)
+    let facts = picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind()));
+    let shown = facts.map_or(Duration::ZERO, |facts| facts.visible_within);
+    later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold.max(shown))
 }
 
 /// The machine is there. It is not wanted any more, or in trouble, or well.
@@ -315,7 +320,7 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
         Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
             unit.offer = (unit.offer + 1) % choices;
             // Once around: what had no capacity may have some again after the memory of it fades.
-            if unit.offer == 0 { picture.limits.capacity_memory } else { std::time::Duration::ZERO }
+            if unit.offer == 0 { picture.limits.capacity_memory } else { Duration::ZERO }
         }
         _ => backoff(unit.failed, row.token, picture.limits),
     };
@@ -398,6 +403,6 @@ pub(super) fn failures_of<'a>(
 }
 
 /// How long ago a row was written down.
-pub(super) fn age(row: &Launch, picture: &Picture<'_>) -> std::time::Duration {
+pub(super) fn age(row: &Launch, picture: &Picture<'_>) -> Duration {
     between(row.created_at, picture.now)
 }

@@ -1,0 +1,236 @@
+//! What loses, doubles or endangers machines, and what is seen of it.
+
+use std::time::Duration;
+
+use infra_core::Clock;
+use infra_core::nouns::cloud::{Act, PowerMode, Sighting, ThingState};
+use infra_core::nouns::launch::LaunchBody;
+use infra_core::words::fault::{Effect, Fault, FaultKind};
+use infra_core::words::lane::ResourceKind;
+use infra_providers::openstack::OpenStackFake;
+use infra_providers::sim::{FaultEffect, Rule};
+
+use crate::cloud::{Cloud, look, query, state};
+
+fn cloud() -> Cloud {
+    Cloud::new(OpenStackFake::config(1))
+}
+
+const SETTLED: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_is_found_by_its_name() {
+    for effect in [FaultEffect::LostReply, FaultEffect::ErrorButCreated, FaultEffect::Garbled] {
+        let cloud = cloud();
+        let provider = cloud.provider("sim-laws").await;
+        provider.catalogue().await.expect("has one");
+        cloud.rule(Rule::once("launch", effect));
+        let frozen = cloud.machine();
+        let error = provider.launch(&frozen, &cloud.send()).await.expect_err("it is lost");
+        assert_eq!(error.effect(), Effect::Unknown, "{effect:?}: {error}");
+        cloud.clock.sleep(SETTLED).await;
+        let found = provider.find(&query(&frozen)).await.expect("can be looked for");
+        assert_eq!(found.len(), 1, "{effect:?}");
+        assert_eq!((found[0].mark, found[0].stamp), (Some(frozen.mark), None), "{effect:?}");
+        assert_eq!(cloud.alive().len(), 1, "one send, one machine: {effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_did_nothing_and_keeps_its_meaning() {
+    for (effect, kind) in [
+        (FaultEffect::Quota, FaultKind::Quota),
+        (FaultEffect::Capacity, FaultKind::Capacity),
+        (FaultEffect::Throttled, FaultKind::Throttled),
+        (FaultEffect::Unauthorized, FaultKind::Unauthorized),
+        (FaultEffect::Busy, FaultKind::Busy),
+    ] {
+        let cloud = cloud();
+        let provider = cloud.provider("sim-laws").await;
+        cloud.rule(Rule::once("launch", effect));
+        let error = provider.launch(&cloud.machine(), &cloud.send()).await.expect_err("it is refused");
+        assert_eq!((error.kind(), error.effect()), (kind, Effect::NotApplied), "{error}");
+        assert!(error.to_string().contains("req-"), "the request's id for the cloud's support: {error}");
+        assert_eq!(error.retry_after().is_some(), effect == FaultEffect::Throttled);
+        assert_eq!(cloud.alive().len(), 0, "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_fails_never_makes_a_create_unknown() {
+    for effect in [FaultEffect::LostReply, FaultEffect::ServerError, FaultEffect::Garbled] {
+        let cloud = cloud();
+        let provider = cloud.provider("sim-laws").await;
+        cloud.rule(Rule::once("identify", effect));
+        let error = provider.launch(&cloud.machine(), &cloud.send()).await.expect_err("nobody is logged in");
+        assert_eq!(error.effect(), Effect::NotApplied, "{effect:?}: {error}");
+        assert_eq!(cloud.alive().len(), 0);
+        provider.launch(&cloud.machine(), &cloud.send()).await.expect("the next login works");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_in_the_middle_is_renewed_once_for_all() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let made = provider.launch(&cloud.machine(), &cloud.send()).await.expect("is made");
+    assert_eq!(cloud.fake.logins(), 1);
+    cloud.fake.revoke_tokens();
+    let ids = vec![made[0].id.clone(); 8];
+    provider.get(ResourceKind::Machine, &ids).await.expect("the token is renewed");
+    assert_eq!(cloud.fake.logins(), 2, "eight look-ups at once log in once");
+    cloud.fake.revoke_tokens();
+    provider.launch(&cloud.machine(), &cloud.send()).await.expect("the refused create is sent again");
+    assert_eq!(cloud.alive().len(), 2, "and made one machine");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_its_end() {
+    let cloud = Cloud::with(OpenStackFake::config(1), |fake| fake.with_token_life(Duration::from_secs(600)));
+    let provider = cloud.provider("sim-laws").await;
+    provider.identify().await.expect("logged in");
+    cloud.clock.sleep(Duration::from_secs(530)).await;
+    provider.identify().await.expect("logged in");
+    assert_eq!(cloud.fake.logins(), 1);
+    cloud.clock.sleep(Duration::from_secs(20)).await;
+    provider.identify().await.expect("logged in");
+    assert_eq!(
+        cloud.fake.logins(),
+        2,
+        "a call that starts in a token's last seconds would lose it under way"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_could_not_be_built_says_why() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    cloud.rule(Rule::once("launch", FaultEffect::ErrorState));
+    let frozen = cloud.machine();
+    let made = provider.launch(&frozen, &cloud.send()).await.expect("the order is taken").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    let Sighting::Present(seen) = look(&*provider, made.kind, &made.id).await else { panic!("it is there") };
+    assert_eq!(seen.state, ThingState::Error);
+    assert!(seen.fault.is_some_and(|fault| fault.starts_with("500: ")));
+    provider.act(&cloud.handle(&made, &frozen), Act::Terminate).await.expect("is taken");
+    cloud.clock.sleep(SETTLED).await;
+    assert_eq!(cloud.alive().len(), 0, "what is in error is billed and must go");
+}
+
+#[tokio::test]
+async fn a_terminate_that_hangs_is_seen_as_ending_and_may_be_repeated() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let frozen = cloud.machine();
+    let made = provider.launch(&frozen, &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    cloud.rule(Rule::once("terminate", FaultEffect::Stuck));
+    let handle = cloud.handle(&made, &frozen);
+    provider.act(&handle, Act::Terminate).await.expect("is taken");
+    cloud.clock.sleep(Duration::from_secs(900)).await;
+    assert_eq!(state(&look(&*provider, made.kind, &made.id).await), Some(ThingState::Ending));
+    provider.act(&handle, Act::Terminate).await.expect("is taken");
+    cloud.clock.sleep(SETTLED).await;
+    assert_eq!(state(&look(&*provider, made.kind, &made.id).await), None);
+}
+
+#[tokio::test]
+async fn servers_of_a_cell_that_is_down_are_not_proven_absent() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let made = provider.launch(&cloud.machine(), &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    cloud.fake.set_cell_down(true);
+    let (mut items, mut page) = (0, provider.list_owned(None).await.expect("lists"));
+    while let Some(next) = page.next.take() {
+        items += page.items.len();
+        page = provider.list_owned(Some(next)).await.expect("lists");
+    }
+    items += page.items.len();
+    assert_eq!((items, page.complete), (0, false), "a listing that hides something is not complete");
+    assert_eq!(state(&look(&*provider, made.kind, &made.id).await), Some(ThingState::Suspect));
+}
+
+#[tokio::test]
+async fn every_way_off_is_left_by_its_own_way_on() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let frozen = cloud.machine();
+    let made = provider.launch(&frozen, &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    let handle = cloud.handle(&made, &frozen);
+    for mode in [PowerMode::Stop, PowerMode::Shelve, PowerMode::Suspend] {
+        provider.act(&handle, Act::Power(mode)).await.expect("is taken");
+        let early = provider.act(&handle, Act::Power(PowerMode::On)).await.expect_err("it is stopping");
+        assert_eq!(early.kind(), FaultKind::Busy, "{mode:?}: started while stopping");
+        cloud.clock.sleep(SETTLED).await;
+        assert_eq!(
+            state(&look(&*provider, made.kind, &made.id).await),
+            Some(ThingState::Stopped),
+            "{mode:?}"
+        );
+        provider.act(&handle, Act::Power(mode)).await.expect("it is off already");
+        provider.act(&handle, Act::Power(PowerMode::On)).await.expect("is taken");
+        cloud.clock.sleep(SETTLED).await;
+        assert_eq!(
+            state(&look(&*provider, made.kind, &made.id).await),
+            Some(ThingState::Running),
+            "{mode:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_locked_server_is_busy_and_stays() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let frozen = cloud.machine();
+    let made = provider.launch(&frozen, &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    cloud.fake.lock(&made.id);
+    for act in [Act::Terminate, Act::Power(PowerMode::Stop)] {
+        let error = provider.act(&cloud.handle(&made, &frozen), act).await.expect_err("it is locked");
+        assert_eq!(error.kind(), FaultKind::Busy, "{error}");
+        assert!(error.to_string().contains("locked"), "{error}");
+    }
+    assert_eq!(cloud.alive().len(), 1);
+}
+
+#[tokio::test]
+async fn a_half_made_firewall_is_unknown_open_to_nobody_and_seen() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let frozen = cloud.firewall(&["10.0.0.0/8", "2001:db8::/32"]);
+    // The rules' call looks the group up first.
+    cloud.rule(Rule::once("get", FaultEffect::Quota));
+    let error = provider.launch(&frozen, &cloud.send()).await.expect_err("the rules are refused");
+    assert_eq!((error.kind(), error.effect()), (FaultKind::Unavailable, Effect::Unknown), "{error}");
+    cloud.clock.sleep(SETTLED).await;
+    assert_eq!(provider.find(&query(&frozen)).await.expect("can be looked for").len(), 0);
+    let left = &cloud.alive()[0];
+    let Sighting::Present(seen) = look(&*provider, ResourceKind::Firewall, &left.id).await else {
+        panic!("it is there")
+    };
+    assert_eq!((seen.state, seen.mark), (ThingState::Building, Some(frozen.mark)));
+    let whole = provider.launch(&cloud.firewall(&["10.0.0.0/8"]), &cloud.send()).await.expect("is made");
+    assert_eq!(whole[0].state, ThingState::Running);
+}
+
+#[tokio::test]
+async fn a_copy_is_of_use_only_when_it_has_bytes() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let of = provider.launch(&cloud.machine(), &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    let frozen = cloud.frozen(LaunchBody::Snapshot { of: of.id.clone() });
+    let made = provider.launch(&frozen, &cloud.send()).await.expect("the order is taken").remove(0);
+    assert_eq!((made.kind, made.state), (ResourceKind::Snapshot, ThingState::Building));
+    assert_eq!(made.mark, Some(frozen.mark));
+    cloud.clock.sleep(SETTLED).await;
+    assert_eq!(state(&look(&*provider, made.kind, &made.id).await), Some(ThingState::Running));
+    let found = provider.find(&query(&frozen)).await.expect("can be looked for");
+    assert_eq!(found.len(), 1);
+    provider.act(&cloud.handle(&made, &frozen), Act::Terminate).await.expect("is taken");
+    cloud.clock.sleep(SETTLED).await;
+    assert_eq!(state(&look(&*provider, made.kind, &made.id).await), None);
+}

@@ -1,0 +1,111 @@
+//! Wrong keys, wrong wishes: typed errors with the cloud's own words, and nothing left behind.
+
+use infra_core::CloudDriver;
+use infra_core::contracts::provider::{CloudProvider, Send};
+use infra_core::nouns::launch::{LaunchBody, MachineBody};
+use infra_core::nouns::request::Market;
+use infra_core::words::fault::{Effect, Fault, FaultKind};
+use infra_core::words::ids::{InstallationId, Region};
+use infra_core::words::secret::Secret;
+use infra_providers::openstack::OpenStackFake;
+
+use crate::cloud::{Cloud, credential, machine, password};
+
+fn cloud() -> Cloud {
+    Cloud::new(OpenStackFake::config(1))
+}
+
+#[tokio::test]
+async fn every_kind_of_key_reaches_its_own_project() {
+    let cloud = cloud();
+    let yaml = format!(
+        "clouds: {{lab: {{auth: {{auth_url: '{}', username: ada, password: sim-laws, project_id: laws}}}}}}",
+        OpenStackFake::auth_url()
+    );
+    let application = [("application_credential_id", "7"), ("application_credential_secret", "sim-laws")];
+    for key in [
+        password("sim-laws"),
+        credential("application_credential", &application),
+        credential("clouds_yaml", &[("clouds_yaml", &yaml)]),
+        // The token of the first login.
+        credential("token", &[("token", "gAAAAA-0"), ("project_id", "laws")]),
+    ] {
+        let identity = cloud.driver.identify(&key).await.expect("a good key");
+        assert_eq!(identity.account.as_str(), "laws", "{}", key.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_keystone_refuses_is_unauthorized() {
+    let cloud = cloud();
+    let other = [("username", "ada"), ("password", "sim-laws"), ("project_name", "somebody-else")];
+    for key in [
+        password("bad-key"),
+        credential("password", &other),
+        credential("token", &[("token", "gAAAAA-99"), ("project_id", "laws")]),
+    ] {
+        let error = cloud.driver.identify(&key).await.expect_err("a bad key");
+        assert_eq!(error.kind(), FaultKind::Unauthorized, "{error}");
+        assert!(error.to_string().contains("req-") && !error.to_string().contains("sim-laws"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_region_answers_with_those_there_are() {
+    let cloud = cloud();
+    let mut lane = cloud.lane.clone();
+    lane.region = Region::new("Atlantis").expect("a literal name");
+    let installation = InstallationId(Default::default());
+    let error = cloud.driver.connect(&password("sim-laws"), &lane, installation).await.expect_err("no such");
+    assert_eq!(error.kind(), FaultKind::Invalid);
+    assert!(error.to_string().contains("RegionOne"), "{error}");
+    // Configured here, but not in the catalogue.
+    let mut settings = crate::cloud::settings(cloud.fake.world().config());
+    settings.regions.push(lane.region.clone());
+    let driver =
+        infra_providers::openstack::OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
+    let provider = driver.connect(&password("sim-laws"), &lane, installation).await.expect("configured");
+    let error = provider.list_owned(None).await.expect_err("no such region");
+    assert_eq!((error.kind(), error.effect()), (FaultKind::Invalid, Effect::NotApplied));
+    assert!(error.to_string().contains("regions with one: RegionOne"), "{error}");
+}
+
+async fn refused(cloud: &Cloud, provider: &dyn CloudProvider, body: MachineBody, send: &Send) -> String {
+    let error =
+        provider.launch(&cloud.frozen(LaunchBody::Machine(body)), send).await.expect_err("it is wrong");
+    assert_eq!((error.kind(), error.effect()), (FaultKind::Invalid, Effect::NotApplied), "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_fulfilled_leaves_nothing_behind() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let name = |text: &str| text.parse().expect("a literal name");
+    let options = |text: &str| serde_json::from_str(text).expect("options");
+    for (body, said) in [
+        (MachineBody { image: "ami-0".parse().expect("a literal name"), ..machine() }, "requested image"),
+        (MachineBody { type_name: name("m1.nothing"), ..machine() }, "m1.nothing"),
+        (MachineBody { market: Market::Spot, ..machine() }, "spot"),
+        (MachineBody { disk_gib: 100, ..machine() }, "disk"),
+        (MachineBody { ssh_public_keys: vec!["ssh-ed25519 AAAA".to_owned()], ..machine() }, "key pair"),
+        (MachineBody { options: options("{\"profile\": \"web\"}"), ..machine() }, "profiles"),
+    ] {
+        let error = refused(&cloud, &*provider, body, &cloud.send()).await;
+        assert!(error.contains(said), "{error}");
+    }
+    let long = Send { user_data: Some(Secret::new("x".repeat(60_000))), ..cloud.send() };
+    assert!(refused(&cloud, &*provider, machine(), &long).await.contains("above 65535"));
+    let files = Send { files: Some(Secret::new("hunter2".to_owned())), ..cloud.send() };
+    assert!(!refused(&cloud, &*provider, machine(), &files).await.contains("hunter2"));
+    assert_eq!(cloud.alive().len(), 0);
+}
+
+#[tokio::test]
+async fn files_are_sent_at_the_last_version_that_takes_them() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let files = Send { files: Some(Secret::new(r#"{"/etc/motd": "hello"}"#.to_owned())), ..cloud.send() };
+    provider.launch(&cloud.machine(), &files).await.expect("the fake refuses files above 2.56");
+    assert_eq!(cloud.alive().len(), 1);
+}
