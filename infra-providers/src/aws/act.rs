@@ -56,7 +56,8 @@ async fn power(provider: &Ec2Provider, on: &OwnedHandle, mode: PowerMode) -> Res
     let id = on.id().as_str();
     let done = match mode {
         PowerMode::On => provider.api.start_instance(id).await,
-        PowerMode::Stop => provider.api.stop_instance(id).await,
+        PowerMode::Stop => provider.api.stop_instance(id, false).await,
+        PowerMode::Hibernate => provider.api.stop_instance(id, true).await,
         other => return Err(invalid(format!("EC2 is not turned off by {other:?} here"))),
     };
     done.map_err(changed)

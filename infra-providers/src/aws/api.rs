@@ -17,6 +17,7 @@ use infra_core::nouns::request::Arch;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::secret::Secret;
 
+pub use super::keys::StaticKeys;
 pub use crate::failure::{Answer, ApiFailure, Reached};
 
 /// Tags by key.
@@ -40,6 +41,26 @@ pub struct Caller {
     pub account: String,
     /// The principal's ARN.
     pub arn: String,
+}
+
+/// STS AssumeRole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumeRole {
+    /// The role.
+    pub role_arn: String,
+    /// What the role's trust policy wants to hear, against confused deputies.
+    pub external_id: Option<String>,
+    /// Shows in the account's trail.
+    pub session_name: String,
+}
+
+/// Keys that end.
+#[derive(Debug, Clone)]
+pub struct TemporaryKeys {
+    /// Key, secret and session token.
+    pub keys: StaticKeys,
+    /// By AWS's clock; `None` for keys whose end nobody tells.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Which things a look-up asks for.
@@ -67,6 +88,8 @@ pub struct Disk {
     pub device: String,
     /// Size, GiB; `None` for the image's own.
     pub size_gib: Option<u32>,
+    /// Encrypted with the account's default key; as the image and the account have it when not.
+    pub encrypted: bool,
 }
 
 /// RunInstances: every field stands in the call.
@@ -94,6 +117,12 @@ pub struct RunInstances {
     pub key_name: Option<String>,
     /// `AssociatePublicIpAddress` of the primary interface.
     pub public_address: bool,
+    /// `SubnetId` of the primary interface; the zone's default subnet when `None`. EC2 refuses one of another zone.
+    pub subnet: Option<String>,
+    /// `IamInstanceProfile.Name`.
+    pub profile: Option<String>,
+    /// `HibernationOptions.Configured`: it can be told to hibernate later. EC2 wants an encrypted root disk for it.
+    pub hibernate: bool,
     /// Tags of the machines and of their disks.
     pub tags: Tags,
 }
@@ -234,6 +263,8 @@ pub struct MachineImage {
 pub trait Ec2Api: Debug + Send + Sync {
     /// STS GetCallerIdentity.
     async fn caller_identity(&self) -> Answer<Caller>;
+    /// STS AssumeRole.
+    async fn assume_role(&self, ask: &AssumeRole) -> Answer<TemporaryKeys>;
 
     /// RunInstances.
     async fn run_instances(&self, ask: &RunInstances, within: Duration) -> Answer<Vec<Instance>>;
@@ -241,8 +272,8 @@ pub trait Ec2Api: Debug + Send + Sync {
     async fn describe_instances(&self, which: &Which, page: Option<String>) -> Answer<Page<Instance>>;
     /// StartInstances with one id.
     async fn start_instance(&self, id: &str) -> Answer<()>;
-    /// StopInstances with one id.
-    async fn stop_instance(&self, id: &str) -> Answer<()>;
+    /// StopInstances with one id, its memory kept on its disk with `hibernate`.
+    async fn stop_instance(&self, id: &str, hibernate: bool) -> Answer<()>;
     /// TerminateInstances with one id: EC2 terminates none of a batch when one id is bad.
     async fn terminate_instance(&self, id: &str) -> Answer<()>;
 

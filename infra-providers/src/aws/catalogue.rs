@@ -9,6 +9,7 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
 use super::api::{ImageQuery, MachineImage, MachineType};
+use super::launch::OPTIONS;
 use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
@@ -33,7 +34,7 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
         images,
         disk_gib_hour: prices::DISK_GIB_HOUR,
         billing: Billing::default(),
-        options: [].into(),
+        options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
     })
 }

@@ -9,56 +9,28 @@ use infra_core::nouns::credential::Credential;
 use infra_core::words::clock::Clock;
 use infra_core::words::ids::{CloudName, InstallationId, Region};
 use infra_core::words::lane::{Endpoint, Lane};
-use infra_core::words::secret::Secret;
 
-use super::api::Ec2Api;
+use super::api::{Answer, Ec2Api, StaticKeys, TemporaryKeys};
+use super::keys::Form;
 use super::provider::{Ec2Provider, identity_of};
+use super::session::{Renewing, Source};
 use super::settings::AwsSettings;
 use crate::failure::invalid;
-
-/// The fields of a credential of kind `static`.
-#[derive(Debug, Clone)]
-pub struct StaticKeys {
-    /// `access_key_id`.
-    pub access_key_id: Secret,
-    /// `secret_access_key`.
-    pub secret_access_key: Secret,
-    /// `session_token`, of temporary keys.
-    pub session_token: Option<Secret>,
-}
-
-impl StaticKeys {
-    /// Takes a credential apart.
-    ///
-    /// # Errors
-    /// [`ProviderError::Invalid`] for another kind, a missing, empty or unknown field.
-    pub fn of(credential: &Credential) -> Result<Self, ProviderError> {
-        if credential.kind != "static" {
-            return Err(invalid(format!("credential kind {:?} is not known; static is", credential.kind)));
-        }
-        let known = ["access_key_id", "secret_access_key", "session_token"];
-        if let Some(other) = credential.fields.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(invalid(format!(
-                "credential field {other:?} is not known; {} are",
-                known.join(", ")
-            )));
-        }
-        let field =
-            |name: &str| credential.fields.get(name).filter(|value| !value.expose().is_empty()).cloned();
-        let must =
-            |name: &str| field(name).ok_or_else(|| invalid(format!("credential field {name} is missing")));
-        Ok(Self {
-            access_key_id: must("access_key_id")?,
-            secret_access_key: must("secret_access_key")?,
-            session_token: field("session_token"),
-        })
-    }
-}
 
 /// Makes the API of one key in one region. Does no I/O.
 pub trait Ec2Connector: Debug + Send + Sync {
     /// Binds keys to a region.
     fn connect(&self, keys: StaticKeys, region: &Region) -> Arc<dyn Ec2Api>;
+}
+
+/// The operator's own keys, from wherever the operator's machine has them.
+#[async_trait]
+pub trait AmbientKeys: Debug + Send + Sync {
+    /// Gets the keys that are good now.
+    ///
+    /// # Errors
+    /// [`super::api::ApiFailure`] when there are none, or whoever has them does not answer.
+    async fn fetch(&self) -> Answer<TemporaryKeys>;
 }
 
 /// AWS as a [`CloudDriver`].
@@ -67,6 +39,7 @@ pub struct AwsDriver {
     settings: Arc<AwsSettings>,
     connector: Arc<dyn Ec2Connector>,
     clock: Arc<dyn Clock>,
+    ambient: Option<Arc<dyn AmbientKeys>>,
 }
 
 impl AwsDriver {
@@ -85,7 +58,13 @@ impl AwsDriver {
         connector: Arc<dyn Ec2Connector>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { settings: Arc::new(settings), connector, clock }
+        Self { settings: Arc::new(settings), connector, clock, ambient: None }
+    }
+
+    /// Where the operator's own keys are. They are used only where [`AwsSettings::ambient`] says so, too.
+    #[must_use]
+    pub fn with_ambient(self, ambient: Arc<dyn AmbientKeys>) -> Self {
+        Self { ambient: Some(ambient), ..self }
     }
 
     fn check(&self, lane: &Lane) -> Result<(), ProviderError> {
@@ -94,9 +73,32 @@ impl AwsDriver {
             return Err(invalid(format!("lane {} is not of {ours} at endpoint {endpoint:?}", lane.id())));
         }
         if !self.settings.regions.contains(&lane.region) {
-            return Err(invalid(format!("region {} is not configured for {}", lane.region, lane.cloud)));
+            let known: Vec<&str> = self.settings.regions.iter().map(Region::as_str).collect();
+            let (region, cloud, known) = (&lane.region, &lane.cloud, known.join(", "));
+            return Err(invalid(format!("region {region} is not configured for {cloud}; {known} are")));
         }
         Ok(())
+    }
+
+    fn api(&self, credential: &Credential, region: &Region) -> Result<Arc<dyn Ec2Api>, ProviderError> {
+        let source = match Form::of(credential)? {
+            Form::Static(keys) => return Ok(self.connector.connect(keys, region)),
+            Form::AssumeRole { role, base: Some(keys) } => Source::Role(role, Box::new(Source::Fixed(keys))),
+            Form::AssumeRole { role, base: None } => Source::Role(role, Box::new(self.ambient()?)),
+            Form::Ambient => self.ambient()?,
+        };
+        let (connector, clock) = (Arc::clone(&self.connector), Arc::clone(&self.clock));
+        Ok(Arc::new(Renewing::new(source, connector, region.clone(), clock)))
+    }
+
+    /// A tenant who could use the operator's keys could use them against the operator.
+    fn ambient(&self) -> Result<Source, ProviderError> {
+        let allowed = self.ambient.as_ref().filter(|_| self.settings.ambient);
+        allowed.map(|keys| Source::Ambient(Arc::clone(keys))).ok_or_else(|| {
+            invalid(
+                "the operator's own keys are not to be used here: name access_key_id and secret_access_key",
+            )
+        })
     }
 }
 
@@ -115,9 +117,8 @@ impl CloudDriver for AwsDriver {
     }
 
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
-        let keys = StaticKeys::of(credential)?;
         let region = self.settings.regions.first().ok_or_else(|| invalid("no region is configured"))?;
-        identity_of(&*self.connector.connect(keys, region)).await
+        identity_of(&*self.api(credential, region)?).await
     }
 
     async fn connect(
@@ -127,7 +128,7 @@ impl CloudDriver for AwsDriver {
         installation: InstallationId,
     ) -> Result<Arc<dyn CloudProvider>, ProviderError> {
         self.check(lane)?;
-        let api = self.connector.connect(StaticKeys::of(credential)?, &lane.region);
+        let api = self.api(credential, &lane.region)?;
         let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
         Ok(Arc::new(Ec2Provider::new(api, lane.clone(), installation, settings, clock)))
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use infra_core::contracts::provider::{ProviderError, Send};
-use infra_core::nouns::cloud::Observed;
+use infra_core::nouns::cloud::{Observed, PowerMode};
 use infra_core::nouns::launch::{FrozenLaunch, MachineBody};
+use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::Market;
 use infra_core::words::secret::Secret;
 
@@ -17,6 +18,14 @@ use crate::failure::{garbled, invalid, not_yet, own};
 
 /// EC2's own limit on user data before encoding, bytes.
 const USER_DATA_MAX: usize = 16 * 1024;
+
+/// What a machine of EC2 may be asked for. A subnet must be one of the frozen zone: EC2 refuses any other.
+pub(super) const OPTIONS: [MachineOption; 4] = [
+    MachineOption::Network,
+    MachineOption::Profile,
+    MachineOption::Off(PowerMode::Stop),
+    MachineOption::Off(PowerMode::Hibernate),
+];
 
 /// Images remembered per provider.
 const IMAGES_MAX: usize = 256;
@@ -82,27 +91,48 @@ fn ask(
     if body.key_pair.is_none() && !body.ssh_public_keys.is_empty() {
         return Err(invalid("EC2 takes public keys as a key pair, and the body names none"));
     }
+    let hibernate = hibernates(body)?;
     Ok(RunInstances {
         token: frozen.token.to_string(),
         count: frozen.count,
         zone: zone.to_string(),
         type_name: body.type_name.to_string(),
         image: body.image.to_string(),
-        disks: disks(image, body.disk_gib)?,
+        disks: disks(image, body.disk_gib, hibernate)?,
         spot: body.market == Market::Spot,
         user_data: user_data.map(encoded).transpose()?,
         groups: body.firewall.iter().map(ToString::to_string).collect(),
         key_name: body.key_pair.clone(),
         public_address: !body.private_only,
+        subnet: body.options.network.clone(),
+        profile: body.options.profile.clone(),
+        hibernate,
         tags: tags(frozen),
     })
 }
 
-/// Every disk that the image makes, so that each one goes with the machine; the root disk sized as asked.
-fn disks(image: &MachineImage, root_gib: u32) -> Result<Vec<Disk>, ProviderError> {
+/// Is it to be turned off by hibernating? A wish that EC2 has nothing for is refused, never ignored.
+fn hibernates(body: &MachineBody) -> Result<bool, ProviderError> {
+    let taken = |option: &MachineOption| OPTIONS.contains(option);
+    if let Some(other) = body.options.asked().into_iter().find(|option| !taken(option)) {
+        return Err(invalid(format!("EC2 has nothing for {}", other.field())));
+    }
+    if body.files.is_some() {
+        return Err(invalid("EC2 puts no files on a disk: write them in the first-boot data"));
+    }
+    let hibernate = body.options.off == Some(PowerMode::Hibernate);
+    if hibernate && body.market == Market::Spot {
+        return Err(invalid("a one-time spot machine can be ended, but not turned off"));
+    }
+    Ok(hibernate)
+}
+
+/// Every disk that the image makes, so that each one goes with the machine; the root disk sized as asked, and encrypted
+/// when memory will be kept on it.
+fn disks(image: &MachineImage, root_gib: u32, encrypted: bool) -> Result<Vec<Disk>, ProviderError> {
     let root = image.root_device.as_deref();
-    if root_gib > 0 && root.is_none() {
-        return Err(invalid(format!("image {} has no root disk to size", image.id)));
+    if (root_gib > 0 || encrypted) && root.is_none() {
+        return Err(invalid(format!("image {} has no root disk to size or encrypt", image.id)));
     }
     let mut devices: Vec<&str> = root.into_iter().collect();
     devices.extend(image.devices.iter().map(String::as_str).filter(|device| Some(*device) != root));
@@ -111,6 +141,7 @@ fn disks(image: &MachineImage, root_gib: u32) -> Result<Vec<Disk>, ProviderError
         .map(|device| Disk {
             device: device.to_owned(),
             size_gib: (root_gib > 0 && Some(device) == root).then_some(root_gib),
+            encrypted: encrypted && Some(device) == root,
         })
         .collect())
 }

@@ -1,7 +1,8 @@
 //! AWS: machines, firewalls (security groups) and key pairs of EC2; identity by STS.
 //!
 //! # Layout
-//! `api` is the narrow seam ([`api::Ec2Api`]), `sdk` the only file that knows the official SDK (feature `aws`),
+//! `keys` takes credentials apart, `session` renews keys that end, `ambient` gets the operator's own; `permissions` is
+//! the policy that a key needs. `api` is the narrow seam ([`api::Ec2Api`]), `sdk` the only file that knows the official SDK (feature `aws`),
 //! `errors` the one table from EC2's codes to the contract's errors. Everything else is logic over the seam and
 //! builds without the SDK: `driver` connects keys, `provider` answers the contract, `launch`, `firewall` and
 //! `key_pair` create, `list` looks, `act` changes, `catalogue` and `prices` say what there is and what it costs.
@@ -14,19 +15,25 @@
 //! * Nothing is open but what a firewall's body names.
 //!
 //! # Caveats
-//! * Machines live in the region's default VPC, in the default subnet of their zone.
+//! * Machines live in the default subnet of their zone unless `options.network` names another one of that zone. A
+//!   firewall is made in the region's default VPC, so a subnet of another VPC goes only without one.
 //! * The root disk's device name belongs to the image and is not in the frozen body: it is read from the image just
 //!   before the call. It never changes for an image id, so a replay is still the same bytes.
 //! * Spot prices and metrics are not read yet: spot offerings have an Unknown price, `measure` answers Invalid.
 
 pub mod api;
 pub mod errors;
+#[cfg(feature = "fakes")]
+pub mod fake;
+pub mod permissions;
 
 mod act;
+mod ambient;
 mod catalogue;
 mod driver;
 mod firewall;
 mod key_pair;
+mod keys;
 mod launch;
 mod list;
 mod observe;
@@ -34,9 +41,12 @@ mod prices;
 mod provider;
 #[cfg(feature = "aws")]
 mod sdk;
+mod session;
 mod settings;
 
-pub use driver::{AwsDriver, Ec2Connector, StaticKeys};
+pub use ambient::{ProfileKeys, VariableKeys};
+pub use driver::{AmbientKeys, AwsDriver, Ec2Connector};
+pub use keys::StaticKeys;
 pub use provider::Ec2Provider;
 #[cfg(feature = "aws")]
 pub use sdk::SdkConnector;

@@ -98,10 +98,10 @@ fn bare(id: String, kind: ResourceKind, tags: Tags, now: Timestamp) -> Result<Ob
     })
 }
 
-/// The token at the end of a name: `infra-<token>`.
+/// The token in a name, which is the attempt's mark.
 ///
 /// EC2 keeps the names of groups and key pairs unique and never changes them, and copied tags do not bring a name
 /// along: so the name is as good a stamp as a machine's client token.
 fn named_after(name: &str) -> Option<LaunchToken> {
-    name.rsplit('-').next().and_then(|tail| tail.parse().ok())
+    Mark::from_name(name).map(|mark| mark.token)
 }

@@ -94,7 +94,7 @@ fn facts(settings: &AwsSettings) -> Facts {
             kind(ResourceKind::Firewall, named, 1, Duration::ZERO),
             kind(ResourceKind::KeyPair, named, 1, Duration::ZERO),
         ],
-        off_modes: vec![PowerMode::Stop],
+        off_modes: vec![PowerMode::Stop, PowerMode::Hibernate],
         create_rate: Rate { per_second: 2.0, burst: 5 },
         terminate_rate: Rate { per_second: 5.0, burst: 100 },
         open_creates_max: 20,

@@ -20,15 +20,17 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_ec2::types::{Filter, LocationType, ResourceType};
 use aws_smithy_http_client::tls;
+use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::Region;
+use infra_core::words::secret::Secret;
 
 use self::answer::{DateOfAnswer, WholeAnswer};
 use self::failure::{failed, lacking};
 use super::api::{
-    Answer, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType, NewGroup,
-    NewKeyPair, Page, RunInstances, Tags, Which,
+    Answer, AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType,
+    NewGroup, NewKeyPair, Page, RunInstances, StaticKeys, Tags, TemporaryKeys, Which,
 };
-use super::driver::{Ec2Connector, StaticKeys};
+use super::driver::Ec2Connector;
 use super::settings::AwsSettings;
 
 /// Things per page of a listing; EC2's largest for machines and groups.
@@ -116,6 +118,21 @@ impl Ec2Api for SdkApi {
         Ok(Caller { account, arn: caller.arn.unwrap_or_default() })
     }
 
+    async fn assume_role(&self, ask: &AssumeRole) -> Answer<TemporaryKeys> {
+        let call = self.sts.assume_role().role_arn(&ask.role_arn).role_session_name(&ask.session_name);
+        let made = call.set_external_id(ask.external_id.clone()).send().await.map_err(failed)?;
+        let keys = made.credentials.ok_or_else(|| lacking("credentials"))?;
+        let expires_at = keys.expiration;
+        Ok(TemporaryKeys {
+            expires_at: Timestamp::new(expires_at.secs(), 0).ok(),
+            keys: StaticKeys {
+                access_key_id: Secret::new(keys.access_key_id),
+                secret_access_key: Secret::new(keys.secret_access_key),
+                session_token: Some(Secret::new(keys.session_token)),
+            },
+        })
+    }
+
     async fn run_instances(&self, ask: &RunInstances, within: Duration) -> Answer<Vec<Instance>> {
         let call = convert::run_instances(self.ec2.run_instances(), ask);
         let made = call.customize().config_override(self.cut(within)).send().await.map_err(failed)?;
@@ -142,8 +159,9 @@ impl Ec2Api for SdkApi {
         self.ec2.start_instances().instance_ids(id).send().await.map_err(failed).map(drop)
     }
 
-    async fn stop_instance(&self, id: &str) -> Answer<()> {
-        self.ec2.stop_instances().instance_ids(id).send().await.map_err(failed).map(drop)
+    async fn stop_instance(&self, id: &str, hibernate: bool) -> Answer<()> {
+        let call = self.ec2.stop_instances().instance_ids(id).set_hibernate(hibernate.then_some(true));
+        call.send().await.map_err(failed).map(drop)
     }
 
     async fn terminate_instance(&self, id: &str) -> Answer<()> {

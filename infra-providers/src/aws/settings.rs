@@ -45,6 +45,9 @@ pub struct AwsSettings {
     pub call_timeout: Duration,
     /// What was created shows everywhere at the latest after this; EC2 advises to wait up to five minutes.
     pub visible_within: Duration,
+    /// May a credential use the operator's own keys (kind `ambient`, or a role assumed with them)? Never where tenants
+    /// save keys themselves: the operator's keys would be everybody's.
+    pub ambient: bool,
     /// Nothing behind the endpoint costs money: shown to users.
     pub simulated: bool,
 }
@@ -77,6 +80,7 @@ impl Default for AwsSettings {
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
             visible_within: Duration::from_secs(5 * 60),
+            ambient: false,
             simulated: false,
         }
     }

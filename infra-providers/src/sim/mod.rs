@@ -43,8 +43,9 @@ mod world;
 pub(crate) mod skin {
     use std::collections::BTreeMap;
 
+    use infra_core::nouns::launch::LaunchBody;
     use infra_core::nouns::offering::Image;
-    use infra_core::words::ids::ResourceId;
+    use infra_core::words::ids::{Region, ResourceId, Zone};
 
     use super::SimWorld;
     pub(crate) use super::wire::{Answer, Asked, Call, Port};
@@ -52,6 +53,41 @@ pub(crate) mod skin {
     /// All images, in an order that never changes: protocols that number them need one.
     pub(crate) fn images(world: &SimWorld) -> Vec<Image> {
         world.lock().small.images.clone()
+    }
+
+    /// Every zone of a region; none where the region is unknown or has none.
+    pub(crate) fn zones(world: &SimWorld, region: &Region) -> Vec<Zone> {
+        world.inner.shelves.get(region).map(|shelf| shelf.zones.clone()).unwrap_or_default()
+    }
+
+    /// Looks at, and may change, whom a firewall lets in: protocols may write rules one by one. `None` when the id is no
+    /// firewall's.
+    pub(crate) fn blocks<T>(
+        world: &SimWorld,
+        id: &ResourceId,
+        look: impl FnOnce(&mut Vec<String>) -> T,
+    ) -> Option<T> {
+        world.with(|state, _| {
+            let number = state.number_of(id)?;
+            let mut looked = None;
+            state.change(number, |thing| {
+                if let LaunchBody::Firewall(firewall) = &mut thing.body {
+                    looked = Some(look(&mut firewall.allow_from));
+                }
+            });
+            looked
+        })
+    }
+
+    /// Looks at what was asked for. `None` when the id is unknown.
+    pub(crate) fn body<T>(
+        world: &SimWorld,
+        id: &ResourceId,
+        look: impl FnOnce(&LaunchBody) -> T,
+    ) -> Option<T> {
+        let state = world.lock();
+        let number = state.number_of(id)?;
+        Some(look(&state.things[&number].body))
     }
 
     /// Changes single tags of a thing, as protocols do whose marks are written tag by tag. `false` when the id is

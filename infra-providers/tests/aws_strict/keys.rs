@@ -38,7 +38,7 @@ async fn unknown_images_and_types_are_refused_in_ec2s_words() {
 }
 
 /// One call of IAM, which the emulator answers before it begins to check.
-fn iam(endpoint: &str, form: &str) -> String {
+pub(crate) fn iam(endpoint: &str, form: &str) -> String {
     let authorization = "AWS4-HMAC-SHA256 Credential=free/20260101/us-east-1/iam/aws4_request, \
                          SignedHeaders=host, Signature=0";
     let headers = [("Authorization", authorization), ("Content-Type", "application/x-www-form-urlencoded")];
@@ -58,15 +58,38 @@ impl Drop for Checked {
     }
 }
 
+impl Checked {
+    /// Something that the user itself may not do.
+    pub(crate) fn unchecked(&self, work: impl FnOnce()) {
+        http(&self.endpoint, "POST", "/moto-api/reset-auth", &[], "inf");
+        work();
+        http(&self.endpoint, "POST", "/moto-api/reset-auth", &[], "0");
+    }
+}
+
+/// Percent-encoded for a form.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// A user who may do these actions (as JSON, percent-encoded).
 pub(crate) fn user_with(endpoint: &str, actions: &str) -> Checked {
-    http(endpoint, "POST", "/moto-api/reset-auth", &[], "3");
-    let user = format!("tester-{}", SystemClock.wall().as_millisecond());
-    iam(endpoint, &format!("Action=CreateUser&UserName={user}"));
     let policy = format!(
         "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
          %22Action%22%3A%5B{actions}%5D%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"
     );
+    user_with_encoded(endpoint, &policy)
+}
+
+/// A user with this policy.
+pub(crate) fn user_with_policy(endpoint: &str, policy: &str) -> Checked {
+    user_with_encoded(endpoint, &encoded(policy))
+}
+
+fn user_with_encoded(endpoint: &str, policy: &str) -> Checked {
+    http(endpoint, "POST", "/moto-api/reset-auth", &[], "3");
+    let user = format!("tester-{}", SystemClock.wall().as_microsecond());
+    iam(endpoint, &format!("Action=CreateUser&UserName={user}"));
     iam(endpoint, &format!("Action=PutUserPolicy&UserName={user}&PolicyName=p&PolicyDocument={policy}"));
     let key = iam(endpoint, &format!("Action=CreateAccessKey&UserName={user}"));
     let text = |name: &str| between(&key, &format!("<{name}>"), &format!("</{name}>")).replace("&amp;", "&");

@@ -16,7 +16,7 @@ use infra_core::words::secret::Secret;
 
 use crate::cloud::{Cloud, IMAGE, body, credential, query, send};
 
-const PUBLIC_KEY: &str =
+pub(crate) const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBpKx0kNWq1ZBmc5aGbPGmWaeUXyQlZ4jlkGHvJ7QwzH ada@example";
 
 #[tokio::test]

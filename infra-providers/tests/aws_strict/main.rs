@@ -7,3 +7,5 @@ mod faults;
 mod keys;
 mod laws;
 mod life;
+mod options;
+mod permissions;

@@ -11,8 +11,8 @@ use infra_core::testing::VirtualClock;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::Region;
 use infra_providers::aws::api::{
-    Answer, ApiFailure, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType,
-    NewGroup, NewKeyPair, Page, Reached, RunInstances, Tags, Which,
+    Answer, ApiFailure, AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage,
+    MachineType, NewGroup, NewKeyPair, Page, Reached, RunInstances, Tags, TemporaryKeys, Which,
 };
 use infra_providers::aws::{Ec2Connector, StaticKeys};
 
@@ -120,6 +120,10 @@ impl Ec2Api for FakeEc2 {
         })
     }
 
+    async fn assume_role(&self, _: &AssumeRole) -> Answer<TemporaryKeys> {
+        self.call("assume-role", |_| Err(refusal("AccessDenied")))
+    }
+
     async fn run_instances(&self, ask: &RunInstances, _: Duration) -> Answer<Vec<Instance>> {
         self.call("run", |world| {
             world.runs.push(ask.clone());
@@ -162,7 +166,7 @@ impl Ec2Api for FakeEc2 {
         self.call("start", |_| Ok(()))
     }
 
-    async fn stop_instance(&self, _: &str) -> Answer<()> {
+    async fn stop_instance(&self, _: &str, _: bool) -> Answer<()> {
         self.call("stop", |_| Ok(()))
     }
 

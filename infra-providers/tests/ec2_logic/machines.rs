@@ -26,7 +26,7 @@ async fn everything_stands_in_the_one_create_call() {
     assert_eq!((ask.spot, ask.public_address, ask.key_name.as_deref()), (false, false, Some("infra-key")));
     assert_eq!(ask.groups, ["sg-1"]);
     assert_eq!(ask.user_data.expect("user data").expose(), "IyEvYmluL3NoCg==");
-    let disk = |device: &str, size_gib| Disk { device: device.into(), size_gib };
+    let disk = |device: &str, size_gib| Disk { device: device.into(), size_gib, encrypted: false };
     assert_eq!(ask.disks, [disk("/dev/sda1", Some(20)), disk("/dev/sdb", None)]);
     // The mark wins over a label that looks like it.
     for (key, value) in frozen.mark.to_tags() {

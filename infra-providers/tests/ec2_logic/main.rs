@@ -16,7 +16,7 @@ use infra_core::nouns::request::{Arch, Market};
 use infra_core::testing::{SeededEntropy, VirtualClock};
 use infra_core::words::clock::Clock;
 use infra_core::words::ids::{InstallationId, LaunchToken, ResourceId};
-use infra_core::words::lane::{Lane, Mark, Version};
+use infra_core::words::lane::{Lane, Mark, ResourceKind, Version};
 use infra_core::words::secret::Secret;
 use infra_providers::aws::{AwsDriver, AwsSettings, ImageSource};
 
@@ -85,10 +85,11 @@ impl Bench {
     pub(crate) fn frozen(&self, count: u16, body: LaunchBody) -> FrozenLaunch {
         let token = LaunchToken::draw(self.clock.wall(), &self.entropy);
         let mark = Mark { installation: self.installation, token, kind: body.kind(), seq: Version(3) };
+        let machine = body.kind() == ResourceKind::Machine;
         FrozenLaunch {
             token,
             mark,
-            name: format!("infra-{token}"),
+            name: if machine { format!("infra-{token}") } else { mark.to_name() },
             count,
             zone: Some("us-east-1a".parse().expect("a literal name")),
             labels: BTreeMap::from([("team".into(), "lab".into()), ("infra-kind".into(), "forged".into())]),

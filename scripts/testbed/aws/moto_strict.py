@@ -13,6 +13,7 @@ What it adds (each patch below says why):
   states      pending, stopping, shutting-down take time; wrong moves are refused
   visibility  listings and filters show a new machine late; look-ups by id only
               just after creation; terminated machines vanish after a while
+  subnets     one of another zone than the one named is refused
   groups      a security group in use cannot be deleted
   key pairs   look-up and deletion by id
   EMR         clusters take time to start and to end
@@ -365,6 +366,16 @@ def zone_of(response):
     return response.ec2_backend.get_subnet(subnet).availability_zone if subnet else zone
 
 
+def check_zone(response):
+    """EC2 refuses a subnet of another zone than the one named; moto takes the subnet's."""
+    named, meant = response._get_param("Placement.AvailabilityZone"), zone_of(response)
+    if named and meant != named:
+        raise EC2ClientError(
+            "InvalidParameterValue",
+            f"Value ({named}) for parameter availabilityZone is invalid. The subnet is in {meant}.",
+        )
+
+
 def body_of(response):
     return sorted(
         (name, str(value))
@@ -401,6 +412,7 @@ def patch_tokens():
         token = self._get_param("ClientToken")
         if self._get_bool_param("DryRun", False):
             return moto_run(self)
+        check_zone(self)
         if not token:
             self.params["ClientToken"] = ""  # moto would invent one
             return launch(self)

@@ -194,6 +194,16 @@ def a_subnet_scopes_a_token_to_its_zone():
 
 
 @law
+def a_subnet_of_another_zone_than_the_one_named_is_refused():
+    ec2 = client()
+    subnets = ec2.describe_subnets()["Subnets"]
+    run_id(ec2, SubnetId=subnets[0]["SubnetId"], Placement={"AvailabilityZone": subnets[0]["AvailabilityZone"]})
+    other = next(one for one in subnets if one["AvailabilityZone"] != subnets[0]["AvailabilityZone"])
+    placement = {"AvailabilityZone": subnets[0]["AvailabilityZone"]}
+    refused("InvalidParameterValue", run_id, ec2, SubnetId=other["SubnetId"], Placement=placement)
+
+
+@law
 def a_token_without_a_zone_counts_for_its_region_only():
     east, west = client(), client(region="us-west-2")
     image = west.describe_images()["Images"][0]["ImageId"]
@@ -357,7 +367,7 @@ def a_terminated_machine_loses_its_tags_gradually():
 @law
 def a_security_group_in_use_cannot_be_deleted():
     ec2 = client()
-    settings(stop_s=0.4)
+    settings(stop_s=2)
     group = ec2.create_security_group(GroupName="g", Description="d")["GroupId"]
     machine = run_id(ec2, SecurityGroupIds=[group])
     refused("DependencyViolation", ec2.delete_security_group, GroupId=group)

@@ -38,6 +38,7 @@ pub(super) fn run_instances(
         .associate_public_ip_address(ask.public_address)
         .delete_on_termination(true)
         .set_groups(Some(ask.groups.clone()).filter(|groups| !groups.is_empty()))
+        .set_subnet_id(ask.subnet.clone())
         .build();
     // Version 2 of the metadata service: first-boot data is out of reach of a tricked web server on the machine.
     let metadata = ec2::InstanceMetadataOptionsRequest::builder()
@@ -55,6 +56,8 @@ pub(super) fn run_instances(
         .network_interfaces(interface)
         .metadata_options(metadata)
         .set_key_name(ask.key_name.clone())
+        .set_iam_instance_profile(ask.profile.as_ref().map(profile))
+        .set_hibernation_options(ask.hibernate.then(hibernation))
         .set_user_data(ask.user_data.as_ref().map(|data| data.expose().to_owned()))
         .tag_specifications(tag_specification(ec2::ResourceType::Instance, &ask.tags))
         .tag_specifications(tag_specification(ec2::ResourceType::Volume, &ask.tags));
@@ -65,6 +68,14 @@ pub(super) fn run_instances(
     } else {
         call.instance_initiated_shutdown_behavior(ec2::ShutdownBehavior::Stop)
     }
+}
+
+fn profile(name: &String) -> ec2::IamInstanceProfileSpecification {
+    ec2::IamInstanceProfileSpecification::builder().name(name).build()
+}
+
+fn hibernation() -> ec2::HibernationOptionsRequest {
+    ec2::HibernationOptionsRequest::builder().configured(true).build()
 }
 
 fn one_time_spot() -> ec2::InstanceMarketOptionsRequest {
@@ -81,6 +92,7 @@ fn one_time_spot() -> ec2::InstanceMarketOptionsRequest {
 fn disk(disk: &Disk) -> ec2::BlockDeviceMapping {
     let ebs = ec2::EbsBlockDevice::builder()
         .delete_on_termination(true)
+        .set_encrypted(disk.encrypted.then_some(true))
         .set_volume_size(disk.size_gib.map(|gib| i32::try_from(gib).unwrap_or(i32::MAX)))
         .build();
     ec2::BlockDeviceMapping::builder().device_name(&disk.device).ebs(ebs).build()
