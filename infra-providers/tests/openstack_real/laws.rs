@@ -1,11 +1,12 @@
-//! The laws of the provider on the real control plane, and on one provider per law that breaks it.
+//! The laws of the provider on the real control plane. That each of them can fail is shown on the fake, by the same
+//! client: here it would take as long again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::contracts::provider::CloudDriver;
-use infra_core::testing::laws::provider::{Subject, broken, laws};
-use infra_core::testing::laws::{run, run_mutants};
+use infra_core::testing::laws::provider::{Subject, laws};
+use infra_core::testing::laws::run;
 use infra_core::words::ids::ResourceId;
 use infra_core::{SystemClock, SystemEntropy};
 
@@ -37,17 +38,14 @@ async fn fresh(cloud: &Cloud, hand: &Hand) -> Subject {
 
 #[tokio::test]
 #[allow(clippy::print_stdout, reason = "the report is what this test is run for")]
-async fn openstack_breaks_a_law_or_a_law_proves_nothing() {
+async fn openstack_never_breaks_a_law() {
     let Some(cloud) = Cloud::of("laws").await else { return };
     let hand = Hand::of("laws").await;
     let fresh = async || fresh(&cloud, &hand).await;
-    let mut report = run("provider", "openstack", "nova-34", &laws(), &fresh).await;
-    let skipped: Vec<&str> = report.skipped.iter().map(|(law, _)| *law).collect();
-    let mut checked = laws();
-    checked.retain(|law| !skipped.contains(&law.name));
-    run_mutants(&mut report, &checked, async |law| Some(broken(law, &fresh().await))).await;
+    let report = run("provider", "openstack", "nova-34", &laws(), &fresh).await;
     println!("{report}");
     assert!(report.is_kept(), "{report:#?}");
+    let skipped: Vec<&str> = report.skipped.iter().map(|(law, _)| *law).collect();
     assert_eq!(
         skipped,
         [
