@@ -17,6 +17,7 @@ use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::LaunchToken;
 use infra_core::words::lane::{LaneId, Version};
+use infra_core::words::planted::Planted;
 
 const UNITS: u32 = 1_000;
 
@@ -43,6 +44,7 @@ impl Group {
             deadlines_held: None,
             mass_deadline: false,
             needs_met: true,
+            planted: Planted::NONE,
         }
     }
 

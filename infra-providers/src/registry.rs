@@ -47,6 +47,10 @@ pub struct CloudSpec {
     /// Only AWS, instead of its own: an emulator has other images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageSource>,
+    /// Only AWS: a key of kind `ambient`, or a role assumed without keys of its own, may use the server's own keys. Never
+    /// where tenants save keys themselves: the operator's keys would be everybody's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ambient: bool,
     /// Only OpenStack: which addresses of its services are used: `public`, `internal` or `admin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
@@ -146,7 +150,13 @@ struct Kind {
 
 /// Every kind there is: the one line that a new cloud adds here.
 const KINDS: [Kind; 3] = [
-    Kind { word: "aws", feature: "aws", built: cfg!(feature = "aws"), settings: &["images"], open: aws },
+    Kind {
+        word: "aws",
+        feature: "aws",
+        built: cfg!(feature = "aws"),
+        settings: &["ambient", "images"],
+        open: aws,
+    },
     Kind {
         word: "digitalocean",
         feature: "digitalocean",
@@ -239,6 +249,7 @@ impl CloudSpec {
     /// Settings that were said and that not every kind has.
     fn special(&self) -> Vec<&'static str> {
         let said = [
+            ("ambient", self.ambient),
             ("images", !self.images.is_empty()),
             ("interface", self.interface.is_some()),
             ("network", self.network.is_some()),
@@ -257,6 +268,7 @@ fn aws(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     let mut settings =
         crate::aws::AwsSettings { name: name.clone(), endpoint: spec.endpoint(), ..Default::default() };
     settings.simulated = spec.simulated;
+    settings.ambient = spec.ambient;
     if let Some(seconds) = spec.visible_within_s {
         settings.visible_within = Duration::from_secs(seconds);
     }

@@ -136,9 +136,12 @@ mod tests {
     use super::*;
     use crate::http::TransportError;
 
+    /// What was asked, and what is answered.
+    type Play = (Vec<String>, Vec<(u16, &'static str)>);
+
     /// Answers in order, and writes down what was asked.
     #[derive(Debug)]
-    struct Script(Mutex<(Vec<String>, Vec<(u16, &'static str)>)>);
+    struct Script(Mutex<Play>);
 
     #[async_trait]
     impl Transport for Script {

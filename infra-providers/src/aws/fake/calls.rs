@@ -195,9 +195,8 @@ impl Session {
     }
 
     /// A slice of a listing that the sim answers whole.
-    fn sliced<T>(&self, all: impl Iterator<Item = T>, page: Option<String>) -> Answer<Page<T>> {
+    fn sliced<T>(&self, all: impl Iterator<Item = T>, page: Option<&str>) -> Answer<Page<T>> {
         let from: usize = page
-            .as_deref()
             .unwrap_or("0")
             .parse()
             .map_err(|_| self.refusal(400, "InvalidParameterValue", "nextToken is not one of ours"))?;
@@ -390,7 +389,7 @@ impl Ec2Api for Session {
 
     async fn describe_types(&self, page: Option<String>) -> Answer<Page<MachineType>> {
         let catalogue = self.catalogue("DescribeInstanceTypes").await?;
-        self.sliced(catalogue.offerings.iter().map(shapes::machine_type), page)
+        self.sliced(catalogue.offerings.iter().map(shapes::machine_type), page.as_deref())
     }
 
     async fn describe_type_zones(&self, page: Option<String>) -> Answer<Page<(String, String)>> {
@@ -399,7 +398,7 @@ impl Ec2Api for Session {
             .offerings
             .iter()
             .flat_map(|one| one.zones.iter().map(|zone| (one.type_name.to_string(), zone.to_string())));
-        self.sliced(pairs, page)
+        self.sliced(pairs, page.as_deref())
     }
 
     async fn describe_images(&self, query: &ImageQuery, page: Option<String>) -> Answer<Page<MachineImage>> {
@@ -413,6 +412,6 @@ impl Ec2Api for Session {
             let message = format!("The image id '[{id}]' does not exist");
             return Err(self.refusal(400, "InvalidAMIID.NotFound", message));
         }
-        self.sliced(found.into_iter(), page)
+        self.sliced(found.into_iter(), page.as_deref())
     }
 }
