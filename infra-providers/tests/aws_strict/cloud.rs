@@ -165,10 +165,12 @@ impl Cloud {
 
 pub(crate) fn frozen(installation: InstallationId, count: u16, zone: &str, body: LaunchBody) -> FrozenLaunch {
     let token = LaunchToken::draw(SystemClock.wall(), &SystemEntropy);
+    let mark = Mark { installation, token, kind: body.kind(), seq: Version(5) };
+    let machine = body.kind() == ResourceKind::Machine;
     FrozenLaunch {
         token,
-        mark: Mark { installation, token, kind: body.kind(), seq: Version(5) },
-        name: format!("infra-{token}"),
+        mark,
+        name: if machine { format!("infra-{token}") } else { mark.to_name() },
         count,
         zone: Some(zone.parse().expect("a zone")),
         labels: BTreeMap::from([("team".to_owned(), "lab".to_owned())]),

@@ -197,8 +197,7 @@ impl Session {
     /// A slice of a listing that the sim answers whole.
     fn sliced<T>(&self, all: impl Iterator<Item = T>, page: Option<&str>) -> Answer<Page<T>> {
         let from: usize = page
-            .unwrap_or("0")
-            .parse()
+            .map_or(Ok(0), |page| page.parse())
             .map_err(|_| self.refusal(400, "InvalidParameterValue", "nextToken is not one of ours"))?;
         let size = self.ec2.world.config().page.max(1);
         let mut items: Vec<T> = all.skip(from).take(size + 1).collect();
