@@ -72,7 +72,8 @@ fn wish() -> Request {
     let mut wish = Request::default();
     wish.vcpus = Some(1.0);
     wish.region = Some("us-east-1".parse().expect("a legal name"));
-    wish.ssh_public_keys = vec![format!("ssh-ed25519 {} ada@example", "A".repeat(68))];
+    let key = format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{} ada@example", "A".repeat(43));
+    wish.ssh_public_keys = vec![key];
     wish
 }
 

@@ -9,9 +9,10 @@ use infra_core::Limits;
 use infra_core::contracts::provider::KindFacts;
 use infra_core::nouns::cloud::ThingState;
 use infra_core::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Missing, Thing, Want};
-use infra_core::nouns::reservation::{Heal, Phase, Reservation};
+use infra_core::nouns::reservation::{DeadlineKind, Heal, Phase, Reservation};
 use infra_core::nouns::unit::{Stage, Unit};
 use infra_core::plan::reservation::{Draft, LaneView, Picture, plan};
+use infra_core::records::Stored;
 use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::ids::LaunchToken;
@@ -28,6 +29,7 @@ struct Bench {
     limits: Limits,
     now: Timestamp,
     entropy: SeededEntropy,
+    mass: bool,
 }
 
 impl Bench {
@@ -42,6 +44,7 @@ impl Bench {
             limits: Limits::default(),
             now,
             entropy: SeededEntropy::new(7),
+            mass: false,
         }
     }
 
@@ -55,7 +58,7 @@ impl Bench {
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,
-            mass_deadline: false,
+            mass_deadline: self.mass,
             needs_met: true,
             planted: Planted::NONE,
         };
@@ -303,4 +306,50 @@ proptest! {
         bench.settle();
         prop_assert_eq!(bench.alive(), bench.reservation.desired.count as usize);
     }
+}
+
+/// A reservation that is due, one of many at once.
+fn one_of_many() -> Bench {
+    let mut bench = Bench::new(1, Heal::Report, 1);
+    bench.settle();
+    let ends = bench.now;
+    bench.reservation.deadlines.0.insert(DeadlineKind::Ends, ends);
+    bench.now = later(bench.now, Duration::from_secs(1));
+    bench.mass = true;
+    bench.turn();
+    assert!(bench.reservation.hold.is_some() && bench.reservation.desired.present, "held, and asked about");
+    bench.mass = false;
+    bench
+}
+
+#[test]
+fn many_ends_at_once_wait_and_then_come_true() {
+    let mut bench = one_of_many();
+    bench.now = later(bench.now, bench.limits.mass_patience / 2);
+    bench.turn();
+    assert!(bench.reservation.desired.present, "there is time to object");
+    bench.now = later(bench.now, bench.limits.mass_patience);
+    bench.turn();
+    assert!(!bench.reservation.desired.present, "what is held for ever costs for ever");
+    bench.settle();
+    assert_eq!(bench.alive(), 0);
+}
+
+#[test]
+fn an_extension_lifts_the_hold_of_many_ends() {
+    let mut bench = one_of_many();
+    let moved = later(bench.now, Duration::from_secs(3600));
+    bench.reservation.deadlines.0.insert(DeadlineKind::Ends, moved);
+    bench.turn();
+    assert_eq!(bench.reservation.hold, None);
+    bench.now = later(moved, Duration::from_secs(1));
+    bench.turn();
+    assert!(!bench.reservation.desired.present, "the new end counts");
+}
+
+#[test]
+fn what_waits_for_a_person_is_not_due_before_all_others() {
+    let bench = one_of_many();
+    let due = Stored::index(&bench.reservation, 16).due_at.expect("it is looked at again");
+    assert!(due > bench.now, "it would fill every pass, and nobody else's end would be seen");
 }

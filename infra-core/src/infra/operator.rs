@@ -27,6 +27,7 @@ use crate::nouns::installation::{Installation, LaneRecord, Recovery};
 use crate::nouns::launch::{EndCause, Launch, LaunchState};
 use crate::nouns::reservation::{HoldReason, Reservation};
 use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
+use crate::plan::reservation::is_end_past;
 use crate::records::{Versioned, state, system_tenant};
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::{ReservationId, TenantId, UserId};
@@ -336,7 +337,8 @@ impl Operator {
         })
     }
 
-    /// Lifts the brake that holds a reservation, of any user.
+    /// Lifts the brake that holds a reservation, of any user. Of one that is held because too many ended at once this
+    /// confirms the end, unless its owner has moved it away.
     ///
     /// # Errors
     /// [`InfraError::NotFound`]; [`InfraError::Conflict`] when nothing holds it.
@@ -357,8 +359,8 @@ impl Operator {
                 });
             };
             let mut is = was.value.clone();
-            if hold.why == HoldReason::MassDeadline {
-                // Lifting this one confirms the end that was held.
+            if hold.why == HoldReason::MassDeadline && is_end_past(&was.value, self.core.now()) {
+                // Lifting this one confirms the end that was held. One that was extended meanwhile goes on.
                 is.desired.present = false;
                 is.desired.change += 1;
                 is.end_cause = Some(EndCause::Deadline);

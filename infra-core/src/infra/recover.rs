@@ -43,9 +43,7 @@ pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraErro
 /// Does the answer fit what froze the store? *Restored* always does: somebody may know it before any cloud shows.
 fn fits(installation: &Installation, what: Recovery) -> Result<(), InfraError> {
     let fits = match (what, &installation.frozen) {
-        (Recovery::Restored, _)
-        | (Recovery::Clone, Some(_))
-        | (Recovery::Moved, Some(Frozen::Elsewhere { .. })) => true,
+        (Recovery::Restored, _) | (Recovery::Clone | Recovery::Moved, Some(Frozen::Elsewhere { .. })) => true,
         (Recovery::Clone | Recovery::Moved, _) => false,
     };
     if fits {

@@ -32,9 +32,10 @@ use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
-use crate::nouns::reservation::Reservation;
+use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
 use crate::nouns::switch::Switch;
 use crate::nouns::unit::Unit;
+use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, UserId};
 use crate::words::lane::Lane;
 
@@ -149,13 +150,21 @@ impl Stored for Reservation {
             owner: Some(self.owner.clone()),
             shard: shard_of(&self.tenant, shards),
             lane: None,
-            due_at: self.deadlines.next(),
+            due_at: self.due_at(),
             state: if self.over_at.is_some() { state::OVER } else { state::OPEN },
         }
     }
 }
 
 impl Reservation {
+    /// When it must be looked at. An end that has been decided, or that waits for a person, is no reason to look: it
+    /// would be the longest due in every pass, in place of the others.
+    fn due_at(&self) -> Option<Timestamp> {
+        let waits = self.hold.as_ref().is_some_and(|hold| hold.why == HoldReason::MassDeadline);
+        let retry = self.deadlines.0.get(&DeadlineKind::Retry).copied();
+        if waits || !self.desired.present { retry } else { self.deadlines.next() }
+    }
+
     /// Where a reservation stands: under its tenant, so with another tenant the same id is another key, which
     /// is how somebody else's reservation looks like a missing one.
     #[must_use]

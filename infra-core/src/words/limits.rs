@@ -70,6 +70,8 @@ pub struct Limits {
     pub mass_share: f64,
     /// ... when it is also more than this many.
     pub mass_min: u32,
+    /// So long a tenant's many deadlines at once wait for somebody to object; then they come true.
+    pub mass_patience: Duration,
     /// A listing that lost more than this share of the known things is treated as a lie.
     pub short_listing_share: f64,
     /// More than this share of a reservation's units unhealthy: nothing is replaced, ...
@@ -155,6 +157,7 @@ impl Default for Limits {
             breaker_successes: 3,
             mass_share: 0.2,
             mass_min: 5,
+            mass_patience: secs(10 * MINUTE),
             short_listing_share: 0.3,
             unhealthy_share: 0.2,
             unhealthy_min: 2,

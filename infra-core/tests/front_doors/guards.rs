@@ -9,7 +9,7 @@ use infra_core::{Clock, SystemClock};
 use infra_providers::sim::{SimConfig, SimWorld};
 use infra_store::MemoryStore;
 
-use super::house::{HOME, House, parts, quick, wish};
+use super::house::{HOME, House, parts, quick, sim_key, wish};
 
 /// A loaded machine may take this long.
 const LONG: Duration = Duration::from_secs(60);
@@ -59,6 +59,21 @@ async fn a_fleet_that_somebody_ended_outside_is_believed_once_a_person_says_so()
         region: choice.region.clone().expect("placed").parse().expect("legal"),
     };
     house.infra.operator().allow_mass(&lane.id(), LONG).await.expect("the lane is known");
+    let over = ada.wait(&id, LONG).await.expect("waits");
+    assert_eq!(over.state, Phase::Released, "{over:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_key_does_not_stop_what_a_living_one_can_end() {
+    let house = without_ends().await;
+    let ada = house.user("ada").await;
+    let living = "sim-another-key";
+    house.sim.lead_key(living, Some("acc-ada".parse().expect("legal")));
+    ada.save_key(&sim_key("zz-living", living)).await.expect("the sim takes it");
+    let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    assert_eq!(ada.wait(&id, LONG).await.expect("waits").state, Phase::Ready);
+    house.sim.revoke_key("sim-acc-ada");
+    ada.release(&id).await.expect("released");
     let over = ada.wait(&id, LONG).await.expect("waits");
     assert_eq!(over.state, Phase::Released, "{over:?}");
 }

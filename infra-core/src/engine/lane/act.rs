@@ -45,7 +45,7 @@ use crate::plan::proof::{prove, prove_confirmed};
 use crate::plan::reservation::backoff;
 use crate::records::{RepoError, Versioned};
 use crate::words::clock::{between, later};
-use crate::words::fault::Fault;
+use crate::words::fault::{Fault, FaultKind};
 use crate::words::ids::ResourceId;
 
 impl Tick<'_> {
@@ -188,7 +188,11 @@ impl Tick<'_> {
     ) -> Result<Accepted, ProviderError> {
         let own = self.engine.parts.connections.provider(&row.tenant, &row.credential, &row.lane).await;
         let provider = own.map_or_else(|_| Arc::clone(&self.provider), |own| own.provider);
-        let answer = self.in_time(provider.act(handle, act)).await;
+        let mut answer = self.in_time(provider.act(handle, act)).await;
+        if answer.as_ref().is_err_and(|error| error.kind() == FaultKind::Unauthorized) {
+            // The key that made it is dead, and the refusal did nothing: the one that has just looked may still end it.
+            answer = self.in_time(self.provider.act(handle, act)).await;
+        }
         let (kind, wait) =
             answer.as_ref().map_or_else(|e| (Some(e.kind()), e.retry_after()), |_| (None, None));
         self.worker.came_back(class, self.mono(), kind, wait);

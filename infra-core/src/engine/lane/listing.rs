@@ -37,7 +37,7 @@ use crate::plan::brake::VerbClass;
 use crate::plan::guard;
 use crate::records::{RepoError, Versioned, system_tenant};
 use crate::words::clock::{Timestamp, between};
-use crate::words::fault::Fault;
+use crate::words::fault::{Fault, FaultKind};
 use crate::words::ids::LaunchToken;
 use crate::words::lane::{Mark, Version};
 use crate::words::planted::Bug;
@@ -89,13 +89,14 @@ impl Tick<'_> {
             self.worker.set_identity(true);
             return true;
         }
-        let right = match self.provider.identify().await {
-            Ok(identity) => identity.account == self.worker.lane.account,
-            Err(error) => {
-                tracing::warn!(lane = %self.worker.lane, %error, "identity could not be asked");
-                false
-            }
-        };
+        let answer = self.provider.identify().await;
+        if let Err(error) = &answer {
+            tracing::warn!(lane = %self.worker.lane, %error, "identity could not be asked");
+        }
+        let right = answer.as_ref().is_ok_and(|identity| identity.account == self.worker.lane.account);
+        if answer.map_or_else(|error| error.kind() == FaultKind::Unauthorized, |_| !right) {
+            self.worker.pass_over_key(self.mono());
+        }
         self.worker.set_identity(right);
         right
     }

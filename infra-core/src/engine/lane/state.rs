@@ -35,7 +35,7 @@ use crate::plan::reservation::LaneView;
 use crate::records::{RepoError, Stored, Txn, Versioned, system_tenant};
 use crate::words::clock::Timestamp;
 use crate::words::fault::FaultKind;
-use crate::words::ids::{ResourceId, TenantId};
+use crate::words::ids::{CredentialId, ResourceId, TenantId};
 use crate::words::lane::{Lane, LaneId};
 use crate::words::limits::Limits;
 use crate::words::planted::Bug;
@@ -80,11 +80,17 @@ struct State {
     sick: bool,
     /// Passes so far: who begins changes with each.
     turns: usize,
+    /// The key that listing and looking last used.
+    key: Option<(TenantId, CredentialId)>,
+    /// Keys that the cloud refused, or that led to another account, and until when others are tried before them.
+    passed_over: BTreeMap<(TenantId, CredentialId), Duration>,
 }
 
 /// Orphans and suspicions remembered per lane at most. Beyond it suspects wait for the next listing, and orphans
 /// are watched from anew: both come late, none is lost.
 const REMEMBERED_MAX: usize = 10_000;
+/// A key that did not work is tried last for so long.
+const PASSED_OVER_FOR: Duration = Duration::from_secs(300);
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl LaneWorker {
@@ -108,6 +114,8 @@ impl LaneWorker {
             orphans: BTreeMap::new(),
             sick: false,
             turns: 0,
+            key: None,
+            passed_over: BTreeMap::new(),
         };
         Self { lane, state: Mutex::new(state) }
     }
@@ -115,6 +123,16 @@ impl LaneWorker {
     /// Works on the state under its lock.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().expect("no panic under this lock"))
+    }
+
+    /// The cloud refuses the key at hand, or it leads to another account: other keys of the lane are tried first for a
+    /// while. One dead key must not stop what a living one can still end.
+    pub(super) fn pass_over_key(&self, now: Duration) {
+        self.with(|state| {
+            if let Some(key) = state.key.take() {
+                state.passed_over.insert(key, now + PASSED_OVER_FOR);
+            }
+        });
     }
 
     /// The number of this pass, for sharing the lane's rate between tenants.
@@ -143,16 +161,23 @@ impl LaneWorker {
     /// connect is said in the log and is no error, since another key may.
     pub(in crate::engine) async fn provider(&self, engine: &Engine) -> Option<Arc<dyn CloudProvider>> {
         let connections = &engine.parts.connections;
-        let keys = match connections.for_lane(&self.lane).await {
+        let mut keys = match connections.for_lane(&self.lane).await {
             Ok(keys) => keys,
             Err(error) => {
                 tracing::warn!(lane = %self.lane, %error, "the keys of a lane cannot be read");
                 return None;
             }
         };
+        let now = engine.parts.clock.mono();
+        let passed_over = self.with(|state| {
+            state.passed_over.retain(|_, until| *until > now);
+            state.passed_over.clone()
+        });
+        keys.sort_by_key(|key| passed_over.contains_key(&(key.tenant.clone(), key.credential.clone())));
         for key in keys {
             match connections.provider(&key.tenant, &key.credential, &self.lane).await {
                 Ok(connected) => {
+                    self.with(|state| state.key = Some((key.tenant.clone(), key.credential.clone())));
                     self.remember_facts(engine, connected.provider.facts());
                     return Some(connected.provider);
                 }

@@ -26,7 +26,7 @@ mod park;
 mod phase;
 mod wishes;
 
-pub use deadlines::{is_end_due, provisional_end};
+pub use deadlines::{is_end_due, is_end_past, provisional_end};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
