@@ -21,6 +21,7 @@ use infra_core::words::secret::{MasterKey, Secret, digest};
 use infra_core::{Clock, Infra, InfraError, Limits, ReservationStore, SystemClock, UserHandle};
 use infra_providers::sim::{SimConfig, SimDriver, SimWorld, Span, TruthThing};
 use infra_store::MemoryStore;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 /// What is waited for comes within milliseconds; a loaded machine may take this long.
@@ -191,9 +192,14 @@ async fn at_once(
     key: Option<IdempotencyKey>,
 ) -> Vec<Result<Reserved, InfraError>> {
     let mut calls = JoinSet::new();
+    // All begin together: a call that was over before the next one is made would race with nobody.
+    let start = Arc::new(Barrier::new(times));
     for _ in 0..times {
-        let (user, key) = (user.clone(), key.clone());
-        calls.spawn(async move { user.reserve(&wish(1), key.as_ref()).await });
+        let (user, key, start) = (user.clone(), key.clone(), Arc::clone(&start));
+        calls.spawn(async move {
+            start.wait().await;
+            user.reserve(&wish(1), key.as_ref()).await
+        });
     }
     within("reserve", calls.join_all()).await
 }

@@ -116,12 +116,26 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
                 TokenRole::Viewer if change => {
                     return Err(Problem::new(Code::Forbidden, "a viewer's token only looks"));
                 }
-                TokenRole::Bot => audit(parts, &principal.token, Some(&user)),
+                TokenRole::Bot => {
+                    audit(parts, &principal.token, Some(&user));
+                    if change {
+                        not_suspended(shared, &principal).await?;
+                    }
+                }
                 TokenRole::User | TokenRole::Viewer => {}
             }
         }
     }
     Ok(shared.infra.user(&user))
+}
+
+/// Suspending a bot's own user stops the bot: its token opens every user.
+async fn not_suspended(shared: &Shared, bot: &Principal) -> Result<(), Problem> {
+    let owner = shared.infra.operator().get_user(&bot.user).await?;
+    if owner.suspended {
+        return Err(Problem::new(Code::Suspended, "the bot's own user is suspended"));
+    }
+    Ok(())
 }
 
 /// The user for whom a token acts.
