@@ -57,7 +57,8 @@ impl Operator {
     ///
     /// # Errors
     /// [`InfraError::OutOfRange`] for names beginning with `_` and teams beginning with `user:`;
-    /// [`InfraError::Conflict`] when the user exists.
+    /// [`InfraError::Conflict`] when the user exists, or when a removed user of that name has left records behind: the
+    /// next of that name would read them.
     pub async fn add_user(&self, name: &UserId, team: Option<&TenantId>) -> Result<User, InfraError> {
         if name.as_str().starts_with('_') {
             return Err(InfraError::field("name", "must not begin with _"));
@@ -88,6 +89,16 @@ impl Operator {
                     id: name.to_string(),
                     why: "it exists".to_owned(),
                     version: Some(was.version),
+                });
+            }
+            let left: Vec<Versioned<Reservation>> = self.core.repo.list_owner(&new.tenant, name, None).await?;
+            if !left.is_empty() {
+                let why = "somebody of that name was removed, and what they held is still readable; take another name";
+                return Err(InfraError::Conflict {
+                    what: "user",
+                    id: name.to_string(),
+                    why: why.to_owned(),
+                    version: None,
                 });
             }
             let mut txn = self.core.repo.txn();

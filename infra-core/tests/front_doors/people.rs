@@ -6,6 +6,7 @@ use std::time::Duration;
 use infra_core::InfraError;
 use infra_core::infra::Principal;
 use infra_core::nouns::account::{AccessToken, TokenRole};
+use infra_core::nouns::reservation::Phase;
 use infra_core::nouns::switch::{SwitchScope, SwitchValue};
 use infra_core::testing::VirtualClock;
 use infra_core::words::ids::{TenantId, UserId};
@@ -185,4 +186,17 @@ async fn a_switch_with_an_end_opens_by_itself() {
     assert!(matches!(ada.reserve(&wish(1), None).await, Err(InfraError::Paused { .. })));
     clock.advance(Duration::from_secs(61));
     ada.reserve(&wish(1), None).await.expect("open again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_of_a_name_never_reads_what_the_last_one_held() {
+    let house = House::live().await;
+    let ada = house.user("ada").await;
+    let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    ada.release(&id).await.expect("released");
+    let patience = Duration::from_secs(60);
+    assert_eq!(ada.wait(&id, patience).await.expect("waits").state, Phase::Released);
+    house.operator().remove_user(ada.id()).await.expect("holds nothing");
+    let error = house.operator().add_user(ada.id(), None).await.expect_err("its past is readable");
+    assert!(matches!(error, InfraError::Conflict { what: "user", .. }), "{error}");
 }
