@@ -104,15 +104,13 @@ fn copy_again(
         }
         forget(unit);
     }
-    let copies = |copy: &&Launch| matches!(&copy.frozen.body, LaunchBody::Snapshot { of } if of == machine);
-    let over = draft.launches.values().filter(copies).filter(|copy| copy.closed() || copy.superseded);
-    let (times, last) = over.fold((0, None::<&Launch>), |(times, last), copy| {
-        (
-            times + 1,
-            Some(last.map_or(copy, |last| if copy.created_at > last.created_at { copy } else { last })),
-        )
-    });
-    if let Some(last) = last {
+    let over = |copy: &&Launch| {
+        let of_this = matches!(&copy.frozen.body, LaunchBody::Snapshot { of } if of == machine);
+        of_this && (copy.closed() || copy.superseded)
+    };
+    let over: Vec<&Launch> = draft.launches.values().filter(over).collect();
+    let times = u32::try_from(over.len()).unwrap_or(u32::MAX);
+    if let Some(last) = over.into_iter().max_by_key(|copy| (copy.created_at, copy.token)) {
         unit.reason = Some("no snapshot could be made yet; the machine is off and billed".to_owned());
         let wait = backoff(times, last.token, picture.limits);
         if age(last, picture) < wait {
