@@ -39,6 +39,8 @@ use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
 use infra_core::words::secret::{Secret, digest};
 use tokio::sync::Semaphore;
+use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -143,7 +145,12 @@ pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
 
 /// Every documented route. A route is documented by being here: handler, schema and path are one thing.
 fn api() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(admin()).merge(user()).merge(service())
+    // No handler answers it by itself: problems are written by the outermost layer.
+    let mut schemas = vec![(wire::ProblemBody::name().into_owned(), wire::ProblemBody::schema())];
+    wire::ProblemBody::schemas(&mut schemas);
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
+    let document = OpenApiBuilder::new().components(Some(components)).build();
+    OpenApiRouter::with_openapi(document).merge(admin()).merge(user()).merge(service())
 }
 
 fn admin() -> OpenApiRouter<Shared> {
