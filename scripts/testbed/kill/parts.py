@@ -175,25 +175,65 @@ class FaultProxy:
         require(status == 200, f"the fault proxy says {status} {answer}")
         return answer
 
-    def arm(self, pid, window, match, delay_s):
-        self.ask("POST", "/reset")
-        rule = {"match": match, "at": window, "then": "kill_pid", "pid": pid, "delay_s": delay_s}
-        self.ask("POST", "/rules", rule)
+    def arm(self, window, match, **more):
+        """One rule, once; `then` and what goes with it as the proxy has it."""
+        self.disarm()
+        self.ask("POST", "/rules", {"match": match, "at": window, **more})
 
-    def fired(self):
-        """The kill that happened, as the proxy saw it; disarms whatever is left."""
+    def fired(self, state="killed"):
+        """What the rule did, as the proxy saw it. A rule that has done its one deed is spent."""
         fired = self.ask("GET", "/fired?count=1&wait_s=30")["fired"]
-        require(len(fired) == 1, f"one kill was armed, and the proxy did {fired}")
+        require(len(fired) == 1, f"one rule was armed, and the proxy did {fired}")
         [entry] = fired
-        require(entry["state"] == "killed", f"the proxy could not kill: {entry}")
-        self.ask("POST", "/reset")
+        require(entry["state"] == state, f"the proxy did not what it should ({state}): {entry}")
         return entry
+
+    def let_pass(self, entry):
+        """The request or reply that is held goes on."""
+        released = self.ask("POST", "/release", {"id": entry["id"], "then": "pass"})["released"]
+        require(released == [entry["id"]], f"nothing was held any more: {entry}")
+
+    def calls(self, operation):
+        """How often such a call reached the cloud since the proxy's last reset."""
+        return self.ask("GET", "/log")["operations"].get(operation, {}).get("forwarded", 0)
 
     def disarm(self):
         self.ask("POST", "/reset")
 
     def stop(self):
         self.process.end()
+
+
+class Cloud:
+    """What they have in common; each number is how many of something one run has."""
+
+    # Does the cloud take no idempotency token, so that PROTOCOL's rule C8 is all there is?
+    tokenless = False
+    # Does a machine that is turned on again count as another one, made from a copy of the first?
+    off_is_copy = False
+    reservations, powered, ended_under_fire, kills_per_window_min, late = 54, 8, 15, 10, 0
+    unknown_hold_s = 900
+
+    def tables(self):
+        """Its part of the settings file."""
+        raise NotImplementedError
+
+    def server_arguments(self):
+        config = self.folder / "server.toml"
+        config.write_text(f"[limits]\nunknown_hold_s = {self.unknown_hold_s}\n{self.tables()}")
+        return ["--config", str(config)]
+
+    def arm(self, window, match, **more):
+        self.proxy.arm(window, match, **more)
+
+    def fired(self, state="killed"):
+        return self.proxy.fired(state)
+
+    def let_pass(self, entry):
+        self.proxy.let_pass(entry)
+
+    def calls(self, operation):
+        return self.proxy.calls(operation)
 
 
 def launches(data):
