@@ -53,6 +53,11 @@ class Sim(Cloud):
         require(status in (200, 201, 204), f"the sim says {status} {answer} to {method} {path}")
         return answer
 
+    @staticmethod
+    def shown(identity):
+        """A world's id as its API shows it."""
+        return identity
+
     def make_by_hand(self):
         for number, (account, region) in enumerate(self.places):
             wish = {"account": account, "region": region, "name": f"by-hand-{number}", "tags": {"team": "lab"}}
@@ -62,7 +67,7 @@ class Sim(Cloud):
         found = []
         for raw in self.ask("GET", f"{self.control}/machines")["items"]:
             found.append({
-                "id": raw["id"], "kind": raw["kind"], "alive": raw["ended_at"] is None, "state": raw["state"],
+                "id": self.shown(raw["id"]), "kind": raw["kind"], "alive": raw["ended_at"] is None, "state": raw["state"],
                 "ours": not raw["by_hand"], "token": raw["made_under"], "raw": raw,
             })  # fmt: skip
         return found
@@ -112,6 +117,11 @@ simulated = true
 visible_within_s = {self.visible_within_s}
 snapshot_within_s = {self.snapshot_within_s}
 """
+
+    @staticmethod
+    def shown(identity):
+        """DigitalOcean counts: the number stands before eight digits of noise."""
+        return str(int(identity.rsplit("-", 1)[-1][:-8], 16))
 
     def server_arguments(self):
         return Cloud.server_arguments(self)
@@ -199,10 +209,10 @@ arch = "x86_64"
     def things(self):
         found = []
 
-        def add(identity, kind, state, raw):
+        def add(identity, kind, state, raw, of=()):
             found.append({
                 "id": identity, "kind": kind, "alive": state != "terminated", "state": state,
-                "ours": identity not in self.by_hand, "raw": raw,
+                "ours": not self.by_hand & {identity, *of}, "raw": raw,
             })  # fmt: skip
 
         for client in self.clients.values():
@@ -213,6 +223,13 @@ arch = "x86_64"
                 add(group["GroupId"], "firewall", "there", group)
             for pair in client.describe_key_pairs()["KeyPairs"]:
                 add(pair["KeyPairId"], "key_pair", "there", pair)
+            for volume in client.describe_volumes()["Volumes"]:
+                of = [one["InstanceId"] for one in volume["Attachments"]]
+                add(volume["VolumeId"], "volume", volume["State"], volume, of)
+            for copy in client.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
+                add(copy["SnapshotId"], "snapshot", copy["State"], copy)
+            for address in client.describe_addresses()["Addresses"]:
+                add(address["AllocationId"], "address", "there", address)
         return found
 
     def stop(self):

@@ -282,18 +282,25 @@ class Run:
         time.sleep(self.cloud.lag_s)
         views = {view["id"]: view for api in self.apis for view in api.list()}
         require(set(views) == set(self.wanted), f"reservations {set(views) ^ set(self.wanted)} are too many or missing")
-        slots = collections.defaultdict(set)
+        slots, copied = collections.defaultdict(set), 0
         for identity, view in views.items():
             for unit in view["units"]:
-                slots[unit["provider_id"]].add((identity, unit["slot"]))
+                if self.cloud.off_is_copy and identity in self.off:
+                    require(unit["provider_id"] is None, f"off, and it has a machine: {view}")
+                    copied += 1
+                else:
+                    slots[unit["provider_id"]].add((identity, unit["slot"]))
             require(len(view["units"]) == self.wanted[identity][1], f"units of {view}")
-        machines = {one["id"] for one in self.ours() if one["kind"] == "machine" and one["alive"]}
+        machines = {one["id"] for one in self.machines() if one["alive"]}
+        copies = [one["id"] for one in self.ours() if one["kind"] == "snapshot" and one["alive"]]
+        require(len(copies) == copied, f"{copied} machines are off, and their copies are {copies}")
         leaked, lost = machines - set(slots), set(slots) - machines
         require(not leaked, f"machines without reservation: {leaked}")
         require(not lost, f"units without machine: {lost}")
         require(all(len(of) == 1 for of in slots.values()), f"one machine in two slots: {slots}")
         self.foreign_untouched()
-        self.say(f"the cloud's {len(machines)} machines are the API's {sum(map(len, slots.values()))} units")
+        of = f" and its {copied} copies" if copied else ""
+        self.say(f"the cloud's {len(machines)} machines{of} are the API's {sum(map(len, slots.values())) + copied} units")
 
     def machines(self):
         return [one for one in self.ours() if one["kind"] == "machine"]

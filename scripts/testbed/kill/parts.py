@@ -267,10 +267,16 @@ class Api:
         return answer
 
     def join(self, key):
+        self.enter()
+        self.save(key)
+
+    def enter(self):
         self.admin("POST", "/admin/users", {"name": self.user})
         self.admin("PATCH", f"/admin/users/{self.user}", {"machines_max": 500})
         issued = self.admin("POST", f"/admin/users/{self.user}/tokens", {"label": "kill", "role": "user"})
         self.token = issued["token"]
+
+    def save(self, key):
         status, answer = self.call("POST", "/keys", key)
         require(status == 201, f"the key was not taken: {status} {answer}")
 
