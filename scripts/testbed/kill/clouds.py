@@ -191,6 +191,8 @@ arch = "x86_64"
         return {"provider": "aws", "kind": "static", **fields}
 
     def make_by_hand(self):
+        # What the emulator's own images are made of.
+        self.stock = {one["SnapshotId"] for client in self.clients.values() for one in self.snapshots(client)}
         for client in self.clients.values():
             group = client.create_security_group(GroupName="by-hand", Description="made by a person")["GroupId"]
             made = client.run_instances(
@@ -200,6 +202,10 @@ arch = "x86_64"
             self.by_hand |= {group, *(one["InstanceId"] for one in made["Instances"])}
             # Every region has one from the start; it is as foreign as what people make.
             self.by_hand |= {one["GroupId"] for one in self.groups(client) if one["GroupName"] == "default"}
+
+    @staticmethod
+    def snapshots(client):
+        return client.describe_snapshots(OwnerIds=["self"])["Snapshots"]
 
     @staticmethod
     def groups(client):
@@ -226,8 +232,9 @@ arch = "x86_64"
             for volume in client.describe_volumes()["Volumes"]:
                 of = [one["InstanceId"] for one in volume["Attachments"]]
                 add(volume["VolumeId"], "volume", volume["State"], volume, of)
-            for copy in client.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
-                add(copy["SnapshotId"], "snapshot", copy["State"], copy)
+            for copy in self.snapshots(client):
+                if copy["SnapshotId"] not in self.stock:
+                    add(copy["SnapshotId"], "snapshot", copy["State"], copy)
             for address in client.describe_addresses()["Addresses"]:
                 add(address["AllocationId"], "address", "there", address)
         return found

@@ -37,6 +37,7 @@ KILL_WITHIN_S = 180
 CONVERGE_WITHIN_S = 300
 LIVES_S = 20
 LIVES_TRIED_MAX = 3
+UNWANTED = 2
 PROGRESS_EVERY = 9
 
 
@@ -70,17 +71,21 @@ class Run:
     def shoot(self, window, match, ask):
         """Arms a kill, asks for what leads to the call, waits for the death, starts again. Answers what `ask` did."""
         delay_s = self.dice.randrange(16) / 1000 if window == "after" else 0
-        self.cloud.arm(WINDOWS[window], match, then="kill_pid", pid=self.server.process.pid, delay_s=delay_s)
+        proxy = self.cloud.before(match)
+        proxy.arm(match, self.kill_at(window, delay_s))
         answer = ask()
         require(
             self.server.wait_killed(KILL_WITHIN_S),
             f"no call {match} came within {KILL_WITHIN_S} s of {answer}, so nothing was killed",
         )
-        entry = self.cloud.fired()
+        [entry] = proxy.fired("killed")
         same = entry["operation"] == match.get("operation", entry["operation"])
         require(same and entry["at"] == WINDOWS[window], f"another kill happened: {entry}")
         self.restart()
         return answer
+
+    def kill_at(self, window, delay_s=0):
+        return {"at": WINDOWS[window], "then": "kill_pid", "pid": self.server.process.pid, "delay_s": delay_s}
 
     def restart(self):
         found = collections.Counter(state_of(launch) for launch in launches(self.server.data))
@@ -119,7 +124,7 @@ class Run:
             require(status in (200, 202), f"the repeated request was refused: {status} {again}")
             ids.add(again["id"])
         require(len(ids) == 1, f"one Idempotency-Key made several reservations: {ids}")
-        self.wanted[ids.pop()] = (api, request["count"])
+        self.wanted[ids.pop()] = (api, request.get("count", 1))
 
     def extend(self, api, key, request):
         [identity] = [one for one, (owner, _) in list(self.wanted.items())[-1:] if owner is api]
@@ -203,24 +208,31 @@ class Run:
     # ------------------------------------------------------------ without a token
 
     def arrive_late(self):
-        """A create call sits in a queue; its server dies, its slot gets another machine; then it arrives."""
+        """Create calls sit in a queue; their server dies, their slots get other machines; then they arrive."""
+        match, asked = self.cloud.creates["machine"], []
+        proxy = self.cloud.before(match)
+        proxy.arm(match, {"at": WINDOWS["before"], "then": "hold", "times": self.cloud.late})
         for number in range(self.cloud.late):
             api, key = self.apis[number % 2], f"kill-late-{number}"
-            request = dict(self.cloud.request, region=self.cloud.regions[number % len(self.cloud.regions)])
-            self.cloud.arm(WINDOWS["before"], self.cloud.creates["machine"], then="hold")
-            first = api.reserve(request, key)
-            entry = self.cloud.fired("held")
-            self.server.kill_9()
-            self.kills["late"] += 1
-            self.restart()
-            self.repeat(api, request, key, first)
-            identity = list(self.wanted)[-1]
-            until(lambda: api.get(identity)["state"] == "ready", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
-            before = {one["id"] for one in self.machines()}
-            self.cloud.let_pass(entry)
-            born = until(lambda: {one["id"] for one in self.machines()} - before, CONVERGE_WITHIN_S, "nothing came late")
-            require(len(born) == 1, f"one call made {born}")
-            self.late |= born
+            region = self.cloud.regions[number // 2 % len(self.cloud.regions)]
+            request = dict(self.cloud.request, count=1, region=region)
+            asked.append((api, request, key, api.reserve(request, key)))
+        proxy.fired(*["held"] * self.cloud.late)
+        self.server.kill_9()
+        self.kills["late"] += 1
+        self.restart()
+        for one in asked:
+            self.repeat(*one)
+        self.all_as_wanted()
+        before = {one["id"] for one in self.machines()}
+        require(proxy.let_pass() == self.cloud.late, "a create call left the queue too early")
+
+        def born():
+            found = {one["id"] for one in self.machines()} - before
+            return found if len(found) >= self.cloud.late else None
+
+        self.late = until(born, CONVERGE_WITHIN_S, "the late calls made nothing")
+        require(len(self.late) == self.cloud.late, f"{self.cloud.late} late calls made {self.late}")
         self.say(f"{len(self.late)} create calls arrived after their slots were filled anew")
 
     def late_ones_end(self):
@@ -230,41 +242,43 @@ class Run:
         until(lambda: not alive(), CONVERGE_WITHIN_S, lambda: f"born late, and not ended: {alive()}")
 
     def never_resumed(self):
-        """A lost create call whose lease is over when its server comes back: there is nothing to be made any more."""
-        machines = len(self.machines())
-        for window in ("before", "held"):
-            api, key = self.apis[0], f"kill-unwanted-{window}"
-            ends_at = time.time() + LIVES_S
-            moment = datetime.datetime.fromtimestamp(ends_at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-            request = dict(self.cloud.request, region=self.cloud.regions[0], ends_at=moment)
-            match = self.cloud.creates["machine"]
-            self.cloud.arm(WINDOWS[window], match, then="kill_pid", pid=self.server.process.pid)
-            api.reserve(request, key)
-            require(self.server.wait_killed(KILL_WITHIN_S), "nothing was killed")
-            self.cloud.fired()
-            self.unwanted += 1
-            self.kills["unwanted"] += 1
-            if time.time() > ends_at:
-                self.say("a lease was over before its create call was lost: this shows little")
-            time.sleep(max(0, ends_at - time.time()) + 2)
-            sent = self.cloud.calls(match["operation"])
-            self.restart()
-            of = api.list(everything=True)
-            [identity] = [one["id"] for one in of if one["request"].get("ends_at", "")[:19] == moment[:19]]
-            until(lambda: api.get(identity)["state"] == "released", CONVERGE_WITHIN_S, lambda: f"{api.get(identity)}")
-            # The look-ups go on until they prove something; whatever happens then, nothing more is sent.
-            time.sleep(2 * self.cloud.visible_within_s + 2)
-            now = self.cloud.calls(match["operation"])
-            require(now == sent, f"{now - sent} create calls were sent for a lease that was over")
-            machines += window == "held"
-            left = [one for one in self.machines()]
-            require(len(left) == machines, f"{len(left)} machines were ever made, and {machines} should be")
+        """Two lost create calls, one of which had made its machine, whose leases are over when the server is back."""
+        before, api, match = len(self.machines()), self.apis[0], self.cloud.creates["machine"]
+        ends_at = time.time() + LIVES_S
+        moment = datetime.datetime.fromtimestamp(ends_at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        proxy = self.cloud.before(match)
+        proxy.arm(match, {"at": WINDOWS["before"], "then": "drop"}, self.kill_at("held"))
+        for number in range(UNWANTED):
+            request = dict(self.cloud.request, count=1, region=self.cloud.regions[0], ends_at=moment)
+            api.reserve(request, f"kill-unwanted-{number}")
+        require(self.server.wait_killed(KILL_WITHIN_S), "nothing was killed")
+        proxy.fired("dropped", "killed")
+        in_time = time.time() < ends_at
+        self.kills["unwanted"] += 1
+        time.sleep(max(0, ends_at - time.time()) + 2)
+        sent = proxy.calls(match["operation"])
+        self.restart()
+        found = [one["id"] for one in api.list(everything=True) if (one["ends_at"] or "")[:19] == moment[:19]]
+        self.unwanted = len(found)
+        require(self.unwanted == UNWANTED, f"{UNWANTED} were asked for, {found} are there")
+        states = lambda: [api.get(one)["state"] for one in found]  # noqa: E731
+        until(lambda: set(states()) == {"released"}, CONVERGE_WITHIN_S, lambda: f"{states()}")
+        # Whoever still waits for a hold to be over would send now.
+        time.sleep(self.cloud.unknown_hold_s)
+        require(in_time, f"the kill took more than {LIVES_S} s: this shows nothing")
+        now, made = proxy.calls(match["operation"]), len(self.machines()) - before
+        require(now == sent, f"{now - sent} create calls were sent for leases that were over")
+        require(made == 1, f"{made} machines were made, and one of the lost calls had made one")
         self.say("nothing was sent again for leases that were over")
 
     # ------------------------------------------------------------ what must hold
 
     def converge(self):
         """Every reservation is what its owner wants, and cloud and API name the same machines."""
+        self.all_as_wanted()
+        self.agree()
+
+    def all_as_wanted(self):
 
         def missing():
             wrong = {}
@@ -276,7 +290,6 @@ class Run:
             return wrong
 
         until(lambda: not missing(), CONVERGE_WITHIN_S, lambda: f"not as wanted: {missing()}")
-        self.agree()
 
     def agree(self):
         time.sleep(self.cloud.lag_s)
@@ -312,8 +325,8 @@ class Run:
         """Not one machine more was ever made than slots were asked for, those included that are gone by now."""
         made = {one["id"] for one in self.machines()}
         asked = sum(count for _, count in self.wanted.values()) + self.short
-        # One of the two lost calls had made its machine.
-        asked += self.copies + self.unwanted // 2
+        # Of the lost calls whose leases were over, one had made its machine.
+        asked += self.copies + (1 if self.unwanted else 0)
         require(self.late <= made, f"born late, and not seen: {self.late - made}")
         made -= self.late
         require(len(made) == asked, f"{len(made)} machines were made for {asked} slots")

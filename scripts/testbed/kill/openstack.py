@@ -141,20 +141,9 @@ visible_within_s = {self.visible_within_s}
         name, _ = self.projects[user]
         return {"provider": "lab", "kind": "password", "username": name, "password": "secret", "project_name": name}
 
-    def arm(self, window, match, **more):
-        """The proxy that such a call passes, armed."""
+    def before(self, match):
         word = next((kind for kind, one in self.creates.items() if one == match), None)
-        self.armed = self.proxies[self.upstreams.get(word, "compute")]
-        self.armed.arm(window, match, **more)
-
-    def fired(self, state="killed"):
-        return self.armed.fired(state)
-
-    def let_pass(self, entry):
-        self.armed.let_pass(entry)
-
-    def calls(self, operation):
-        return sum(proxy.calls(operation) for proxy in self.proxies.values())
+        return self.proxies[self.upstreams.get(word, "compute")]
 
     # ------------------------------------------------------------ hands, and the truth
 

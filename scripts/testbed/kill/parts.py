@@ -22,6 +22,7 @@ PROXY_PROGRAM = Path(__file__).resolve().parent.parent / "aws" / "fault_proxy.py
 # Nothing here measures speed: what is waited for comes within moments, and a loaded machine may take this long.
 START_WITHIN_S = 120
 ANSWER_WITHIN_S = 180
+FIRES_WITHIN_S = 120
 LAUNCH_KIND = 3  # RecordKind::Launch in infra-core/src/contracts/store.rs
 
 
@@ -175,23 +176,26 @@ class FaultProxy:
         require(status == 200, f"the fault proxy says {status} {answer}")
         return answer
 
-    def arm(self, window, match, **more):
-        """One rule, once; `then` and what goes with it as the proxy has it."""
+    def arm(self, match, *rules):
+        """Rules for such calls, instead of all others; `at`, `then` and what goes with it as the proxy has them."""
         self.disarm()
-        self.ask("POST", "/rules", {"match": match, "at": window, **more})
+        self.ask("POST", "/rules", [{"match": match, **rule} for rule in rules])
 
-    def fired(self, state="killed"):
-        """What the rule did, as the proxy saw it. A rule that has done its one deed is spent."""
-        fired = self.ask("GET", "/fired?count=1&wait_s=30")["fired"]
-        require(len(fired) == 1, f"one rule was armed, and the proxy did {fired}")
-        [entry] = fired
-        require(entry["state"] == state, f"the proxy did not what it should ({state}): {entry}")
-        return entry
+    def fired(self, *states):
+        """What the rules did, as the proxy saw it: the last one just now, one state for each deed."""
 
-    def let_pass(self, entry):
-        """The request or reply that is held goes on."""
-        released = self.ask("POST", "/release", {"id": entry["id"], "then": "pass"})["released"]
-        require(released == [entry["id"]], f"nothing was held any more: {entry}")
+        def done():
+            fired = self.ask("GET", f"/fired?count={len(states)}&wait_s=30")["fired"]
+            return len(fired) >= len(states) and fired
+
+        fired = until(done, FIRES_WITHIN_S, lambda: f"{states} were due: {self.ask('GET', '/fired')}")
+        happened = sorted(entry["state"] for entry in fired)
+        require(happened == sorted(states), f"the proxy did not what it should ({states}): {fired}")
+        return fired
+
+    def let_pass(self):
+        """Every request or reply that is held goes on. How many were."""
+        return len(self.ask("POST", "/release", {"then": "pass"})["released"])
 
     def calls(self, operation):
         """How often such a call reached the cloud since the proxy's last reset."""
@@ -223,17 +227,10 @@ class Cloud:
         config.write_text(f"[limits]\nunknown_hold_s = {self.unknown_hold_s}\n{self.tables()}")
         return ["--config", str(config)]
 
-    def arm(self, window, match, **more):
-        self.proxy.arm(window, match, **more)
-
-    def fired(self, state="killed"):
-        return self.proxy.fired(state)
-
-    def let_pass(self, entry):
-        self.proxy.let_pass(entry)
-
-    def calls(self, operation):
-        return self.proxy.calls(operation)
+    def before(self, match):
+        """The fault proxy that such a call passes."""
+        del match
+        return self.proxy
 
 
 def launches(data):

@@ -51,8 +51,9 @@ class CheckedMoto(Moto):
             iam.create_user(UserName=name)
             iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
             self.keys[name] = iam.create_access_key(UserName=name)["AccessKey"]
-        status, _ = self.reset_auth("0")
-        require(status == 200, f"the emulator does not check keys: {status}")
+        # After so many more calls, it checks.
+        status, answer = send(f"{self.url}/moto-api/reset-auth", "POST", 0)
+        require(status == 200, f"the emulator does not check keys: {status} {answer}")
         truth = self.keys["truth"]
         self.clients = {
             region: boto3.client(
@@ -61,13 +62,6 @@ class CheckedMoto(Moto):
             )  # fmt: skip
             for region in self.regions
         }
-
-    def reset_auth(self, after):
-        import urllib.request
-
-        request = urllib.request.Request(f"{self.url}/moto-api/reset-auth", data=after.encode(), method="POST")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return answer.status, answer.read()
 
     def key(self, user):
         key = self.keys[user]
@@ -81,7 +75,8 @@ class CheckedMoto(Moto):
 class PlainDigitalOcean(DigitalOcean):
     def plant(self):
         headers = {"content-type": "application/json"}
-        body = {"name": "planted", "inbound_rules": [], "outbound_rules": [], "tags": []}
+        rule = {"protocol": "tcp", "ports": "22", "sources": {"addresses": FROM}}
+        body = {"name": "planted", "inbound_rules": [rule], "outbound_rules": [], "tags": []}
         url = f"{self.server.url}/digitalocean/v2/firewalls"
         status, answer = send(url, "POST", body, f"sim-{USER}", headers)
         require(status in (201, 202), f"the fake made no firewall: {status} {answer}")
