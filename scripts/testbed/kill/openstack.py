@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from parts import Cloud, FaultProxy, require, until
 
-MACHINE_WITHIN_S = 120
+MACHINE_WITHIN_S = 300
 DOMAIN = {"id": "default"}
 
 
@@ -41,7 +41,7 @@ class Nova(Cloud):
     tokenless = True
     # Nova is slower than a fake: fewer of each.
     reservations, powered, ended_under_fire, kills_per_window_min, late = 18, 4, 6, 6, 2
-    visible_within_s, unknown_hold_s = 3, 8
+    visible_within_s, unknown_hold_s = 4, 12
     lag_s = 0
     request = {
         "vcpus": 1, "provider": "lab", "os": "ubuntu 24.04", "allow_from": ["192.0.2.0/24"],
