@@ -40,6 +40,7 @@ class Nova(Cloud):
     hand_made_running = "ACTIVE"
     tokenless = True
     # Nova is slower than a fake: fewer of each.
+    users = ("ada", "bob")
     reservations, powered, ended_under_fire, kills_per_window_min, late = 18, 4, 6, 6, 2
     visible_within_s, unknown_hold_s = 4, 12
     lag_s = 0
@@ -109,7 +110,7 @@ class Nova(Cloud):
             self.operator("/endpoints", "POST", {"endpoint": endpoint})
         [network] = self.operator("/v2.0/networks?shared=true", service="network")["networks"]
         self.shared = network["id"]
-        for user in ("ada", "bob"):
+        for user in self.users:
             self.join(user)
 
     def join(self, user):
@@ -170,6 +171,11 @@ visible_within_s = {self.visible_within_s}
             groups, _ = self.ask(f"{self.network}/v2.0/security-groups?project_id={project}", token=token)
             self.by_hand |= {one["id"] for one in groups["security_groups"] if one["name"] == "default"}
 
+    def servers(self, project, ended=False):
+        """As the operator sees them: those that are there, or those that are not any more."""
+        of = f"/v2.1/servers/detail?all_tenants=1&deleted={ended}&project_id={project}"
+        return self.operator(of, service="compute")["servers"]
+
     def things(self):
         """Servers as the operator sees them, ended ones too; groups, key pairs, images and ports that are there."""
         found = []
@@ -181,10 +187,8 @@ visible_within_s = {self.visible_within_s}
 
         for user, (name, project) in self.projects.items():
             token, _ = self.login(name, name)
-            for ended in ("False", "True"):
-                of = f"/v2.1/servers/detail?all_tenants=1&deleted={ended}&project_id={project}"
-                for one in self.operator(of, service="compute")["servers"]:
-                    add(one["id"], "machine", one["status"], one)
+            for one in (*self.servers(project), *self.servers(project, ended=True)):
+                add(one["id"], "machine", one["status"], one)
             owned = f"/v2.0/security-groups?project_id={project}"
             for one in self.operator(owned, service="network")["security_groups"]:
                 add(one["id"], "firewall", "there", one)

@@ -30,14 +30,17 @@ class Many:
         self.most = 0
         self.looks = 0
 
-    def machines(self):
-        """Servers of ours that ever were; never more of them at once than were asked for."""
-        made = [one for one in self.cloud.things() if one["ours"] and one["kind"] == "machine"]
-        alive = [one for one in made if one["alive"]]
+    def servers(self, ended=False):
+        _, project = self.cloud.projects["ada"]
+        return [one for one in self.cloud.servers(project, ended) if one["id"] not in self.cloud.by_hand]
+
+    def look(self):
+        """Servers of ours that are there: never more at once than were asked for."""
+        there = self.servers()
         self.looks += 1
-        self.most = max(self.most, len(alive))
-        require(len(alive) <= self.count, f"{len(alive)} servers are there, and {self.count} were asked for")
-        return made
+        self.most = max(self.most, len(there))
+        require(len(there) <= self.count, f"{len(there)} servers are there, and {self.count} were asked for")
+        return there
 
     def foreign(self):
         return {one["id"]: one for one in self.cloud.things() if not one["ours"]}
@@ -46,7 +49,7 @@ class Many:
         begun = time.monotonic()
 
         def there():
-            self.machines()
+            self.look()
             view = self.api.get(self.id)
             return view if view["state"] == state else None
 
@@ -70,16 +73,16 @@ class Many:
         require(status == 202, f"not accepted: {status} {view}")
         self.id = view["id"]
         view, ready_s = self.until("ready")
-        made = self.machines()
+        made = self.look()
         units = {unit["provider_id"] for unit in view["units"]}
-        require({one["id"] for one in made if one["state"] == "ACTIVE"} == units, f"{made} are not {units}")
-        require(len(units) == len(made) == self.count, f"{len(units)} units, {len(made)} servers ever made")
+        require({one["id"] for one in made if one["status"] == "ACTIVE"} == units, f"{made} are not {units}")
+        require(len(units) == self.count, f"{len(units)} units")
         status, answer = self.api.call("DELETE", f"/reservations/{self.id}")
         require(status == 202, f"not released: {status} {answer}")
         _, released_s = self.until("released")
         left = [(one["kind"], one["id"], one["state"]) for one in self.cloud.things() if one["ours"] and one["alive"]]
         require(not left, f"released, and there is still {left}")
-        ever, calls = len(self.machines()), self.cloud.proxies["compute"].calls("POST /v2.1/servers")
+        ever, calls = len(self.look()) + len(self.servers(ended=True)), self.cloud.proxies["compute"].calls("POST /v2.1/servers")
         require(ever == calls == self.count, f"{calls} create calls made {ever} servers for {self.count}")
         require(self.foreign() == before, f"touched: {before} was, {self.foreign()} is")
         print(
@@ -92,6 +95,7 @@ class Many:
 
 def play(options, folder):
     cloud = Nova(options.binary, folder)
+    cloud.users = ("ada",)
     server = None
     try:
         cloud.start(folder)
