@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{self, Args};
 use super::error::StartError;
-use super::file::{self, File, LogFile};
+use super::file::{self, File, LimitsFile, LogFile};
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -96,6 +96,8 @@ pub struct Settings {
     pub log_filter: String,
     /// How.
     pub log_format: LogFormat,
+    /// Limits other than the documented ones.
+    pub(super) limits: LimitsFile,
     /// The master key itself, when the environment carries it.
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
@@ -135,6 +137,7 @@ impl Settings {
             sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
             log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
+            limits: file.limits,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
             config_home: config_home(&env),
@@ -162,6 +165,7 @@ impl Settings {
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
+            limits: self.limits.clone(),
             clouds: self.clouds.clone(),
         };
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use infra_core::words::limits::Limits;
 use infra_providers::registry::CloudSpec;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub(super) struct File {
     pub sim_only: Option<bool>,
     #[serde(default)]
     pub log: LogFile,
+    #[serde(default)]
+    pub limits: LimitsFile,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clouds: BTreeMap<String, CloudSpec>,
 }
@@ -41,6 +45,26 @@ pub(super) struct LogFile {
     pub filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
+}
+
+/// The table `[limits]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsFile {
+    /// Seconds that an attempt with an unknown outcome holds its slot where a cloud has no idempotency token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_hold_s: Option<u64>,
+}
+
+impl LimitsFile {
+    /// The documented limits, with what is said here in their place.
+    pub(super) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        if let Some(seconds) = self.unknown_hold_s {
+            limits.unknown_hold = Duration::from_secs(seconds);
+        }
+        limits
+    }
 }
 
 /// Longest settings file that is read.
@@ -90,6 +114,7 @@ mod tests {
             ("listn = \"127.0.0.1:1\"\n", &["line 1", "listn", "unknown field"][..]),
             ("\n[clouds.sim]\nendpont = \"x\"\n", &["line 3", "clouds.sim.endpont", "unknown field"]),
             ("sim_only = \"yes\"\n", &["line 1", "sim_only", "invalid type"]),
+            ("[limits]\nunknown_hold = 5\n", &["line 2", "limits.unknown_hold", "unknown_hold_s"]),
             ("[log]\nformat = \"xml\"\n", &["line 2", "log.format", "xml"]),
             ("listen = 127\n\nx = [\n", &["line"]),
             ("listen = \"nowhere\"\n", &["line 1", "listen"]),
