@@ -98,21 +98,27 @@ pub fn copy(sim: &Cloud, id: &ResourceId) -> Option<ResourceId> {
     shown(sim, &copied)
 }
 
+/// A firewall of DigitalOcean stands before a tag, and whoever copies a machine copies that tag: nobody ends the
+/// firewall before they have taken it off.
+pub fn move_out(sim: &Cloud, id: &ResourceId) {
+    let _known = sim.inner(id).is_some_and(|id| sim.take_tag(&id, "infra-firewall"));
+}
+
 /// What the client calls a thing of the sim.
 fn shown(sim: &Cloud, id: &ResourceId) -> Option<ResourceId> {
     sim.truth().iter().find(|thing| &thing.id == id).map(|thing| sim.id_of(thing))
 }
 
 pub fn vanish(sim: &Cloud, id: &ResourceId) {
-    sim.inner(id).is_some_and(|id| sim.vanish(&id));
+    let _known = sim.inner(id).is_some_and(|id| sim.vanish(&id));
 }
 
 pub fn end(sim: &Cloud, id: &ResourceId) {
-    sim.inner(id).is_some_and(|id| sim.end_by_hand(&id));
+    let _known = sim.inner(id).is_some_and(|id| sim.end_by_hand(&id));
 }
 
 pub fn strip(sim: &Cloud, id: &ResourceId) {
-    sim.inner(id).is_some_and(|id| sim.strip_marks(&id));
+    let _known = sim.inner(id).is_some_and(|id| sim.strip_marks(&id));
 }
 
 /// All keys of a user lead to somebody else's account, or back to their own.
