@@ -25,6 +25,8 @@ pub struct SseReader {
     overlong: bool,
     event: String,
     data: Option<String>,
+    /// Named by the event that is being read; counts once that is whole.
+    named_id: String,
     last_id: String,
     retry_ms: Option<u64>,
 }
@@ -33,7 +35,7 @@ impl SseReader {
     /// A reader of a new stream that goes on after an event; empty when there was none.
     #[must_use]
     pub fn after(last_id: &str) -> Self {
-        Self { last_id: last_id.to_owned(), ..Self::default() }
+        Self { last_id: last_id.to_owned(), named_id: last_id.to_owned(), ..Self::default() }
     }
 
     /// Reads the next part of the stream.
@@ -60,7 +62,7 @@ impl SseReader {
         events
     }
 
-    /// The id to go on after, for `Last-Event-ID`.
+    /// The id to go on after, for `Last-Event-ID`: that of the last event that came whole.
     #[must_use]
     pub fn last_id(&self) -> &str {
         &self.last_id
@@ -98,7 +100,7 @@ impl SseReader {
                     data.push('\n');
                 }
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.last_id),
+            "id" if !value.contains('\0') => value.clone_into(&mut self.named_id),
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry_ms = value.parse().ok().or(self.retry_ms);
             }
@@ -109,6 +111,7 @@ impl SseReader {
 
     /// An event without data is none; its id counts all the same.
     fn dispatch(&mut self) -> Option<SseEvent> {
+        self.named_id.clone_into(&mut self.last_id);
         let event = std::mem::take(&mut self.event);
         let mut data = self.data.take()?;
         data.pop();
@@ -155,7 +158,10 @@ mod tests {
     fn an_event_that_was_cut_off_is_never_told() {
         let mut reader = SseReader::default();
         assert_eq!(reader.push(b"id: 7\ndata: half\n"), []);
-        assert_eq!(reader.last_id(), "7");
+        assert_eq!(reader.last_id(), "", "the server must tell it again");
+        let mut again = SseReader::after("6");
+        again.push(b"id: 7\ndata: half");
+        assert_eq!(again.last_id(), "6");
         let mut again = SseReader::after("6");
         assert_eq!(again.push(b"data: whole\n\n"), [event("6", "message", "whole")]);
     }
