@@ -89,7 +89,7 @@ pub(super) enum Command {
     /// Requests kept under a name: list, show, remove
     Templates(templates::TemplatesArgs),
     /// How to log in to a reservation's machines
-    Access(look::IdArgs),
+    Access(look::AccessArgs),
     /// What happened to a reservation
     History(look::IdArgs),
     /// Everything your keys reach, with prices

@@ -1,15 +1,16 @@
 //! Following a reservation: by its events where the server tells them, by looking again and again where it does not.
 //!
 //! # Flow
-//! Look; open the stream of events; look again, because something may have happened in between; then look after every
-//! event. An event is a reason to look and never taken for the state itself, so one that is lost, doubled or late
-//! changes nothing.
+//! Look; open the stream of events; look again, because something may have happened in between. An event `state`
+//! carries the reservation; any other is a reason to look. Either way only what is newer counts, so an event that is
+//! lost, doubled or late changes nothing.
 //!
 //! # Guarantees
 //! * What is told are states in their order, each one different from the one before. One that is passed at once may
 //!   be left out; the last one never is.
 //! * A server that goes away is waited for, with [`FeedEvent::Away`] said each time; after some minutes it is an error.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use reqwest::header;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::call::{Call, Client};
 use super::error::ClientError;
-use super::sse::SseReader;
+use super::sse::{SseEvent, SseReader};
 use super::types::{Reservation, settled};
 
 /// A stream that is silent for longer is dead: servers send comments to keep it alive.
@@ -30,6 +31,8 @@ const AWAY_MAX: Duration = Duration::from_secs(300);
 /// Longest pause before connecting again.
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(500);
+/// The event whose data is the reservation itself.
+const STATE: &str = "state";
 
 /// What a feed tells.
 #[derive(Debug, Clone)]
@@ -47,7 +50,9 @@ pub struct Feed {
     client: Client,
     id: String,
     last: Option<Value>,
+    version: u64,
     state: String,
+    told: VecDeque<Answer<Reservation>>,
     stream: Option<reqwest::Response>,
     reader: SseReader,
     has_events: bool,
@@ -63,7 +68,9 @@ impl Client {
             client: self.clone(),
             id: id.to_owned(),
             last: None,
+            version: 0,
             state: String::new(),
+            told: VecDeque::new(),
             stream: None,
             reader: SseReader::default(),
             has_events: true,
@@ -96,6 +103,9 @@ impl Feed {
 
     /// One step on; a reservation when it is another than before.
     async fn step(&mut self) -> Result<Option<Answer<Reservation>>, ClientError> {
+        if let Some(answer) = self.told.pop_front() {
+            return Ok(self.differs(answer));
+        }
         if self.look {
             let answer = self.client.reservation(&self.id).await?;
             self.look = false;
@@ -136,7 +146,10 @@ impl Feed {
                 self.look = true;
             }
             Ok(_) => self.has_events = false,
-            Err(error) if error.is_no_such_path() => self.has_events = false,
+            // No such path; or nothing comes any more, or too many listen: asking works all the same.
+            Err(error) if error.is_no_such_path() || error.code() == "rate-limited" => {
+                self.has_events = false
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -149,7 +162,13 @@ impl Feed {
             () = self.client.clock.sleep(SILENCE_MAX) => None,
         };
         if let Some(part) = part {
-            self.look = !self.reader.push(&part).is_empty();
+            for event in self.reader.push(&part) {
+                match told(&event) {
+                    Some(answer) => self.told.push_back(answer),
+                    None => self.look |= self.told.is_empty(),
+                }
+            }
+            self.away = None;
             self.stream = Some(stream);
         } else {
             let pause = self.reader.retry_ms().map_or(PAUSE, Duration::from_millis);
@@ -158,6 +177,11 @@ impl Feed {
     }
 
     fn differs(&mut self, answer: Answer<Reservation>) -> Option<Answer<Reservation>> {
+        // Told before the last look, and heard after it.
+        if answer.value.version < self.version {
+            return None;
+        }
+        self.version = answer.value.version;
         let mut shown: Value = serde_json::from_str(&answer.raw).unwrap_or_default();
         if let Some(fields) = shown.as_object_mut() {
             // These move by themselves.
@@ -189,6 +213,14 @@ impl Feed {
         self.client.clock.sleep(pause).await;
         Ok(error.to_string())
     }
+}
+
+/// The reservation that an event carries.
+fn told(event: &SseEvent) -> Option<Answer<Reservation>> {
+    let value: Reservation =
+        (event.event == STATE).then(|| serde_json::from_str(&event.data).ok()).flatten()?;
+    let etag = Some(format!("\"{}\"", value.version));
+    Some(Answer { value, raw: event.data.clone(), etag, status: 200, sends: 1 })
 }
 
 fn is_stream(answer: &reqwest::Response) -> bool {

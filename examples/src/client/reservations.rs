@@ -43,8 +43,10 @@ pub struct ListQuery {
     pub limit: Option<u32>,
     /// Begin after this: `next` of an earlier page.
     pub after: Option<String>,
-    /// Only those with these tags, `name=value` each.
+    /// Only those with all of these tags, `name:value` each, or `name` for whatever value.
     pub tags: Vec<String>,
+    /// Those that team mates share, instead of the user's own.
+    pub shared: bool,
 }
 
 /// What a release came to.
@@ -120,6 +122,9 @@ impl Client {
         let mut call = Call::get(self.of_user(&["reservations"])?);
         if query.all {
             call = call.query("state", "all");
+        }
+        if query.shared {
+            call = call.query("shared", "true");
         }
         for tag in &query.tags {
             call = call.query("tag", tag);

@@ -1,5 +1,9 @@
 //! `infra list`, `show`, `access`, `history`, `offerings`.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
 use clap::Args;
 use serde_json::Value;
 
@@ -20,9 +24,12 @@ pub(in crate::cli) struct ListArgs {
     /// Also those that are over
     #[arg(short, long)]
     all: bool,
-    /// Only those with this tag; repeat for more, all must fit
-    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
+    /// Only those with this tag: team=red, or team for whatever value; repeat for more, all must fit
+    #[arg(long = "tag", value_name = "NAME[=VALUE]")]
     tags: Vec<String>,
+    /// Those that team mates share with you, instead of your own
+    #[arg(long)]
+    shared: bool,
     /// One page of so many instead of all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: Option<u32>,
@@ -31,15 +38,27 @@ pub(in crate::cli) struct ListArgs {
     after: Option<String>,
 }
 
-fn tag(text: &str) -> Result<String, String> {
-    crate::cli::quantity::pair(text).map(|_| text.to_owned())
-}
-
 /// Which one.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct IdArgs {
     /// Its id, or its name
     id: String,
+}
+
+/// Which one, and where its key goes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Every look is written into the reservation's history.
+
+Examples:
+  infra access web
+  infra access web --key-file web.key && ssh -i web.key ubuntu@203.0.113.7")]
+pub(in crate::cli) struct AccessArgs {
+    /// Its id, or its name
+    id: String,
+    /// Write the key that was made for it into this new file, for you alone to read
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<String>,
 }
 
 /// Which one.
@@ -55,8 +74,13 @@ pub(in crate::cli) struct ShowArgs {
 
 pub(in crate::cli) async fn list(session: &Session<'_>, args: &ListArgs) -> Result<(), CliError> {
     let client = session.own().await?;
-    let query =
-        ListQuery { all: args.all, limit: args.limit, after: args.after.clone(), tags: args.tags.clone() };
+    let query = ListQuery {
+        all: args.all,
+        limit: args.limit,
+        after: args.after.clone(),
+        tags: args.tags.iter().map(|tag| tag.replacen('=', ":", 1)).collect(),
+        shared: args.shared,
+    };
     let page = client.reservations(&query).await?;
     let now = session.out.now();
     session.out.answer(&page.raw, || show::reservations(&page.items, now))?;
@@ -73,11 +97,48 @@ pub(in crate::cli) async fn show(session: &Session<'_>, args: &ShowArgs) -> Resu
     session.out.answer(&answer.raw, || show::reservation(&answer.value, &session.out))
 }
 
-pub(in crate::cli) async fn access(session: &Session<'_>, args: &IdArgs) -> Result<(), CliError> {
+pub(in crate::cli) async fn access(session: &Session<'_>, args: &AccessArgs) -> Result<(), CliError> {
     let client = session.own().await?;
     let id = meant(&client, &args.id).await?;
     let answer = client.access(&id).await?;
-    session.out.answer(&answer.raw, || tree(&answer.value, 0))
+    let key = answer.value["private_key"].as_str();
+    if let (Some(file), Some(key)) = (&args.key_file, key) {
+        write_key(file, key).map_err(|error| CliError::Local(format!("{file}: {error}")))?;
+    }
+    session.out.answer(&answer.raw, || doors(&answer.value, args.key_file.as_deref()))?;
+    match (&args.key_file, key) {
+        (Some(_), None) => {
+            session.out.note("no key was made for it: its request named those that may log in");
+        }
+        (None, Some(_)) => {
+            session.out.note("a key was made for it: --key-file FILE writes it, for you alone to read")
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A new file that only its owner reads. One that is there already is never written over.
+fn write_key(file: &str, key: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(file)?;
+    file.write_all(key.trim_end().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// How to get in, one machine a line.
+fn doors(access: &Value, key_file: Option<&str>) -> String {
+    let key = key_file.map(|file| format!(" -i {file}")).unwrap_or_default();
+    let machines = access["machines"].as_array().map_or(&[][..], Vec::as_slice);
+    let line = |machine: &Value| {
+        let host = machine["host"].as_str().unwrap_or_default();
+        let user = machine["user"].as_str().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = machine["port"].as_u64().filter(|port| *port != 22);
+        let port = port.map(|port| format!(" -p {port}")).unwrap_or_default();
+        format!("ssh{key}{port} {}\n", show::plain(&format!("{user}{host}")))
+    };
+    let lines: String = machines.iter().map(line).collect();
+    if lines.is_empty() { "none of its machines has an address\n".to_owned() } else { lines }
 }
 
 pub(in crate::cli) async fn history(session: &Session<'_>, args: &IdArgs) -> Result<(), CliError> {
@@ -89,50 +150,22 @@ pub(in crate::cli) async fn history(session: &Session<'_>, args: &IdArgs) -> Res
 
 /// A line each: when, who, what, and whatever else is said.
 fn events(page: &Page<Value>) -> String {
-    let mut table = Table::new(&["AT", "BY", "WHAT", "MORE"]);
+    let mut table = Table::new(&["AT", "BY", "WHAT", "COST", "MORE"]);
     for event in &page.items {
-        let text = |names: &[&str]| {
-            let found = names.iter().find_map(|name| event.get(*name)).filter(|value| !value.is_null());
-            found.map(word).unwrap_or_default()
-        };
-        let shown = ["at", "by", "what", "kind", "event", "id", "seq"];
-        let more = event.as_object().into_iter().flatten();
-        let more: Vec<String> = more
-            .filter(|(name, value)| !shown.contains(&name.as_str()) && !value.is_null())
-            .map(|(name, value)| format!("{name}={}", word(value)))
-            .collect();
-        table.row([text(&["at"]), text(&["by"]), text(&["what", "kind", "event"]), more.join(" ")]);
+        let text =
+            |name: &str| event.get(name).filter(|value| !value.is_null()).map(word).unwrap_or_default();
+        let at = text("at").parse().map_or_else(|_| text("at"), show::moment);
+        let cost = event.get("cost").and_then(|cost| serde_json::from_value(cost.clone()).ok());
+        let more = event["details"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let more: Vec<String> = more.map(|(name, value)| format!("{name}={}", word(value))).collect();
+        let cost = cost.map(|cost| show::money(&cost)).unwrap_or_default();
+        table.row([at, text("by"), text("event"), cost, more.join(" ")]);
     }
     if page.items.is_empty() { "nothing happened yet\n".to_owned() } else { table.render(0) }
 }
 
 fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Any JSON, as indented lines.
-fn tree(value: &Value, indent: usize) -> String {
-    let pad = " ".repeat(indent);
-    match value {
-        Value::Object(map) => (map.iter())
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| match value {
-                Value::Object(_) | Value::Array(_) => format!("{pad}{name}\n{}", tree(value, indent + 2)),
-                plain => format!("{pad}{name}  {}\n", multiline(&word(plain), indent + 2)),
-            })
-            .collect(),
-        Value::Array(list) => list.iter().map(|item| tree(item, indent)).collect(),
-        plain => format!("{pad}{}\n", multiline(&word(plain), indent)),
-    }
-}
-
-/// Keys have lines of their own; each of them made harmless.
-fn multiline(text: &str, indent: usize) -> String {
-    let lines: Vec<String> = text.trim_end().lines().map(show::plain).collect();
-    match lines.as_slice() {
-        [one] => one.clone(),
-        many => many.iter().map(|line| format!("\n{}{line}", " ".repeat(indent))).collect(),
-    }
 }
 
 pub(in crate::cli) async fn offerings(session: &Session<'_>) -> Result<(), CliError> {

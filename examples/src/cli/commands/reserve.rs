@@ -134,6 +134,17 @@ fn offer(session: &Session<'_>, page: &Page<Quote>, fields: &Map<String, Value>)
     format!("{count}{price}{}{end}. Reserve?", total.unwrap_or_default())
 }
 
+/// What is different from a template. A new end clears the other kind of end, which the template may have.
+fn overrides(fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut fields = fields.clone();
+    for (said, other) in [("duration_s", "ends_at"), ("ends_at", "duration_s")] {
+        if fields.contains_key(said) {
+            fields.entry(other).or_insert(Value::Null);
+        }
+    }
+    fields
+}
+
 /// Sends it under one key, and says the key when it is not known whether it arrived.
 async fn send(
     client: &Client,
@@ -144,7 +155,7 @@ async fn send(
     let sending = async {
         match template {
             None => client.reserve(fields, key).await,
-            Some(name) => client.reserve_template(name, fields, key).await,
+            Some(name) => client.reserve_template(name, &overrides(fields), key).await,
         }
     };
     let hint = format!(

@@ -36,13 +36,18 @@ fn refused(text: &mut String, problem: &Problem, paint: &dyn Fn(Tone, &str) -> S
     for wrong in &problem.errors {
         // A single field stands in the detail already.
         let line = format!("{}: {}", wrong.field, wrong.message);
-        if plain(detail) != plain(&line) {
+        if !plain(detail).contains(&plain(&wrong.message)) {
             write!(text, "\n  {}", plain(&line)).expect("writing to a string cannot fail");
         }
         if let Some(limit) = &wrong.limit {
             write!(text, "\n  limit of {}: {}", plain(&wrong.field), plain(limit))
                 .expect("writing to a string cannot fail");
         }
+    }
+    if problem.status == 404 && problem.detail == "there is no such path" {
+        text.push_str(
+            "\nThis server does not offer that: it is older than this program, or it is switched off there.",
+        );
     }
     if let Some(hint) = hint(problem.code()) {
         write!(text, "\n{hint}").expect("writing to a string cannot fail");

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::table::{Table, plain};
 use super::words::{length, machines, moment, money, relative};
 use super::{Out, tone};
-use crate::client::{Quote, Reservation};
+use crate::client::{MoneyText, Quote, Reservation};
 
 /// Where its machines are, in one cell: `sim sim-east sim.small`.
 fn place(reservation: &Reservation) -> String {
@@ -72,7 +72,7 @@ pub(in crate::cli) fn reservations(items: &[Reservation], now: Timestamp) -> Str
 pub(in crate::cli) fn short(one: &Reservation) -> String {
     let name = one.name().map(|name| format!(" \"{}\"", plain(name))).unwrap_or_default();
     let mut line = format!("{}{name} is {}", one.id, one.state);
-    if !["released", "failed"].contains(&one.state.as_str()) {
+    if ["pending", "creating", "ready", "starting"].contains(&one.state.as_str()) {
         write!(line, ", {} of {} ready", one.ready(), machines(one.count.into()))
             .expect("writing to a string cannot fail");
     }
@@ -146,37 +146,50 @@ fn units(text: &mut String, one: &Reservation) {
     text.push_str(&table.render(2));
 }
 
-/// A request in a line: what was said, in its order on the page.
+/// The order in which people think of a request.
+const ORDER: [&str; 10] =
+    ["count", "vcpus", "memory_gib", "disk_gib", "gpus", "gpu_model", "arch", "os", "provider", "region"];
+
+/// A request in a line: what was said.
 pub(in crate::cli) fn asked(request: &Map<String, Value>) -> String {
-    let said: Vec<String> = (request.iter())
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+    let mut fields: Vec<(&String, &Value)> = (request.iter())
         .filter(|(name, value)| {
-            name.as_str() != "name" && !(name.as_str() == "resource" && *value == "vm") && !value.is_null()
-        })
-        .map(|(name, value)| match value {
-            Value::String(text) => format!("{name} {text}"),
-            Value::Bool(true) => name.clone(),
-            Value::Array(list) => {
-                let list: Vec<String> = list
-                    .iter()
-                    .map(|item| item.as_str().map_or_else(|| item.to_string(), short_text))
-                    .collect();
-                format!("{name} {}", list.join(" "))
-            }
-            Value::Object(map) => {
-                let pair = |(key, value): (&String, &Value)| {
-                    format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-                };
-                format!("{name} {}", map.iter().map(pair).collect::<Vec<_>>().join(" "))
-            }
-            other if name == "duration_s" || name == "idle_timeout_s" => {
-                let seconds = other.as_i64().unwrap_or_default();
-                let what = if name == "duration_s" { "for" } else { "idle at most" };
-                format!("{what} {}", length(jiff::SignedDuration::from_secs(seconds)))
-            }
-            other => format!("{name} {other}"),
+            name.as_str() != "name" && !(name.as_str() == "resource" && **value == "vm") && !value.is_null()
         })
         .collect();
+    fields.sort_by_key(|(name, _)| rank(name));
+    let said: Vec<String> = fields.into_iter().map(|(name, value)| wish(name, value)).collect();
     if said.is_empty() { "anything".to_owned() } else { said.join(", ") }
+}
+
+/// One field of a request.
+fn wish(name: &str, value: &Value) -> String {
+    let time = || length(jiff::SignedDuration::from_secs(value.as_i64().unwrap_or_default()));
+    // `2`, not `2.0`.
+    let number = || value.as_f64().map_or_else(|| value.to_string(), |number| number.to_string());
+    match (name, value) {
+        ("count", _) => machines(value.as_u64().unwrap_or_default()),
+        ("vcpus" | "gpus", _) => format!("{} {name}", number()),
+        ("memory_gib", _) => format!("{} GiB", number()),
+        ("disk_gib", _) => format!("{} GiB of disk", number()),
+        ("duration_s", _) => format!("for {}", time()),
+        ("idle_timeout_s", _) => format!("idle at most {}", time()),
+        ("os", Value::String(text)) => text.clone(),
+        (_, Value::String(text)) => format!("{name} {text}"),
+        (_, Value::Bool(true)) => name.to_owned(),
+        (_, Value::Array(list)) => {
+            let word = |item: &Value| item.as_str().map_or_else(|| item.to_string(), short_text);
+            format!("{name} {}", list.iter().map(word).collect::<Vec<_>>().join(" "))
+        }
+        (_, Value::Object(map)) => {
+            let pair = |(key, value): (&String, &Value)| {
+                format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            };
+            format!("{name} {}", map.iter().map(pair).collect::<Vec<_>>().join(" "))
+        }
+        _ => format!("{name} {}", number()),
+    }
 }
 
 /// A key of 400 characters says no more than its end, where its owner is named.
@@ -190,7 +203,7 @@ fn short_text(text: &str) -> String {
     format!("...{end}")
 }
 
-/// The ways to get something, cheapest first.
+/// The ways to get something, cheapest first. Zones that make no difference share a line.
 pub(in crate::cli) fn quotes(items: &[Quote], indent: usize) -> String {
     let mut table = Table::new(&[
         "CLOUD",
@@ -208,30 +221,36 @@ pub(in crate::cli) fn quotes(items: &[Quote], indent: usize) -> String {
         "TOTAL",
         "NOTE",
     ]);
-    for quote in items {
-        let gpus = match (&quote.gpu_model, quote.gpus) {
-            (_, 0) => String::new(),
-            (Some(model), gpus) => format!("{gpus} {model}"),
-            (None, gpus) => gpus.to_string(),
-        };
-        let price = |price: &Option<crate::client::MoneyText>| price.as_ref().map(money).unwrap_or_default();
-        let market = if quote.market == "on_demand" { "" } else { &quote.market };
-        table.row([
-            quote.provider.clone(),
-            quote.region.clone(),
-            quote.zone.clone().unwrap_or_default(),
-            quote.type_.clone(),
-            quote.vcpus.to_string(),
-            format!("{} GiB", quote.memory_gib),
-            if quote.disk_gib == 0 { String::new() } else { format!("{} GiB", quote.disk_gib) },
-            gpus,
-            quote.arch.clone(),
-            market.to_owned(),
-            price(&quote.machine_per_hour),
-            price(&quote.per_hour),
-            price(&quote.total),
-            if quote.stale { "old price".to_owned() } else { String::new() },
-        ]);
+    let but_zone = |quote: &Quote| Quote { zone: None, ..quote.clone() };
+    for alike in items.chunk_by(|one, other| but_zone(one) == but_zone(other)) {
+        table.row(quote_row(&alike[0], alike.len() - 1));
     }
     table.render(indent)
+}
+
+fn quote_row(quote: &Quote, more_zones: usize) -> Vec<String> {
+    let gpus = match (&quote.gpu_model, quote.gpus) {
+        (_, 0) => String::new(),
+        (Some(model), gpus) => format!("{gpus} {model}"),
+        (None, gpus) => gpus.to_string(),
+    };
+    let price = |price: &Option<MoneyText>| price.as_ref().map(money).unwrap_or_default();
+    let market = if quote.market == "on_demand" { "" } else { &quote.market };
+    let zone = quote.zone.clone().unwrap_or_default();
+    vec![
+        quote.provider.clone(),
+        quote.region.clone(),
+        if more_zones == 0 { zone } else { format!("{zone} +{more_zones}") },
+        quote.type_.clone(),
+        quote.vcpus.to_string(),
+        format!("{} GiB", quote.memory_gib),
+        if quote.disk_gib == 0 { String::new() } else { format!("{} GiB", quote.disk_gib) },
+        gpus,
+        quote.arch.clone(),
+        market.to_owned(),
+        price(&quote.machine_per_hour),
+        price(&quote.per_hour),
+        price(&quote.total),
+        if quote.stale { "old price".to_owned() } else { String::new() },
+    ]
 }

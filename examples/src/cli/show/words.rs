@@ -1,6 +1,7 @@
 //! Times and money in words.
 
 use infra_core::words::clock::Timestamp;
+use infra_core::words::money::Money;
 use jiff::SignedDuration;
 
 use crate::client::MoneyText;
@@ -38,10 +39,19 @@ pub(in crate::cli) fn moment(at: Timestamp) -> String {
 
 /// "$0.0416", "3.20 EUR".
 pub(in crate::cli) fn money(money: &MoneyText) -> String {
+    let amount = rounded(&money.amount);
     match money.currency.as_str() {
-        "USD" => format!("${}", money.amount),
-        other => format!("{} {other}", money.amount),
+        "USD" => format!("${amount}"),
+        other => format!("{amount} {other}"),
     }
+}
+
+/// At most five decimals, rounded up: what is below is of no use to a reader.
+fn rounded(amount: &str) -> String {
+    const STEP: i64 = 10_000;
+    let Some(exact) = Money::parse_usd(amount) else { return amount.to_owned() };
+    let steps = exact.nanos.div_euclid(STEP) + i64::from(exact.nanos.rem_euclid(STEP) != 0);
+    Money::usd_nanos(steps.saturating_mul(STEP)).to_string()
 }
 
 /// "1 machine", "2 machines".
@@ -70,6 +80,10 @@ mod tests {
             assert_eq!(relative(at(seconds), now), words);
         }
         assert_eq!(moment(now), "1970-01-12 13:46:40 UTC");
+        assert_eq!(
+            (rounded("0.000101754"), rounded("0.06896"), rounded("?")),
+            ("0.00011".into(), "0.06896".into(), "?".into())
+        );
         let euros = MoneyText { amount: "3.20".into(), currency: "EUR".into() };
         assert_eq!(
             (money(&euros), machines(1), machines(2)),
