@@ -16,7 +16,8 @@ struct Progress(Option<ProgressBar>);
 impl Progress {
     fn begin(out: &Out) -> Self {
         let bar = out.is_lively().then(|| {
-            let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}")
+            // Not as wide as the terminal: a Ctrl-C that the terminal shows would begin a new line.
+            let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}")
                 .expect("the template is well formed");
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(120));

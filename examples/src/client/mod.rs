@@ -52,6 +52,7 @@ pub use repeat::Patience;
 pub use reservations::{Edit, ListQuery, Released};
 pub use sse::{SseEvent, SseReader};
 pub use target::Target;
+pub use templates::TemplateName;
 pub use types::{
     Brake, Key, MoneyText, Quote, Reservation, Template, Token, Tried, Unit, User, WhoAmI, over, settled,
 };

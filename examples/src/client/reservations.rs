@@ -80,16 +80,7 @@ impl Client {
         request: &B,
         key: &str,
     ) -> Result<Answer<Reservation>, ClientError> {
-        self.reserve_at(&["reservations"], request, key).await
-    }
-
-    pub(super) async fn reserve_at<B: Serialize + ?Sized>(
-        &self,
-        path: &[&str],
-        request: &B,
-        key: &str,
-    ) -> Result<Answer<Reservation>, ClientError> {
-        let call = Call::new(Method::POST, self.of_user(path)?).json(request)?;
+        let call = Call::new(Method::POST, self.of_user(&["reservations"])?).json(request)?;
         self.send(call.header("idempotency-key", key).repeatable()).await
     }
 

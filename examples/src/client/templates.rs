@@ -9,21 +9,50 @@ use super::call::{Call, Client};
 use super::error::ClientError;
 use super::types::{Reservation, Template};
 
+/// Which template: the user's own and its newest version, unless it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TemplateName {
+    /// Its name.
+    pub name: String,
+    /// A team mate's.
+    pub owner: Option<String>,
+    /// An earlier version.
+    pub version: Option<u32>,
+}
+
+impl TemplateName {
+    fn on(&self, call: Call) -> Call {
+        let call = match &self.owner {
+            Some(owner) => call.query("owner", owner),
+            None => call,
+        };
+        match self.version {
+            Some(version) => call.query("version", version.to_string()),
+            None => call,
+        }
+    }
+}
+
 impl Client {
-    /// The templates within the user's reach.
+    /// The user's templates, or those of a team mate.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn templates(&self) -> Result<Page<Template>, ClientError> {
-        self.pages(Call::get(self.of_user(&["templates"])?), None, None).await
+    pub async fn templates(&self, owner: Option<&str>) -> Result<Page<Template>, ClientError> {
+        let call = Call::get(self.of_user(&["templates"])?);
+        let call = match owner {
+            Some(owner) => call.query("owner", owner),
+            None => call,
+        };
+        self.pages(call, None, None).await
     }
 
-    /// One template, its newest version.
+    /// One template.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn template(&self, name: &str) -> Result<Answer<Template>, ClientError> {
-        self.send(Call::get(self.of_user(&["templates", name])?)).await
+    pub async fn template(&self, which: &TemplateName) -> Result<Answer<Template>, ClientError> {
+        self.send(which.on(Call::get(self.of_user(&["templates", &which.name])?))).await
     }
 
     /// Keeps what a reservation asked for under a name.
@@ -35,8 +64,7 @@ impl Client {
         name: &str,
         reservation: &str,
     ) -> Result<Answer<Template>, ClientError> {
-        let body = json!({ "name": name, "reservation": reservation });
-        self.send(Call::new(Method::POST, self.of_user(&["templates"])?).json(&body)?).await
+        self.keep(&json!({ "name": name, "reservation": reservation })).await
     }
 
     /// Keeps a request under a name.
@@ -48,8 +76,13 @@ impl Client {
         name: &str,
         request: &B,
     ) -> Result<Answer<Template>, ClientError> {
-        let body = json!({ "name": name, "request": json!(request) });
-        self.send(Call::new(Method::POST, self.of_user(&["templates"])?).json(&body)?).await
+        self.keep(&json!({ "name": name, "request": json!(request) })).await
+    }
+
+    /// One key, one version, whatever gets lost.
+    async fn keep(&self, body: &Value) -> Result<Answer<Template>, ClientError> {
+        let call = Call::new(Method::POST, self.of_user(&["templates"])?).json(body)?;
+        self.send(call.header("idempotency-key", self.draw_key()).repeatable()).await
     }
 
     /// Forgets a template.
@@ -60,16 +93,19 @@ impl Client {
         self.send(Call::new(Method::DELETE, self.of_user(&["templates", name])?)).await
     }
 
-    /// Asks for what a template says, with these fields said otherwise. One key, one reservation.
+    /// Asks for what a template says, with these fields said otherwise (`null` takes one away). One key, one
+    /// reservation.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn reserve_template<B: Serialize + ?Sized>(
         &self,
-        name: &str,
+        which: &TemplateName,
         overrides: &B,
         key: &str,
     ) -> Result<Answer<Reservation>, ClientError> {
-        self.reserve_at(&["templates", name, "reservations"], overrides, key).await
+        let path = self.of_user(&["templates", &which.name, "reservations"])?;
+        let call = which.on(Call::new(Method::POST, path)).json(overrides)?;
+        self.send(call.header("idempotency-key", key).repeatable()).await
     }
 }

@@ -130,47 +130,58 @@ pub fn run(scratch: &Scratch, args: &[&str], env: &[(&str, &str)], stdin: &str) 
     Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Ids, moments and lengths of time, which differ from run to run, by their kind.
-pub fn masked(text: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let mut line = line.to_owned();
-        for (start, legal) in
-            [("rsv_", "0123456789abcdef-"), ("req_", "0123456789abcdef"), ("tok_", "0123456789abcdef")]
-        {
-            while let Some(at) = line.find(start).filter(|at| !line[at + 4..].starts_with('*')) {
-                let end = line[at + 4..].find(|c| !legal.contains(c)).map_or(line.len(), |end| at + 4 + end);
-                line.replace_range(at..end, &format!("{start}*"));
-            }
+/// Ids that differ from run to run, by their kind.
+const IDS: [(&str, &str); 5] = [
+    ("rsv_", "0123456789abcdef"),
+    ("req_", "0123456789abcdef"),
+    ("tok_", "0123456789abcdef"),
+    ("vm-", "0123456789abcdef"),
+    ("planted-key/", "0123456789abcdef"),
+];
+
+/// A text with its ids as `rsv_*`.
+fn masked(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (start, legal) in IDS {
+        let long = start.len();
+        while let Some(at) = line.find(start).filter(|at| !line[at + long..].starts_with('*')) {
+            let rest = &line[at + long..];
+            let end = rest.find(|c| !legal.contains(c)).unwrap_or(rest.len());
+            line.replace_range(at..at + long + end, &format!("{start}*"));
         }
-        words.push(line);
     }
-    words.join("\n") + "\n"
+    line
 }
 
-/// As [`masked`], and every run of blanks as one, since columns follow ids; times as `TIME`.
+/// The lines, ids masked, every run of blanks as one since columns follow ids, and times and costs by their kind.
 pub fn squeezed(text: &str) -> Vec<String> {
-    let lines = masked(text);
-    let lines = lines.lines().map(|line| {
+    let lines = text.lines().map(|line| {
+        let line = masked(line);
         let words: Vec<&str> = line.split_whitespace().collect();
-        let mut shown: Vec<String> = Vec::new();
+        let mut shown: Vec<&str> = Vec::new();
         let mut at = 0;
         while at < words.len() {
             let time = |n: usize| {
                 words.get(n).is_some_and(|word| word.chars().all(|c| c.is_ascii_digit()))
                     && words.get(n + 1).is_some_and(|unit| ["d", "h", "min", "s"].contains(unit))
             };
-            if time(at) {
-                at += if time(at + 2) { 4 } else { 2 };
-                shown.push("TIME".to_owned());
-            } else if words[at].len() == 11 && words[at].starts_with("(20") {
+            let word = words[at];
+            let (kind, taken) = if time(at) {
+                ("TIME", if time(at + 2) { 4 } else { 2 })
+            } else if word == "now" {
+                ("TIME ago", 1)
+            } else if word.len() == 11 && word.starts_with("(20") {
                 // "(2026-11-21 18:00:00 UTC)"
-                at += 3;
-                shown.push("(MOMENT)".to_owned());
+                ("(MOMENT)", 3)
+            } else if word.len() == 8 && word.matches(':').count() == 2 {
+                ("CLOCK", 1)
+            } else if words.get(at + 1..at + 3) == Some(&["so", "far"]) {
+                ("$COST", 1)
             } else {
-                shown.push(words[at].to_owned());
-                at += 1;
-            }
+                (word, 1)
+            };
+            shown.push(kind);
+            at += taken;
         }
         shown.join(" ")
     });

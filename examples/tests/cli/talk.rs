@@ -14,8 +14,44 @@ fn a_reservation_reads_well_from_beginning_to_end() {
     let ran = world.ada(&["quote", "-n", "2", "--vcpus", "1", "--memory", "1", "--for", "1h"]).ok();
     assert!(ran.out.starts_with("CLOUD"), "{ran:?}");
     world.reserved("web");
-    shows(&world.ada(&["list"]).ok(), &[]);
-    shows(&world.ada(&["show", "web"]).ok(), &[]);
+    shows(
+        &world.ada(&["list"]).ok(),
+        &[
+            "ID NAME STATE READY WHERE PER HOUR ENDS",
+            "rsv_* web ready 2/2 sim sim-east t4g.nano $0.01016 in TIME",
+        ],
+    );
+    shows(
+        &world.ada(&["show", "web"]).ok(),
+        &[
+            "rsv_* \"web\": ready",
+            "user ada",
+            "machines 2 of 2 ready",
+            "asked for 2 machines, 1 vcpu, for TIME",
+            "price $0.01016 per hour, $COST so far (simulated: nothing costs money)",
+            "created TIME ago (MOMENT)",
+            "ready TIME ago (MOMENT)",
+            "ends in TIME (MOMENT)",
+            "",
+            "SLOT STATE CLOUD REGION ZONE TYPE PUBLIC PRIVATE CLOUD'S ID",
+            "0 ready sim sim-east use1-az1 t4g.nano 198.18.0.2 10.64.0.2 vm-*",
+            "1 ready sim sim-east use1-az1 t4g.nano 198.18.0.3 10.64.0.3 vm-*",
+        ],
+    );
+    shows(
+        &world.ada(&["watch", "web", "--timeout", "1m"]).ok(),
+        &["CLOCK rsv_* \"web\" is ready, 2 of 2 machines ready"],
+    );
+    shows(&world.ada(&["extend", "web", "--for", "2h"]).ok(), &["rsv_* ends in TIME (MOMENT)"]);
+    shows(&world.ada(&["stop", "web", "--wait"]).ok(), &["rsv_* \"web\" is stopped"]);
+    shows(&world.ada(&["start", "web", "--wait"]).ok(), &["rsv_* \"web\" is ready, 2 of 2 machines ready"]);
+    shows(&world.ada(&["release", "web", "--yes", "--wait"]).ok(), &["rsv_* \"web\" is released"]);
+    shows(&world.ada(&["whoami"]).ok(), &[&format!("ada (user) at {}", world.url)]);
+    shows(
+        &world.ada(&["keys"]).ok(),
+        &["CLOUD LABEL KIND STATUS WHO CHECKED", "sim default static valid sim:planted-key/* TIME ago"],
+    );
+    shows(&world.admin(&["users"]).ok(), &["NAME TEAM MACHINES AT MOST NOTE"]);
 }
 
 #[test]

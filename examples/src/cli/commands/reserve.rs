@@ -6,15 +6,33 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::change::WAIT;
-use super::sure;
 use super::watch::not_failed;
+use super::{sure, templates};
 use crate::cli::error::CliError;
 use crate::cli::quantity;
 use crate::cli::request::RequestArgs;
 use crate::cli::session::Session;
 use crate::cli::show::{self, money};
 use crate::cli::wait::{self, Ended, Plan};
-use crate::client::{Answer, Client, ClientError, Page, Quote, Reservation, settled};
+use crate::client::{Answer, Client, ClientError, Page, Quote, Reservation, TemplateName, settled};
+
+/// A template to begin with.
+#[derive(Debug, Clone, Default, Args)]
+struct TemplateArgs {
+    /// Begin with what this template asks for; flags win over it. NAME@3 is its third version
+    #[arg(long, value_name = "NAME[@VERSION]", value_parser = templates::versioned)]
+    template: Option<(String, Option<u32>)>,
+    /// Whose template: a team mate's
+    #[arg(long, value_name = "USER", requires = "template")]
+    owner: Option<String>,
+}
+
+impl TemplateArgs {
+    fn which(&self) -> Option<TemplateName> {
+        let (name, version) = self.template.clone()?;
+        Some(TemplateName { name, owner: self.owner.clone(), version })
+    }
+}
 
 /// What would it cost?
 #[derive(Debug, Clone, Args)]
@@ -24,9 +42,8 @@ Examples:
   infra quote --gpus 1 --max-price-per-hour 2.50
   infra quote --template web --count 5")]
 pub(in crate::cli) struct QuoteArgs {
-    /// Begin with what this template asks for; flags win over it
-    #[arg(long, value_name = "NAME")]
-    template: Option<String>,
+    #[command(flatten)]
+    template: TemplateArgs,
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -44,9 +61,8 @@ Examples:
   infra reserve --template web --count 5
   infra reserve --file request.json")]
 pub(in crate::cli) struct ReserveArgs {
-    /// Begin with what this template asks for; flags win over it
-    #[arg(long, value_name = "NAME")]
-    template: Option<String>,
+    #[command(flatten)]
+    template: TemplateArgs,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -63,14 +79,14 @@ pub(in crate::cli) struct ReserveArgs {
 
 pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Result<(), CliError> {
     let client = session.own().await?;
-    let page = ask(&client, args.template.as_deref(), args.request.fields()?).await?;
+    let page = ask(&client, args.template.which().as_ref(), args.request.fields()?).await?;
     session.out.answer(&page.raw, || show::quotes(&page.items, 0))
 }
 
 /// Quotes a request, or a template with these fields said otherwise.
 async fn ask(
     client: &Client,
-    template: Option<&str>,
+    template: Option<&TemplateName>,
     fields: Map<String, Value>,
 ) -> Result<Page<Quote>, CliError> {
     let whole = match template {
@@ -95,11 +111,11 @@ pub(in crate::cli) async fn reserve(session: &Session<'_>, args: &ReserveArgs) -
     let fields = args.request.fields()?;
     let client = session.own().await?;
     if !args.yes {
-        let page = ask(&client, args.template.as_deref(), fields.clone()).await?;
+        let page = ask(&client, args.template.which().as_ref(), fields.clone()).await?;
         sure(args.yes, &offer(session, &page, &fields)).await?;
     }
     let key = args.idempotency_key.clone().unwrap_or_else(|| client.draw_key());
-    let answer = send(&client, args.template.as_deref(), &fields, &key).await?;
+    let answer = send(&client, args.template.which().as_ref(), &fields, &key).await?;
     let Some(within) = args.wait else {
         session.out.answer(&answer.raw, || show::short(&answer.value))?;
         if !settled(&answer.value.state) {
@@ -148,7 +164,7 @@ fn overrides(fields: &Map<String, Value>) -> Map<String, Value> {
 /// Sends it under one key, and says the key when it is not known whether it arrived.
 async fn send(
     client: &Client,
-    template: Option<&str>,
+    template: Option<&TemplateName>,
     fields: &Map<String, Value>,
     key: &str,
 ) -> Result<Answer<Reservation>, CliError> {

@@ -7,7 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::request::RequestArgs;
 use crate::cli::session::{Session, meant};
 use crate::cli::show::{self, Table, plain};
-use crate::client::Template;
+use crate::client::{Template, TemplateName};
 
 /// What to do with them.
 #[derive(Debug, Clone, Args)]
@@ -20,6 +20,21 @@ Examples:
 pub(in crate::cli) struct TemplatesArgs {
     #[command(subcommand)]
     action: Option<Action>,
+    /// Whose: a team mate's
+    #[arg(long, value_name = "USER", global = true)]
+    owner: Option<String>,
+}
+
+/// Reads `web` or `web@3`.
+pub(super) fn versioned(text: &str) -> Result<(String, Option<u32>), String> {
+    match text.split_once('@') {
+        None => Ok((text.to_owned(), None)),
+        Some((name, version)) => {
+            let version =
+                version.parse().map_err(|_| "must be NAME or NAME@VERSION, like web@3".to_owned())?;
+            Ok((name.to_owned(), Some(version)))
+        }
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -28,8 +43,9 @@ enum Action {
     List,
     /// What one asks for
     Show {
-        /// Its name
-        name: String,
+        /// Its name; web@3 is its third version
+        #[arg(value_name = "NAME[@VERSION]", value_parser = versioned)]
+        name: (String, Option<u32>),
     },
     /// Keep a request that was never made
     Save {
@@ -76,11 +92,13 @@ pub(in crate::cli) async fn templates(session: &Session<'_>, args: &TemplatesArg
     let out = &session.out;
     match args.action.as_ref().unwrap_or(&Action::List) {
         Action::List => {
-            let page = client.templates().await?;
+            let page = client.templates(args.owner.as_deref()).await?;
             out.answer(&page.raw, || list(&page.items, session))
         }
         Action::Show { name } => {
-            let answer = client.template(name).await?;
+            let (name, version) = name.clone();
+            let which = TemplateName { name, owner: args.owner.clone(), version };
+            let answer = client.template(&which).await?;
             out.answer(&answer.raw, || saved(&answer.value).replacen("kept as ", "", 1))
         }
         Action::Save { name, request } => {

@@ -31,7 +31,9 @@ fn said(error: &CliError) -> String {
 }
 
 fn refused(text: &mut String, problem: &Problem, paint: &dyn Fn(Tone, &str) -> String) {
-    let detail = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+    // The server's advice on headers is for whoever writes clients.
+    let titled = problem.detail.is_empty() || problem.code() == "unauthenticated";
+    let detail = if titled { &problem.title } else { &problem.detail };
     text.push_str(&plain(detail));
     for wrong in &problem.errors {
         // A single field stands in the detail already.
@@ -67,7 +69,7 @@ fn refused(text: &mut String, problem: &Problem, paint: &dyn Fn(Tone, &str) -> S
 /// What a newcomer does next.
 fn hint(code: &str) -> Option<&'static str> {
     match code {
-        "unauthenticated" => Some("The token does not count here: `infra login` takes another."),
+        "unauthenticated" => Some("This one does not count here, or no more: `infra login` takes another."),
         "no-credentials" => Some(
             "Save a key to a cloud first: `infra keys save sim` for the simulator, or aws, digitalocean, ...",
         ),

@@ -170,6 +170,7 @@ fn wish(name: &str, value: &Value) -> String {
     let number = || value.as_f64().map_or_else(|| value.to_string(), |number| number.to_string());
     match (name, value) {
         ("count", _) => machines(value.as_u64().unwrap_or_default()),
+        ("vcpus" | "gpus", _) if value.as_f64() == Some(1.0) => format!("1 {}", name.trim_end_matches('s')),
         ("vcpus" | "gpus", _) => format!("{} {name}", number()),
         ("memory_gib", _) => format!("{} GiB", number()),
         ("disk_gib", _) => format!("{} GiB of disk", number()),
