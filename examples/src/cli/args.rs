@@ -98,7 +98,7 @@ pub(super) enum Command {
     Brakes(brakes::BrakesArgs),
     /// People: list, add, change, remove (admin)
     Users(admin::UsersArgs),
-    /// People's access tokens: list, issue, revoke (admin)
+    /// Access tokens, your own or (admin) a user's: list, issue, revoke
     Tokens(admin::TokensArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),

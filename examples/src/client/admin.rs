@@ -126,27 +126,44 @@ impl Client {
         self.send(Call::new(Method::DELETE, ["admin", "users", name])).await
     }
 
-    /// A user's tokens, without their secrets.
+    /// A user's tokens, without their secrets: somebody's for the admin, one's own when nobody is named.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn tokens(&self, user: &str) -> Result<Page<Token>, ClientError> {
-        self.pages(Call::get(["admin", "users", user, "tokens"]), None, None).await
+    pub async fn tokens(&self, of: Option<&str>) -> Result<Page<Token>, ClientError> {
+        self.pages(Call::get(self.tokens_of(of, None)?), None, None).await
     }
 
-    /// Issues a token. The answer is the one time that it is shown.
+    /// Issues a token, for somebody as the admin or for oneself. The answer is the one time that it is shown.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn issue_token(&self, user: &str, token: &NewToken) -> Result<Answer<Token>, ClientError> {
-        self.send(Call::new(Method::POST, ["admin", "users", user, "tokens"]).json(token)?).await
+    pub async fn issue_token(
+        &self,
+        of: Option<&str>,
+        token: &NewToken,
+    ) -> Result<Answer<Token>, ClientError> {
+        self.send(Call::new(Method::POST, self.tokens_of(of, None)?).json(token)?).await
     }
 
     /// Revokes a token.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn revoke_token(&self, user: &str, id: &str) -> Result<Answer<Option<Value>>, ClientError> {
-        self.send(Call::new(Method::DELETE, ["admin", "users", user, "tokens", id])).await
+    pub async fn revoke_token(
+        &self,
+        of: Option<&str>,
+        id: &str,
+    ) -> Result<Answer<Option<Value>>, ClientError> {
+        self.send(Call::new(Method::DELETE, self.tokens_of(of, Some(id))?)).await
+    }
+
+    fn tokens_of(&self, of: Option<&str>, id: Option<&str>) -> Result<Vec<String>, ClientError> {
+        let mut path = match of {
+            Some(user) => ["admin", "users", user, "tokens"].map(str::to_owned).to_vec(),
+            None => self.of_user(&["tokens"])?,
+        };
+        path.extend(id.map(str::to_owned));
+        Ok(path)
     }
 }

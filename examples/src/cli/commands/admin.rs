@@ -69,19 +69,19 @@ pub(in crate::cli) struct TokensArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum TokenAction {
-    /// A user's tokens, without their secrets
+    /// Your tokens, or a user's, without their secrets
     List {
-        /// Whose
-        name: String,
+        /// Whose (admin); your own when not said
+        name: Option<String>,
     },
     /// Issue a token; it is shown this one time
     Issue {
-        /// For whom
-        name: String,
+        /// For whom (admin); for yourself when not said
+        name: Option<String>,
         /// A name for people
         #[arg(long, default_value = "default")]
         label: String,
-        /// What it may: user, viewer or bot
+        /// What it may: user, viewer or, from the admin, bot
         #[arg(long, default_value = "user")]
         role: String,
         /// It stops counting after so long
@@ -90,10 +90,10 @@ enum TokenAction {
     },
     /// Revoke a token, at once
     Revoke {
-        /// Whose
-        name: String,
         /// Its id, `tok_...`
         id: String,
+        /// Whose (admin); your own when not said
+        name: Option<String>,
     },
 }
 
@@ -139,14 +139,17 @@ fn people(items: &[User]) -> String {
 }
 
 pub(in crate::cli) async fn tokens(session: &Session<'_>, args: &TokensArgs) -> Result<(), CliError> {
-    let client = session.client()?;
     let out = &session.out;
+    let (TokenAction::List { name } | TokenAction::Issue { name, .. } | TokenAction::Revoke { name, .. }) =
+        &args.action;
+    let client = if name.is_some() { session.client()? } else { session.own().await? };
+    let name = name.as_deref();
     match &args.action {
-        TokenAction::List { name } => {
+        TokenAction::List { .. } => {
             let page = client.tokens(name).await?;
             out.answer(&page.raw, || list(&page.items, session))
         }
-        TokenAction::Issue { name, label, role, for_ } => {
+        TokenAction::Issue { label, role, for_, .. } => {
             let token = NewToken {
                 label: label.clone(),
                 role: role.clone(),
@@ -154,10 +157,10 @@ pub(in crate::cli) async fn tokens(session: &Session<'_>, args: &TokensArgs) -> 
             };
             let answer = client.issue_token(name, &token).await?;
             out.answer(&answer.raw, || answer.value.token.clone().unwrap_or_default())?;
-            out.hint(&format!("{} for {}: it is not shown again", answer.value.id, plain(name)));
+            out.hint(&format!("{}: it is not shown again", answer.value.id));
             Ok(())
         }
-        TokenAction::Revoke { name, id } => {
+        TokenAction::Revoke { id, .. } => {
             let answer = client.revoke_token(name, id).await?;
             out.answer(&answer.raw, || format!("revoked {}", plain(id)))
         }
