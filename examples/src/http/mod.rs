@@ -27,6 +27,7 @@ mod refuse;
 mod reservations;
 mod sim_control;
 mod users;
+mod whoami;
 pub mod wire;
 
 use std::fmt;
@@ -179,5 +180,6 @@ fn service() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
+        .routes(routes!(whoami::show))
         .routes(routes!(openapi::document))
 }

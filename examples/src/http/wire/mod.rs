@@ -14,6 +14,7 @@ mod people;
 mod problem;
 mod reservations;
 mod service;
+mod whoami;
 
 pub use keys::{Key, NewKey};
 pub use offers::{Offering, Quote};
@@ -25,3 +26,4 @@ pub use people::{IssuedToken, NewToken, NewUser, Token, User, UserChange};
 pub use problem::ProblemBody;
 pub use reservations::{Asked, Change, Reservation};
 pub use service::{Brake, Health, LaneStatus, NewBrake, Recover, Status, ThrownBrake};
+pub use whoami::{Role, WhoAmI};
