@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::claims::{Claims, Moment, Ownership};
 use super::lane::LaneWorker;
+use super::tally::Tallies;
 use crate::connect::Connections;
 use crate::contracts::store::{ListBy, RecordKind};
 use crate::nouns::installation::{Heartbeat, Installation, LaneRecord};
@@ -78,6 +79,7 @@ pub struct Engine {
     cursor: AtomicU64,
     pub(super) dirty: Mutex<BTreeSet<(TenantId, ReservationId)>>,
     pub(super) scanned: Mutex<BTreeSet<u16>>,
+    pub(super) tallies: Mutex<Tallies>,
 }
 
 impl Engine {
@@ -95,6 +97,7 @@ impl Engine {
             cursor: AtomicU64::new(0),
             dirty: Mutex::default(),
             scanned: Mutex::default(),
+            tallies: Mutex::default(),
         }
     }
 
@@ -233,7 +236,10 @@ impl Engine {
     /// The worker of a lane; made on first use.
     pub(super) fn worker(&self, lane: &Lane) -> Arc<LaneWorker> {
         let mut workers = self.workers.lock().expect("no panic under this lock");
-        let make = || Arc::new(LaneWorker::new(lane.clone(), &self.parts.limits, self.parts.clock.mono()));
+        let make = || {
+            let (limits, now) = (&self.parts.limits, self.parts.clock.mono());
+            Arc::new(LaneWorker::new(lane.clone(), limits, now, self.parts.repo.observer()))
+        };
         Arc::clone(workers.entry(lane.id()).or_insert_with(make))
     }
 
