@@ -54,8 +54,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Answer<Page<wire::HistoryEntry>>, Problem> {
     let params = Params::read(&uri, &["limit", "after"])?;
-    let wrong =
-        || Problem::field(Code::OutOfRange, "?after", "must be the `next` of an earlier page", None);
+    let wrong = || Problem::field(Code::OutOfRange, "?after", "must be the `next` of an earlier page", None);
     let after = page::after(&params)?.map(|text| text.parse()).transpose().map_err(|_| wrong())?;
     let options = HistoryOptions { limit: Some(params.limit()?), after };
     let found = user.history(&reservation(id)?, &options).await?;
@@ -134,7 +133,9 @@ impl Following {
             return Some(first.retry(COME_BACK_AFTER));
         }
         let now = self.shared.options.clock.mono();
-        if now >= self.until || (now >= self.asked_at + self.shared.options.stream_recheck && !self.may().await) {
+        if now >= self.until
+            || (now >= self.asked_at + self.shared.options.stream_recheck && !self.may().await)
+        {
             return None;
         }
         let stop = self.shared.options.stop.clone();

@@ -12,15 +12,15 @@
 //! as there are no pools.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use infra_core::contracts::observer::{CallOutcome, Observer, Op, Tally};
-use infra_core::words::clock::{Timestamp, between};
+use infra_core::words::clock::{Clock, Timestamp, between};
 use infra_core::words::fault::FaultKind;
 use infra_core::words::lane::Lane;
 use prometheus_client::encoding::text::encode;
@@ -52,6 +52,7 @@ type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    clock: Arc<dyn Clock>,
     reservations: Family<Labels<1>, Gauge>,
     units: Family<Labels<1>, Gauge>,
     divergence: Gauge<f64, AtomicU64>,
@@ -73,18 +74,13 @@ struct Heard {
     droppings: BTreeMap<String, u64>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// All at zero.
+    /// All at zero. The clock is the engine's: how long something lasts is measured by it.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         let metrics = Self {
             registry: Registry::default(),
+            clock,
             reservations: Family::default(),
             units: Family::default(),
             divergence: Gauge::default(),
@@ -117,7 +113,8 @@ impl Metrics {
 
     /// Everything as text, as of now.
     #[must_use]
-    pub fn render(&self, now: Timestamp) -> String {
+    pub fn render(&self) -> String {
+        let now = self.clock.wall();
         let diverged_at = self.with(|heard| heard.diverged_at);
         self.divergence.set(diverged_at.map_or(0.0, |since| between(since, now).as_secs_f64()));
         let mut text = String::new();
@@ -137,7 +134,8 @@ const STATES: [&str; 8] =
 impl Observer for Metrics {
     fn provider_call(&self, lane: &Lane, op: Op, outcome: CallOutcome, took: Duration) {
         let (provider, op) = (lane.cloud.to_string(), op.word().to_owned());
-        let labels = [("provider", provider.clone()), ("op", op.clone()), ("outcome", outcome.word().to_owned())];
+        let labels =
+            [("provider", provider.clone()), ("op", op.clone()), ("outcome", outcome.word().to_owned())];
         self.calls.get_or_create(&labels).inc();
         let seconds = self.call_seconds.get_or_create(&[("provider", provider), ("op", op)]).clone();
         seconds.observe(took.as_secs_f64());
@@ -171,7 +169,8 @@ impl Observer for Metrics {
     }
 
     fn turned(&self, tally: &Tally) {
-        let counted: BTreeMap<String, u64> = tally.reservations.iter().map(|(at, n)| (word(at), *n)).collect();
+        let counted: BTreeMap<String, u64> =
+            tally.reservations.iter().map(|(at, n)| (word(at), *n)).collect();
         for state in STATES {
             let count = counted.get(state).copied().unwrap_or(0);
             self.reservations.get_or_create(&[("state", state.to_owned())]).set(number(count));
@@ -205,12 +204,11 @@ fn word(phase: &infra_core::nouns::reservation::Phase) -> String {
 )]
 pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
     if !shared.options.metrics_open && !auth::may_scrape(&headers, &shared.options) {
-        return Err(match auth::bearer_is_there(&headers) {
-            false => auth::unauthenticated(),
-            true => Problem::new(Code::Forbidden, "metrics are for the admin's token or the scraper's"),
-        });
+        let why = "metrics are for the admin's token or the scraper's";
+        let shown = auth::shows_a_token(&headers);
+        return Err(if shown { Problem::new(Code::Forbidden, why) } else { auth::unauthenticated() });
     }
     let Some(metrics) = &shared.options.metrics else { return Err(Problem::not_found()) };
-    let text = metrics.render(shared.options.clock.wall());
+    let text = metrics.render();
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
