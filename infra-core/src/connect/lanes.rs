@@ -154,6 +154,8 @@ impl Connections {
                     created_at: self.shared.clock.wall(),
                     keys: Vec::new(),
                     mass_allowed_until: None,
+                    droppings: Vec::new(),
+                    droppings_count: 0,
                 },
             };
             change(&mut now.keys);

@@ -25,6 +25,7 @@ mod catalogues;
 mod error;
 mod lanes;
 mod providers;
+mod watched;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::watched::Watched;
 use super::{CACHED_MAX, ConnectError, Connections};
 use crate::contracts::provider::{CloudDriver, CloudProvider};
 use crate::contracts::store::{Expect, Key};
@@ -100,6 +101,12 @@ impl Connections {
         let provider = driver.connect(&credential, lane, installation).await.map_err(|source| {
             ConnectError::Provider { lane: Box::new(lane.clone()), source: Box::new(source) }
         })?;
+        let provider = Arc::new(Watched {
+            provider,
+            lane: lane.clone(),
+            observer: self.shared.repo.observer(),
+            clock: Arc::clone(&self.shared.clock),
+        });
         let connected = Connected {
             provider,
             credential: stored.value.id.clone(),

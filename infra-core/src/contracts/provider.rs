@@ -77,6 +77,47 @@ pub struct Facts {
     pub open_creates_max: u32,
     /// Is what runs here real money? Shown to users as `simulated` when not.
     pub simulated: bool,
+    /// Whom its images let in.
+    pub login: LoginScheme,
+}
+
+/// Whom a cloud's public images let in with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoginScheme {
+    /// `root`, whatever the image.
+    Root,
+    /// The image's own user, as its makers chose it: `ubuntu`, `debian`, ...
+    ByImage,
+    /// As on EC2: the image's own user, `admin` on Debian, `ec2-user` on what Amazon made.
+    Ec2,
+}
+
+impl LoginScheme {
+    /// The user to log in as, on an image of this operating system (`ubuntu 24.04`). `None` when nobody knows: an image
+    /// by its id may let in anybody.
+    #[must_use]
+    pub fn user(self, os: Option<&str>) -> Option<&'static str> {
+        if self == Self::Root {
+            return Some("root");
+        }
+        let maker = os?.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+        Some(match (maker.as_str(), self) {
+            ("ubuntu", _) => "ubuntu",
+            ("debian", Self::Ec2) => "admin",
+            ("debian", _) => "debian",
+            ("fedora", _) => "fedora",
+            ("rocky", _) => "rocky",
+            ("cirros", _) => "cirros",
+            ("almalinux" | "alma", Self::ByImage) => "almalinux",
+            ("centos" | "rhel", Self::ByImage) => "cloud-user",
+            ("opensuse", Self::ByImage) => "opensuse",
+            ("arch", _) => "arch",
+            ("amazon" | "al2023" | "almalinux" | "alma" | "centos" | "rhel" | "suse" | "sles", Self::Ec2) => {
+                "ec2-user"
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl Facts {

@@ -61,11 +61,13 @@ pub enum RecordKind {
     Lane = 13,
     /// Kept by a front end for itself.
     FrontEnd = 14,
+    /// When a reservation that is over may be forgotten; id as the reservation's.
+    Retention = 20,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -81,6 +83,7 @@ impl RecordKind {
         Self::Switch,
         Self::Lane,
         Self::FrontEnd,
+        Self::Retention,
     ];
 }
 

@@ -24,7 +24,9 @@ mod lane;
 mod outbox;
 mod run;
 mod shard;
+mod tally;
 mod world;
+mod write;
 
 pub use claims::Ownership;
 pub use world::{Engine, EngineParts, TickReport};

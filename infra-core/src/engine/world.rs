@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::claims::{Claims, Moment, Ownership};
 use super::dirty::Dirty;
 use super::lane::LaneWorker;
+use super::tally::Tallies;
 use crate::connect::Connections;
 use crate::contracts::store::{ListBy, RecordKind};
 use crate::nouns::installation::{Heartbeat, Installation, LaneRecord};
@@ -81,6 +82,7 @@ pub struct Engine {
     pub(super) dirty: Mutex<Dirty>,
     pub(super) rests: Mutex<Rests>,
     pub(super) scanned: Mutex<BTreeSet<u16>>,
+    pub(super) tallies: Mutex<Tallies>,
 }
 
 impl Engine {
@@ -99,6 +101,7 @@ impl Engine {
             dirty: Mutex::default(),
             rests: Mutex::default(),
             scanned: Mutex::default(),
+            tallies: Mutex::default(),
         }
     }
 
@@ -239,7 +242,10 @@ impl Engine {
     /// The worker of a lane; made on first use.
     pub(super) fn worker(&self, lane: &Lane) -> Arc<LaneWorker> {
         let mut workers = self.workers.lock().expect("no panic under this lock");
-        let make = || Arc::new(LaneWorker::new(lane.clone(), &self.parts.limits, self.parts.clock.mono()));
+        let make = || {
+            let (limits, now) = (&self.parts.limits, self.parts.clock.mono());
+            Arc::new(LaneWorker::new(lane.clone(), limits, now, self.parts.repo.observer()))
+        };
         Arc::clone(workers.entry(lane.id()).or_insert_with(make))
     }
 

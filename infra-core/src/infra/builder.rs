@@ -6,9 +6,11 @@ use super::Infra;
 use super::core::Core;
 use super::engine_hook::start_engine;
 use super::error::InfraError;
+use super::health::Pulse;
 use super::open::open;
 use super::quote::connect_error;
 use crate::connect::Connections;
+use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::pricing::PricingEngine;
 use crate::contracts::provider::CloudDriver;
 use crate::contracts::store::ReservationStore;
@@ -36,6 +38,7 @@ pub struct InfraBuilder {
     master: Option<MasterKey>,
     home: Option<String>,
     shards: Option<u16>,
+    observer: Option<Arc<dyn Observer>>,
     planted: Planted,
     without_engine: bool,
 }
@@ -96,6 +99,12 @@ impl InfraBuilder {
         self
     }
 
+    /// Who hears what the engine does, for metrics; nobody when not said.
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Plants a defect that tests must catch. Without the feature `planted-bugs` there is none to plant.
     pub fn with_planted(mut self, planted: Planted) -> Self {
         self.planted = planted;
@@ -120,7 +129,10 @@ impl InfraBuilder {
         let entropy = self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy));
         let store = self.store.ok_or_else(|| missing("a store"))?;
         let shards = self.shards.unwrap_or(SHARDS).max(1);
-        let repo = Repo::new(store, Arc::clone(&clock), Arc::clone(&entropy), shards, self.planted);
+        let observer = self.observer.unwrap_or_else(|| Arc::new(NoObserver));
+        let pulse = Arc::new(Pulse::new(observer, Arc::clone(&clock)));
+        let repo = Repo::new(store, Arc::clone(&clock), Arc::clone(&entropy), shards, self.planted)
+            .observed_by(Arc::<Pulse>::clone(&pulse));
         let master = self.master.ok_or_else(|| missing("a master key"))?;
         let connections = Connections::new(repo.clone(), Arc::clone(&clock), master.clone(), self.drivers)
             .map_err(|error| InfraError::Misconfigured { why: error.to_string() })?;
@@ -136,6 +148,7 @@ impl InfraBuilder {
             home: self.home.ok_or_else(|| missing("a home"))?,
             opened_at,
             planted: self.planted,
+            pulse,
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

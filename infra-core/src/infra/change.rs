@@ -19,11 +19,16 @@ use super::error::InfraError;
 use super::gate::{Gate, Step};
 use super::rows;
 use crate::nouns::account::User;
-use crate::nouns::event::Event;
-use crate::nouns::reservation::Reservation;
-use crate::records::{Txn, Versioned};
+use crate::nouns::actor::Actor;
+use crate::nouns::event::{Event, Moved};
+use crate::nouns::launch::Launch;
+use crate::nouns::reservation::{DeadlineKind, Reservation};
+use crate::plan::cost::cost;
+use crate::records::{Txn, Versioned, launch_prefix};
 use crate::words::ids::{ReservationId, UserId};
 use crate::words::lane::Version;
+use crate::words::money::Money;
+use serde_json::json;
 
 /// How a change wants to be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +65,7 @@ impl Core {
     pub(super) async fn change(
         &self,
         user: &UserId,
+        actor: &Actor,
         id: &ReservationId,
         if_match: Option<Version>,
         kind: Kind,
@@ -86,7 +92,11 @@ impl Core {
             if kind == Kind::More {
                 gate.may_create(self.now())?;
             }
-            let txn = self.changed(&gate, &was, &mut draft, kind)?;
+            draft.reservation.request_id.clone_from(&actor.request_id);
+            let (tenant, prefix) = (gate.tenant(), launch_prefix(id));
+            let rows: Vec<Versioned<Launch>> = self.repo.list_prefix(tenant, &prefix, None).await?;
+            let spent = cost(&was.value, rows.iter().map(|row| &row.value), self.now());
+            let txn = self.changed(&gate, &was, &mut draft, kind, &By { actor, spent })?;
             Ok(Step::Commit(txn, draft.reservation))
         });
         let (value, version) = settled.await?;
@@ -100,6 +110,7 @@ impl Core {
         was: &Versioned<Reservation>,
         draft: &mut Draft,
         kind: Kind,
+        by: &By<'_>,
     ) -> Result<Txn, InfraError> {
         let reservation = &mut draft.reservation;
         reservation.desired.change += 1;
@@ -114,11 +125,36 @@ impl Core {
         if kind == Kind::More {
             gate.check_switches(&mut txn);
         }
-        let event = Event::Desired { reservation: reservation.id.clone(), desired: reservation.desired };
-        let nth = reservation.desired.change;
-        txn.insert(&rows::event(&reservation.tenant, &reservation.id, "desired", nth, self.now(), event));
+        let (id, desired) = (reservation.id.clone(), reservation.desired);
+        let event = Event::Desired { reservation: id, desired, moved: moved(&was.value, reservation) };
+        let (tenant, id) = (&reservation.tenant, &reservation.id);
+        let told = rows::event(tenant, id, "desired", desired.change, self.now(), event, by.actor);
+        txn.insert(&told.costing(Some(by.spent)));
         Ok(txn)
     }
+}
+
+/// Who changes it, and what it had come to before.
+struct By<'a> {
+    actor: &'a Actor,
+    spent: Money,
+}
+
+/// What people can change of a reservation, field by field: what it said and what it says.
+pub(super) fn moved(was: &Reservation, is: &Reservation) -> Vec<Moved> {
+    let told = |of: &Reservation| {
+        let ends = of.deadlines.0.get(&DeadlineKind::Ends);
+        [
+            ("count", json!(of.desired.count)),
+            ("power", json!(of.desired.power)),
+            ("present", json!(of.desired.present)),
+            ("ends_at", json!(ends)),
+            ("tags", json!(of.spec.request.tags)),
+            ("owner", json!(of.owner)),
+        ]
+    };
+    let pairs = told(was).into_iter().zip(told(is)).filter(|(was, is)| was != is);
+    pairs.map(|((field, before), (_, after))| Moved { field: field.to_owned(), before, after }).collect()
 }
 
 /// The owner after `before` machines became `after`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::health::Pulse;
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     /// The store's newest commit before any of this process.
     pub(crate) opened_at: Version,
     pub(crate) planted: Planted,
+    /// What was last heard of the engine.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Core {

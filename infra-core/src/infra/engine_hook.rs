@@ -45,6 +45,7 @@ pub(crate) fn start_engine(core: &Arc<Core>, wanted: bool) -> Running {
             opened_at: core.opened_at,
             planted: core.planted,
         }));
+        core.pulse.started();
         tasks.push(tokio::spawn(engine.run(stopping)));
     }
     Running { stop, tasks: Mutex::new(tasks) }

@@ -18,6 +18,7 @@
 //! # Caveats
 //! Accepting is not having: a reservation is `pending` until the engine has acted; use [`UserHandle::wait`].
 
+mod access;
 mod ask;
 mod builder;
 mod change;
@@ -25,6 +26,8 @@ mod core;
 mod engine_hook;
 mod error;
 mod gate;
+mod health;
+mod history;
 mod keys;
 mod open;
 mod operator;
@@ -38,8 +41,11 @@ mod views;
 
 use std::sync::Arc;
 
+pub use access::{Access, Door};
 pub use builder::{InfraBuilder, SHARDS};
 pub use error::{FieldError, InfraError};
+pub use health::{Component, Condition, Health};
+pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
 pub use user::UserHandle;
 pub use views::{

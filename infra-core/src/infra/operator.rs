@@ -20,9 +20,11 @@ use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
 use super::views::{InFlight, LaneStatus, Principal, Status};
-use super::{keys, recover};
+use super::{keys, recover, rows};
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{AccessToken, TokenRole, User};
+use crate::nouns::actor::Actor;
+use crate::nouns::event::Event;
 use crate::nouns::installation::{Installation, LaneRecord, Recovery};
 use crate::nouns::launch::{EndCause, Launch, LaunchState};
 use crate::nouns::reservation::{HoldReason, Reservation};
@@ -46,11 +48,19 @@ const TOKEN_LABEL_LEN_MAX: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Operator {
     pub(super) core: Arc<Core>,
+    pub(super) actor: Actor,
 }
 
 impl Operator {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+        Self { core, actor: Actor::admin() }
+    }
+
+    /// The same, used by somebody: who it is, and on which request, stands in the history of what they change.
+    #[must_use]
+    pub fn acting(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
     }
 
     /// Adds a user to a team, or as a team of one (whose tenant is `user:<name>`).
@@ -332,6 +342,8 @@ impl Operator {
             switch: switches.iter().find(|s| s.scope == SwitchScope::Lane(record.value.lane.id())).cloned(),
             keys: record.value.keys.len(),
             created_at: record.value.created_at,
+            droppings: record.value.droppings,
+            droppings_count: record.value.droppings_count,
             lane: record.value.lane,
         };
         Ok(Status {
@@ -376,10 +388,14 @@ impl Operator {
                 is.desired.change += 1;
                 is.end_cause = Some(EndCause::Deadline);
             }
+            let event = Event::Lifted { reservation: reservation.clone(), why: hold.detail.clone() };
             is.hold = None;
             is.recent_creates.clear();
+            is.request_id.clone_from(&self.actor.request_id);
             let mut txn = self.core.repo.txn();
             txn.update(&was, &is);
+            let (now, nth) = (self.core.now(), was.version.0);
+            txn.insert(&rows::event(&is.tenant, reservation, "lifted", nth, now, event, &self.actor));
             txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, ()))
         });

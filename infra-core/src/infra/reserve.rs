@@ -21,11 +21,13 @@ use super::gate::Step;
 use super::views::IdempotencyKey;
 use super::{ask, quote, rows};
 use crate::nouns::account::IdempotencyRecord;
+use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Phase, Reservation};
 use crate::records::Versioned;
 use crate::words::ids::{TenantId, UserId};
+use crate::words::money::Money;
 use crate::words::planted::Bug;
 use crate::words::secret::digest;
 
@@ -39,6 +41,7 @@ struct Once {
 pub(super) async fn reserve(
     core: &Core,
     user: &UserId,
+    actor: &Actor,
     request: &Request,
     key: Option<&IdempotencyKey>,
 ) -> Result<(Versioned<Reservation>, bool), InfraError> {
@@ -54,7 +57,7 @@ pub(super) async fn reserve(
     ask::check(request, &core.limits, core.now())?;
     let quotes = quote::rank(core, gate.tenant(), request).await?;
     let id = once.as_ref().map(|once| once.id.as_str());
-    let reservation = rows::reservation(core, &gate.user.value, request, quotes, id);
+    let reservation = rows::reservation(core, &gate.user.value, request, quotes, id, actor);
     if core.planted.is(Bug::C20KeyInItsOwnWrite) {
         return in_two_writes(core, reservation, once.as_ref()).await;
     }
@@ -72,7 +75,9 @@ pub(super) async fn reserve(
             txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));
         }
         let event = Event::Reserved { reservation: reservation.id.clone(), by: user.clone() };
-        txn.insert(&rows::event(&reservation.tenant, &reservation.id, "reserved", 0, core.now(), event));
+        let (tenant, id) = (&reservation.tenant, &reservation.id);
+        let told = rows::event(tenant, id, "reserved", 0, core.now(), event, actor);
+        txn.insert(&told.costing(Some(Money::default())));
         gate.check(&mut txn);
         gate.check_switches(&mut txn);
         Ok(Step::Commit(txn, (reservation.clone(), false)))

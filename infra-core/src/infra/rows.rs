@@ -5,6 +5,8 @@
 //!   record again.
 //! * First-boot scripts and files are sealed before they are in any record, for the one reservation that they are of.
 //!   The request that is kept beside them has neither: of files it keeps the paths.
+//! * Who names no public key gets a key pair made for this one reservation: a machine that nobody can enter is of no
+//!   use. Its private half is sealed likewise.
 //! * A new reservation is due at once: whoever misses the change that announces it finds it by its
 //!   deadline.
 //!
@@ -14,14 +16,16 @@
 use super::core::Core;
 use crate::contracts::pricing::Quote;
 use crate::nouns::account::{IdempotencyRecord, User};
+use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Outbox};
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{
-    DeadlineKind, Deadlines, Desired, Phase, Power, Reservation, Source, Spec, Summary,
+    DeadlineKind, Deadlines, Desired, Login, Phase, Power, Reservation, Source, Spec, Summary,
 };
 use crate::plan::reservation::provisional_end;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
+use crate::words::ssh::SshKeyPair;
 use std::time::Duration;
 
 /// A reservation that nothing was done for yet: pending, wanted On, with all its machines counted against its owner.
@@ -32,6 +36,7 @@ pub(super) fn reservation(
     request: &Request,
     quotes: Vec<Quote>,
     idempotency: Option<&str>,
+    actor: &Actor,
 ) -> Reservation {
     let now = core.now();
     let id = ReservationId::draw(now, &*core.entropy);
@@ -40,6 +45,10 @@ pub(super) fn reservation(
     let setup = request.setup.as_ref().map(|script| seal("setup", script));
     let files = Some(&request.options.files).filter(|files| !files.is_empty());
     let files = files.map(|files| seal("files", &serde_json::to_string(files).expect("texts are JSON")));
+    let login = request.ssh_public_keys.is_empty().then(|| {
+        let pair = SshKeyPair::draw(&*core.entropy, id.as_str());
+        Login { public_key: pair.public, private_key: seal("login", pair.private.expose()) }
+    });
     let count = request.count();
     Reservation {
         id,
@@ -50,6 +59,7 @@ pub(super) fn reservation(
             request: without_secrets(request),
             setup,
             files,
+            login,
             choices: quotes.into_iter().take(core.limits.offers_kept).map(|quote| quote.choice).collect(),
         },
         desired: Desired { count, power: Power::On, present: true, change: 0 },
@@ -76,6 +86,9 @@ pub(super) fn reservation(
         over_at: None,
         idempotency: idempotency.map(str::to_owned).into_iter().collect(),
         counted: count,
+        request_id: actor.request_id.clone(),
+        diverged_at: Some(now),
+        cost: None,
     }
 }
 
@@ -120,6 +133,7 @@ pub(super) fn event(
     nth: u64,
     at: Timestamp,
     event: Event,
+    actor: &Actor,
 ) -> Outbox {
-    Outbox::new(tenant.clone(), format!("{of}/{what}/{nth}"), at, event)
+    Outbox::new(tenant.clone(), format!("{of}/{what}/{nth}"), at, event).by(actor.clone())
 }

@@ -13,17 +13,14 @@
 //! `cost_so_far` is an upper estimate by list price, from the first send to the end or the last sighting of each
 //! machine, time turned off included. It is no bill.
 
-use std::time::Duration;
-
 use super::core::Core;
 use super::error::InfraError;
 use super::views::ReservationView;
 use crate::nouns::launch::{Launch, LaunchBody};
 use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, UnitView};
 use crate::nouns::unit::{Stage, Unit};
+use crate::plan::cost::cost;
 use crate::records::{Versioned, launch_prefix, unit_prefix};
-use crate::words::clock::between;
-use crate::words::money::Money;
 
 /// A reservation with what lists show: its cached summary.
 pub(super) fn brief(core: &Core, record: &Versioned<Reservation>) -> ReservationView {
@@ -78,14 +75,32 @@ pub(super) async fn whole(
     record: &Versioned<Reservation>,
 ) -> Result<ReservationView, InfraError> {
     let reservation = &record.value;
-    let (tenant, id) = (&reservation.tenant, &reservation.id);
-    let units: Vec<Versioned<Unit>> = core.repo.list_prefix(tenant, &unit_prefix(id), None).await?;
-    let rows: Vec<Versioned<Launch>> = core.repo.list_prefix(tenant, &launch_prefix(id), None).await?;
+    let (units, rows) = read(core, reservation).await?;
     let mut view = brief(core, record);
-    let shown = units.iter().filter(|unit| unit.value.stage != Stage::Gone);
-    view.units = shown.map(|unit| slot(&unit.value, &rows)).collect();
-    view.cost_so_far = Some(cost(core, reservation, &rows));
+    view.units = shown(&units, &rows);
+    view.cost_so_far = Some(cost(reservation, rows.iter().map(|row| &row.value), core.now()));
     Ok(view)
+}
+
+/// All slots of a reservation that are not gone.
+pub(super) async fn slots(core: &Core, reservation: &Reservation) -> Result<Vec<UnitView>, InfraError> {
+    let (units, rows) = read(core, reservation).await?;
+    Ok(shown(&units, &rows))
+}
+
+/// Slots and attempts.
+async fn read(
+    core: &Core,
+    of: &Reservation,
+) -> Result<(Vec<Versioned<Unit>>, Vec<Versioned<Launch>>), InfraError> {
+    let units = core.repo.list_prefix(&of.tenant, &unit_prefix(&of.id), None).await?;
+    let rows = core.repo.list_prefix(&of.tenant, &launch_prefix(&of.id), None).await?;
+    Ok((units, rows))
+}
+
+fn shown(units: &[Versioned<Unit>], rows: &[Versioned<Launch>]) -> Vec<UnitView> {
+    let there = units.iter().filter(|unit| unit.value.stage != Stage::Gone);
+    there.map(|unit| slot(&unit.value, rows)).collect()
 }
 
 /// One slot with the machine that fills it, by the attempt it is filled by.
@@ -110,26 +125,4 @@ fn slot(unit: &Unit, rows: &[Versioned<Launch>]) -> UnitView {
         public_address: thing.and_then(|thing| thing.public_address.clone()),
         private_address: thing.and_then(|thing| thing.private_address.clone()),
     }
-}
-
-/// By list price, from the first send of each machine to its end or now.
-fn cost(core: &Core, reservation: &Reservation, rows: &[Versioned<Launch>]) -> Money {
-    let now = core.now();
-    let mut sum = Money::default();
-    for row in rows.iter().map(|row| &row.value) {
-        let LaunchBody::Machine(body) = &row.frozen.body else { continue };
-        // The same type costs differently elsewhere, and on another market.
-        let price = reservation.spec.choices.iter().find(|choice| {
-            choice.offering.type_name == body.type_name
-                && choice.offering.market == body.market
-                && choice.lane == row.lane
-                && choice.zone == row.frozen.zone
-        });
-        let (Some(price), Some(since)) = (price, row.first_sent()) else { continue };
-        for thing in &row.things {
-            let until = if thing.alive() { now } else { thing.seen_at };
-            sum = sum.plus(price.per_hour.per_hour_for(between(since, until).max(Duration::from_secs(1))));
-        }
-    }
-    sum
 }

@@ -11,9 +11,11 @@ use super::views::{
     IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView, Reserved,
     ViewPage,
 };
-use super::{ask, keys, quote, reserve, show};
+use super::{ask, keys, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
 use crate::contracts::store::{Key, ListBy, ListQuery};
+use crate::nouns::actor::Actor;
+use crate::nouns::event::Event;
 use crate::nouns::launch::{EndCause, Launch, Thing};
 use crate::nouns::request::{Market, Request};
 use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation};
@@ -39,11 +41,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub struct UserHandle {
     pub(super) core: Arc<Core>,
     pub(super) id: UserId,
+    pub(super) actor: Actor,
 }
 
 impl UserHandle {
     pub(super) fn new(core: Arc<Core>, id: UserId) -> Self {
-        Self { core, id }
+        let actor = Actor::user(&id);
+        Self { core, id, actor }
+    }
+
+    /// The same view, used by somebody: who it is, and on which request, stands in the history of what they change,
+    /// and the request's id in everything that follows from it. Without this the user acts.
+    #[must_use]
+    pub fn acting(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Whose view this is.
@@ -82,7 +100,8 @@ impl UserHandle {
         request: &Request,
         idempotency: Option<&IdempotencyKey>,
     ) -> Result<Reserved, InfraError> {
-        let (record, replayed) = reserve::reserve(&self.core, &self.id, request, idempotency).await?;
+        let (record, replayed) =
+            reserve::reserve(&self.core, &self.id, &self.actor, request, idempotency).await?;
         Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
     }
 
@@ -256,8 +275,13 @@ impl UserHandle {
             if confirmed == row.value {
                 return Ok(Step::Done((), row.version));
             }
+            confirmed.request_id.clone_from(&self.actor.request_id);
             let mut txn = self.core.repo.txn();
             txn.update(row, &confirmed);
+            // The row's version makes the cause: a mark may be lost, and confirmed, more than once.
+            let (event, nth) = (Event::MarkConfirmed { reservation: id.clone(), slot: unit }, row.version.0);
+            let (now, actor) = (self.core.now(), &self.actor);
+            txn.insert(&rows::event(gate.tenant(), id, "mark-confirmed", nth, now, event, actor));
             gate.check(&mut txn);
             Ok(Step::Commit(txn, ()))
         });
@@ -288,7 +312,7 @@ impl UserHandle {
     }
 
     /// Waits for a change of this reservation, for so long at most; other people's changes wake nobody.
-    async fn changed(
+    pub(super) async fn changed(
         &self,
         id: &ReservationId,
         after: Version,
@@ -368,7 +392,7 @@ impl UserHandle {
         kind: Kind,
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<ReservationView, InfraError> {
-        let record = self.core.change(&self.id, id, if_match, kind, work).await?;
+        let record = self.core.change(&self.id, &self.actor, id, if_match, kind, work).await?;
         show::whole(&self.core, &record).await
     }
 

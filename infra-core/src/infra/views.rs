@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nouns::account::TokenRole;
 use crate::nouns::credential::CredentialStatus;
-use crate::nouns::installation::Frozen;
+use crate::nouns::installation::{Dropping, Frozen};
 use crate::nouns::offering::Catalogue;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Desired, Hold, Phase, Try, UnitView};
@@ -224,6 +224,10 @@ pub struct LaneStatus {
     pub keys: usize,
     /// Its own switch, when one was ever thrown.
     pub switch: Option<Switch>,
+    /// Marked things without a row that stand here now; at most a hundred.
+    pub droppings: Vec<Dropping>,
+    /// How many of them there are.
+    pub droppings_count: u32,
 }
 
 /// The installation at a glance.

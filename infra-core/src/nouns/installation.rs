@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::clock::Timestamp;
-use crate::words::ids::{BootId, CredentialId, InstallationId, ReplicaId, TenantId};
-use crate::words::lane::{Fence, Lane, Version};
+use crate::words::ids::{BootId, CredentialId, InstallationId, LaunchToken, ReplicaId, ResourceId, TenantId};
+use crate::words::lane::{Fence, Lane, ResourceKind, Version};
 
 /// The store's own identity: whose marks are ours, and where it lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,28 @@ pub struct LaneRecord {
     /// A person allowed a mass ending here until then.
     #[serde(default)]
     pub mass_allowed_until: Option<Timestamp>,
+    /// Marked things without a row that stand here, for as long as they do; the first hundred.
+    #[serde(default)]
+    pub droppings: Vec<Dropping>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub droppings_count: u32,
+}
+
+/// A thing that carries our mark and has no row: a restored store has forgotten it, or somebody copied a mark. Nothing
+/// is done to it; a person decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropping {
+    /// The cloud's id.
+    pub thing: ResourceId,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// The attempt that its mark names.
+    pub token: Option<LaunchToken>,
+    /// Made at, by the cloud's clock.
+    pub created_at: Timestamp,
+    /// Reported at.
+    pub noticed_at: Timestamp,
 }
 
 /// A fenced claim on a shard of tenants or on a lane. Its heartbeat stands in a record of its own, so that

@@ -1,6 +1,6 @@
 //! The ledger's rows: one write-ahead row per attempt and per created thing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,8 @@ use super::request::Market;
 use crate::words::clock::Timestamp;
 use crate::words::fault::Effect;
 use crate::words::ids::{
-    BootId, CredentialId, ImageId, LaunchToken, ReservationId, ResourceId, TenantId, TypeName, UserId, Zone,
+    BootId, CredentialId, ImageId, LaunchToken, RequestId, ReservationId, ResourceId, TenantId, TypeName,
+    UserId, Zone,
 };
 use crate::words::lane::{Lane, Mark, ResourceKind, Version};
 use crate::words::secret::Sealed;
@@ -352,6 +353,12 @@ pub struct Launch {
     pub created_at: Timestamp,
     /// Must not be pruned before.
     pub keep_until: Option<Timestamp>,
+    /// The request that asked for it, or that changed last what is wanted of it.
+    #[serde(default)]
+    pub request_id: Option<RequestId>,
+    /// Slots of which the history says already what became of them here: told once, in the commit that notes it.
+    #[serde(default)]
+    pub told: BTreeSet<u32>,
 }
 
 /// A failed step and its next try.

@@ -1,6 +1,7 @@
 //! Nouns: the records. Plain data, serialised as JSON into a store's bodies.
 
 pub mod account;
+pub mod actor;
 pub mod cloud;
 pub mod credential;
 pub mod event;
@@ -11,5 +12,6 @@ pub mod offering;
 pub mod options;
 pub mod request;
 pub mod reservation;
+pub mod retention;
 pub mod switch;
 pub mod unit;

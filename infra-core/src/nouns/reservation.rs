@@ -8,7 +8,7 @@ use super::launch::EndCause;
 use super::offering::Offering;
 use super::request::Request;
 use crate::words::clock::Timestamp;
-use crate::words::ids::{CredentialId, ImageId, PoolId, ReservationId, TenantId, UserId, Zone};
+use crate::words::ids::{CredentialId, ImageId, PoolId, RequestId, ReservationId, TenantId, UserId, Zone};
 use crate::words::lane::Lane;
 use crate::words::money::Money;
 use crate::words::secret::Sealed;
@@ -161,6 +161,15 @@ pub struct Choice {
     pub per_hour: Money,
 }
 
+impl Choice {
+    /// As people read it: `cloud:region/zone type`.
+    #[must_use]
+    pub fn offer(&self) -> String {
+        let zone = self.zone.as_ref().map_or_else(String::new, |zone| format!("/{zone}"));
+        format!("{}:{}{zone} {}", self.lane.cloud, self.lane.region, self.offering.type_name)
+    }
+}
+
 /// What one attempt came to: shown to the user, so that a failure explains itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
@@ -183,8 +192,20 @@ pub struct Spec {
     /// Files for the first boot as a JSON object of path and text, sealed for `reservation/<id>/files`.
     #[serde(default)]
     pub files: Option<Sealed>,
+    /// The key pair that was made for it, because the request named no public key.
+    #[serde(default)]
+    pub login: Option<Login>,
     /// Cheapest first; the units walk down on capacity errors.
     pub choices: Vec<Choice>,
+}
+
+/// A key pair made for one reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The public half, as one line of OpenSSH.
+    pub public_key: String,
+    /// The private half in OpenSSH's format, sealed for `reservation/<id>/login`.
+    pub private_key: Sealed,
 }
 
 /// The state words of the wire contract.
@@ -312,4 +333,25 @@ pub struct Reservation {
     pub idempotency: Vec<String>,
     /// Machines counted against the owner's limit by this reservation.
     pub counted: u32,
+    /// The request by which it was changed last; what follows from that change bears it, down to the clouds' calls.
+    #[serde(default)]
+    pub request_id: Option<RequestId>,
+    /// Since when it is not as desired; `None` while it is.
+    #[serde(default)]
+    pub diverged_at: Option<Timestamp>,
+    /// What its machines came to, by list price, once it is over: the rows that say so are forgotten earlier.
+    #[serde(default)]
+    pub cost: Option<Money>,
+}
+
+impl Reservation {
+    /// The public keys that may log in: those of the request, or the one that was made for it.
+    #[must_use]
+    pub fn ssh_public_keys(&self) -> Vec<String> {
+        let asked = &self.spec.request.ssh_public_keys;
+        if asked.is_empty() {
+            return self.spec.login.iter().map(|login| login.public_key.clone()).collect();
+        }
+        asked.clone()
+    }
 }

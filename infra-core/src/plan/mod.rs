@@ -4,6 +4,7 @@ pub mod absence;
 pub mod births;
 pub mod brake;
 pub mod clock_guard;
+pub mod cost;
 pub mod fair;
 pub mod fold;
 pub mod guard;

@@ -33,6 +33,7 @@ use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
 use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
+use crate::nouns::retention::Retention;
 use crate::nouns::switch::Switch;
 use crate::nouns::unit::Unit;
 use crate::words::clock::Timestamp;
@@ -254,6 +255,31 @@ impl Stored for Outbox {
             ..Index::default()
         }
     }
+}
+
+/// Due when the reservation may be forgotten.
+impl Stored for Retention {
+    const KIND: RecordKind = RecordKind::Retention;
+    fn key(&self) -> Key {
+        Self::place(&self.tenant, &self.reservation)
+    }
+    fn index(&self, shards: u16) -> Index {
+        Index { shard: shard_of(&self.tenant, shards), due_at: Some(self.until), ..Index::default() }
+    }
+}
+
+impl Retention {
+    /// Where the note beside a reservation stands.
+    #[must_use]
+    pub fn place(tenant: &TenantId, reservation: &ReservationId) -> Key {
+        key(tenant, RecordKind::Retention, reservation.as_str())
+    }
+}
+
+/// Beginning of the ids of a reservation's history: what happened to it, by cause.
+#[must_use]
+pub fn history_prefix(reservation: &ReservationId) -> String {
+    format!("{reservation}/")
 }
 
 /// Claims and heartbeats are read by key only. Their `on` is `shard:3` or `lane:...`; a claim changes with its

@@ -4,6 +4,8 @@ mod keys;
 mod repo;
 mod txn;
 
-pub use keys::{Stored, TokenRef, launch_prefix, shard_of, state, system_tenant, unit_prefix};
+pub use keys::{
+    Stored, TokenRef, history_prefix, launch_prefix, shard_of, state, system_tenant, unit_prefix,
+};
 pub use repo::{Repo, RepoError, Versioned};
 pub use txn::Txn;

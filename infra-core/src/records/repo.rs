@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::store::{
     Changes, DueQuery, Key, ListBy, ListQuery, Record, RecordKind, ReservationStore, StoreError,
 };
@@ -99,6 +100,7 @@ pub struct Repo {
     shards: u16,
     newest_seen: Arc<AtomicU64>,
     planted: Planted,
+    observer: Arc<dyn Observer>,
 }
 
 impl Repo {
@@ -111,7 +113,21 @@ impl Repo {
         shards: u16,
         planted: Planted,
     ) -> Self {
-        Self { store, clock, entropy, shards, newest_seen: Arc::default(), planted }
+        let (newest_seen, observer) = (Arc::default(), Arc::new(NoObserver));
+        Self { store, clock, entropy, shards, newest_seen, planted, observer }
+    }
+
+    /// The same, watched: commits, and everything that is done through these records.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Who watches.
+    #[must_use]
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.observer)
     }
 
     /// How many shards tenants fall into.
@@ -164,7 +180,11 @@ impl Repo {
         let commit = txn.into_commit(CommitId::draw(self.clock.wall(), &*self.entropy));
         let mut pause = Duration::from_millis(20);
         for last in [false; COMMIT_TRIES as usize - 1].into_iter().chain([true]) {
-            match self.store.commit(&commit).await {
+            let begun = self.clock.mono();
+            let answer = self.store.commit(&commit).await;
+            let took = self.clock.mono().saturating_sub(begun);
+            self.observer.store_commit(answer.as_ref().err().map(Fault::kind), took);
+            match answer {
                 Ok(version) => {
                     self.saw(version);
                     return Ok(version);

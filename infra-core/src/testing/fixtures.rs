@@ -53,6 +53,7 @@ pub fn facts(max_batch: u16, token: bool) -> Facts {
         terminate_rate: Rate::OPEN,
         open_creates_max: 20,
         simulated: true,
+        login: crate::contracts::provider::LoginScheme::ByImage,
     }
 }
 
@@ -118,7 +119,7 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         tenant: "team".parse().expect("a legal name"),
         owner: "ada".parse().expect("a legal name"),
         source: Source::Cloud,
-        spec: Spec { request, setup: None, files: None, choices: vec![choice()] },
+        spec: Spec { request, setup: None, files: None, login: None, choices: vec![choice()] },
         desired: Desired { count, power: Power::On, present: true, change: 1 },
         heal,
         parent: None,
@@ -143,6 +144,9 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         over_at: None,
         idempotency: Vec::new(),
         counted: count,
+        request_id: None,
+        diverged_at: None,
+        cost: None,
     }
 }
 
@@ -182,6 +186,8 @@ pub fn launch(seed: u64) -> Launch {
         retry: None,
         created_at: epoch,
         keep_until: None,
+        request_id: None,
+        told: [].into(),
     }
 }
 

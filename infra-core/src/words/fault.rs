@@ -39,6 +39,29 @@ pub enum FaultKind {
     Internal,
 }
 
+impl FaultKind {
+    /// The word for logs and labels, as on the wire.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Unauthorized => "unauthorized",
+            Self::Quota => "quota",
+            Self::Capacity => "capacity",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::TokenMismatch => "token_mismatch",
+            Self::TokenEnded => "token_ended",
+            Self::Busy => "busy",
+            Self::NotOwned => "not_owned",
+            Self::Blocked => "blocked",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// May it have happened?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

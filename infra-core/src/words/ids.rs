@@ -115,6 +115,8 @@ names! {
     DeviceId = "device";
     /// A lease as its holder names it.
     LeaseId = "lease";
+    /// The id of one request to a front door: from its answer to the log lines of the clouds' calls.
+    RequestId = "request id";
     /// A role of a unit inside its reservation: `machine`, `master`, `core`.
     Role = "role";
 }

@@ -11,3 +11,4 @@ pub mod planted;
 #[cfg(feature = "utoipa")]
 pub mod schema;
 pub mod secret;
+pub mod ssh;

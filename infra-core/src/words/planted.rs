@@ -42,11 +42,15 @@ pub enum Bug {
     C20KeyInItsOwnWrite,
     /// A commit whose reply was lost is taken for done.
     C21UnknownCommitTrusted,
+    /// What the history must say is written after what it is about.
+    ToldAfterwards,
+    /// A reservation is forgotten although it is open, young, or may still have late births.
+    ForgottenTooEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::C1CopiedStoreActs,
         Self::C2RestoredStoreActs,
         Self::C3AbsenceOfAnotherAccount,
@@ -66,6 +70,8 @@ impl Bug {
         Self::C19SwitchUnchecked,
         Self::C20KeyInItsOwnWrite,
         Self::C21UnknownCommitTrusted,
+        Self::ToldAfterwards,
+        Self::ForgottenTooEarly,
     ];
 }
 

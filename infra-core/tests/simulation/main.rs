@@ -12,6 +12,7 @@ mod coverage;
 mod door;
 mod drive;
 mod gate;
+mod history;
 mod ops;
 mod orders;
 mod skin;

@@ -98,6 +98,7 @@ fn facts(settings: &AwsSettings) -> Facts {
         create_rate: Rate { per_second: 2.0, burst: 5 },
         terminate_rate: Rate { per_second: 5.0, burst: 100 },
         open_creates_max: 20,
+        login: infra_core::contracts::provider::LoginScheme::Ec2,
         simulated: settings.simulated,
     }
 }

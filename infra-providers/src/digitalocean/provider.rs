@@ -79,6 +79,7 @@ fn facts(settings: &DigitalOceanSettings) -> Facts {
         create_rate: Rate { per_second: 1.0, burst: 10 },
         terminate_rate: Rate { per_second: 2.5, burst: 10 },
         open_creates_max: 10,
+        login: infra_core::contracts::provider::LoginScheme::Root,
         simulated: settings.simulated,
     }
 }

@@ -78,6 +78,7 @@ fn facts(settings: &OpenStackSettings) -> Facts {
         create_rate: Rate { per_second: 5.0, burst: 20 },
         terminate_rate: Rate { per_second: 10.0, burst: 40 },
         open_creates_max: 20,
+        login: infra_core::contracts::provider::LoginScheme::ByImage,
         simulated: settings.simulated,
     }
 }

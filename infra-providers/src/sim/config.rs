@@ -170,6 +170,7 @@ impl SimConfig {
             terminate_rate: self.terminate_rate,
             open_creates_max: self.open_creates_max,
             simulated: true,
+            login: infra_core::contracts::provider::LoginScheme::ByImage,
         }
     }
 

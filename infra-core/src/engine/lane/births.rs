@@ -127,14 +127,14 @@ impl Tick<'_> {
         if ours.is_empty() {
             return self.report_strangers(&row.value, &alive, &ours).await;
         }
-        let now = self.now();
-        self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await?;
+        // Told first: once the row is open nobody comes here again, and a cause that stands is not told twice.
         for item in &ours {
             let event =
                 Event::LateBirth { reservation: row.value.reservation.clone(), thing: item.id.clone() };
             self.tell(row, &format!("late-birth-{}", item.id), event).await?;
         }
-        Ok(())
+        let now = self.now();
+        self.engine.record(&row.value, |row| reopen(row, &ours, now, planted)).await.map(drop)
     }
 }
 

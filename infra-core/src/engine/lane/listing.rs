@@ -27,23 +27,36 @@ use std::time::Duration;
 
 use super::{Tick, observe, state};
 use crate::contracts::store::Expect;
+use crate::nouns::actor::Actor;
 use crate::nouns::cloud::{Observed, ThingState};
 use crate::nouns::event::{Event, Outbox};
-use crate::nouns::installation::{Frozen, LaneRecord};
+use crate::nouns::installation::{Dropping, Frozen, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
+use crate::nouns::reservation::Reservation;
 use crate::plan::absence;
 use crate::plan::births;
 use crate::plan::brake::VerbClass;
+use crate::plan::cost::cost;
 use crate::plan::guard;
-use crate::records::{RepoError, Versioned, system_tenant};
+use crate::records::{RepoError, Stored, Versioned, launch_prefix, system_tenant};
 use crate::words::clock::{Timestamp, between};
 use crate::words::fault::{Fault, FaultKind};
-use crate::words::ids::LaunchToken;
+use crate::words::ids::{LaunchToken, ResourceId};
 use crate::words::lane::{Mark, Version};
 use crate::words::planted::Bug;
 
 /// Pages of one listing at most: a cloud that repeats itself must not hold us for ever.
 const PAGES_MAX: usize = 2_000;
+
+/// Droppings that a lane's record shows; the rest is only counted.
+const DROPPINGS_SHOWN: usize = 100;
+
+/// Droppings of one lane: those that its record shows, and those of this listing.
+#[derive(Debug, Default)]
+pub(super) struct Droppings {
+    known: BTreeMap<ResourceId, Dropping>,
+    seen: BTreeMap<ResourceId, Dropping>,
+}
 
 /// A listing, whole or not.
 pub(super) struct Listing {
@@ -60,8 +73,10 @@ impl Tick<'_> {
         if !self.is_identity_right().await {
             return Ok(false);
         }
-        self.read_lane_record().await?;
-        let Some(mut listing) = self.read_pages().await else { return Ok(true) };
+        let record = self.read_lane_record().await?;
+        let listing = self.read_pages().await;
+        self.engine.parts.repo.observer().listed(&self.worker.lane, listing.is_some());
+        let Some(mut listing) = listing else { return Ok(true) };
         if self.is_store_older(rows, &listing).await? {
             return Ok(false);
         }
@@ -80,6 +95,7 @@ impl Tick<'_> {
             self.unlisted_token(*token, items).await?;
         }
         self.worker.judge_health(rows, &self.engine.parts.limits);
+        self.note_droppings(record, listing.complete).await?;
         Ok(true)
     }
 
@@ -102,12 +118,46 @@ impl Tick<'_> {
     }
 
     /// Reads whether a person has allowed a mass ending here, and until when.
-    async fn read_lane_record(&self) -> Result<(), RepoError> {
+    async fn read_lane_record(&self) -> Result<Option<Versioned<LaneRecord>>, RepoError> {
         let place = state::lane_place(&self.worker.lane);
-        if let Some(record) = self.engine.parts.repo.get::<LaneRecord>(place).await? {
+        let record = self.engine.parts.repo.get::<LaneRecord>(place).await?;
+        if let Some(record) = &record {
             self.worker.allow_mass(&record.value);
+            let known =
+                record.value.droppings.iter().map(|dropping| (dropping.thing.clone(), dropping.clone()));
+            *self.droppings.lock().expect("no panic under this lock") =
+                Droppings { known: known.collect(), seen: BTreeMap::new() };
         }
-        Ok(())
+        Ok(record)
+    }
+
+    /// Writes down which droppings stand here now, for as long as they do. A listing that was not complete adds to
+    /// them and takes none away.
+    async fn note_droppings(
+        &self,
+        record: Option<Versioned<LaneRecord>>,
+        complete: bool,
+    ) -> Result<(), RepoError> {
+        let Some(was) = record else { return Ok(()) };
+        let Droppings { known, mut seen } =
+            std::mem::take(&mut *self.droppings.lock().expect("no panic under this lock"));
+        if !complete {
+            seen.extend(known);
+        }
+        let count = seen.len();
+        self.engine.parts.repo.observer().droppings(&self.worker.lane, count as u64);
+        let shown: Vec<Dropping> = seen.into_values().take(DROPPINGS_SHOWN).collect();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if shown == was.value.droppings && count == was.value.droppings_count {
+            return Ok(());
+        }
+        let mut txn = self.engine.parts.repo.txn();
+        txn.update(&was, &LaneRecord { droppings: shown, droppings_count: count, ..was.value.clone() });
+        match self.engine.parts.repo.commit(txn).await {
+            // Somebody else wrote the record: the next listing says it again.
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Every page, or nothing: a listing that broke off in the middle is none. The date on each page is told
@@ -255,15 +305,25 @@ impl Tick<'_> {
         Ok(())
     }
 
-    /// An event about a thing of a row, told once.
+    /// An event about a thing of a row, told once, with what the reservation had come to by then.
     pub(super) async fn tell(
         &self,
         row: &Versioned<Launch>,
         what: &str,
         event: Event,
     ) -> Result<(), RepoError> {
-        let cause = format!("{}/{what}", row.value.reservation);
-        self.enqueue(Outbox::new(row.value.tenant.clone(), cause, self.now(), event)).await
+        let Launch { tenant, reservation: id, request_id, .. } = &row.value;
+        let actor = Actor::engine().on(request_id.clone());
+        let told = Outbox::new(tenant.clone(), format!("{id}/{what}"), self.now(), event).by(actor);
+        let repo = &self.engine.parts.repo;
+        if repo.get::<Outbox>(told.key()).await?.is_some() {
+            return Ok(());
+        }
+        let reservation = repo.get::<Reservation>(Reservation::place(tenant, id)).await?;
+        let rows: Vec<Versioned<Launch>> = repo.list_prefix(tenant, &launch_prefix(id), None).await?;
+        let spent =
+            |of: Versioned<Reservation>| cost(&of.value, rows.iter().map(|row| &row.value), self.now());
+        self.enqueue(told.costing(reservation.map(spent))).await
     }
 
     /// Writes an event on its own. That it is there already means that it was told, or will be.
@@ -282,16 +342,42 @@ impl Tick<'_> {
         if item.state == ThingState::Ended {
             return Ok(());
         }
+        if self.is_known_dropping(item) {
+            return Ok(());
+        }
         let limits = &self.engine.parts.limits;
         let watched = self.mono().saturating_sub(self.worker.orphan_since(&item.id, self.mono()));
         let old = between(item.created_at, self.now()) >= limits.orphan_age_min;
         if watched < limits.orphan_sightings_apart || !old {
             return Ok(());
         }
+        self.note_dropping(item);
         let lane = self.worker.lane.id();
         let cause = format!("orphan/{lane}/{}", item.id);
         let event = Event::Orphan { lane, thing: item.id.clone() };
         self.enqueue(Outbox::new(system_tenant(), cause, self.now(), event)).await
+    }
+}
+
+impl Tick<'_> {
+    /// Was it reported before and still stands there? Then it goes on being shown, also after a restart that has
+    /// forgotten since when it was watched.
+    fn is_known_dropping(&self, item: &Observed) -> bool {
+        let mut droppings = self.droppings.lock().expect("no panic under this lock");
+        let known = droppings.known.get(&item.id).cloned();
+        known.map(|known| droppings.seen.insert(item.id.clone(), known)).is_some()
+    }
+
+    fn note_dropping(&self, item: &Observed) {
+        let dropping = Dropping {
+            thing: item.id.clone(),
+            kind: item.kind,
+            token: item.mark.map(|mark| mark.token),
+            created_at: item.created_at,
+            noticed_at: self.now(),
+        };
+        let mut droppings = self.droppings.lock().expect("no panic under this lock");
+        droppings.seen.insert(item.id.clone(), dropping);
     }
 }
 

@@ -31,7 +31,7 @@ mod send;
 mod state;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -51,7 +51,17 @@ use crate::plan::resolve::{Context, Step, steps};
 use crate::records::{RepoError, Versioned, state as index_state};
 use crate::words::clock::Timestamp;
 use crate::words::ids::ResourceId;
+use listing::Droppings;
 use state::Switches;
+use tracing::Instrument;
+
+/// Everything that is done for one attempt is logged under this, down to the clouds' calls: with the id of the request
+/// that asked for it.
+fn span(row: &Launch) -> tracing::Span {
+    let Launch { token, reservation, lane, request_id, .. } = row;
+    let request_id = request_id.as_ref().map(tracing::field::display);
+    tracing::info_span!("attempt", request_id, %reservation, %token, %lane)
+}
 
 /// Things seen in this very tick: only they can be proven.
 type Fresh = BTreeMap<ResourceId, (Observed, Duration)>;
@@ -64,6 +74,7 @@ struct Tick<'a> {
     ownership: Ownership,
     provider: Arc<dyn CloudProvider>,
     switches: Switches,
+    droppings: Mutex<Droppings>,
 }
 
 impl LaneWorker {
@@ -82,7 +93,8 @@ impl LaneWorker {
         }
         let Some(provider) = self.provider(engine).await else { return Ok(0) };
         let switches = Switches::read(engine, &self.lane, &rows).await?;
-        let tick = Tick { engine, worker: self, installation, ownership, provider, switches };
+        let droppings = Mutex::default();
+        let tick = Tick { engine, worker: self, installation, ownership, provider, switches, droppings };
         tick.run(rows, listing_due).await
     }
 
@@ -112,7 +124,7 @@ impl Tick<'_> {
         let rows = in_turns(rows, self.worker.next_turn(), |row| row.value.tenant.clone());
         let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
         for row in &rows {
-            jobs.push(self.work(row, &fresh, mass).boxed());
+            jobs.push(self.work(row, &fresh, mass).instrument(span(&row.value)).boxed());
         }
         let width = self.engine.parts.limits.open_creates_max.max(1) as usize;
         let mut jobs = stream::iter(jobs).buffer_unordered(width);

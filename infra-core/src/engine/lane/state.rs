@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::world::Engine;
+use crate::contracts::observer::Observer;
 use crate::contracts::provider::{CloudProvider, Facts};
 use crate::contracts::store::Expect;
 use crate::nouns::cloud::ThingState;
@@ -44,6 +45,7 @@ use crate::words::planted::Bug;
 #[derive(Debug)]
 pub(in crate::engine) struct LaneWorker {
     pub(super) lane: Lane,
+    observer: Arc<dyn Observer>,
     state: Mutex<State>,
 }
 
@@ -80,6 +82,10 @@ struct State {
     sick: bool,
     /// Passes so far: who begins changes with each.
     turns: usize,
+    /// Since when a create, and an ending, waits for its rate.
+    waiting: [Option<Duration>; 2],
+    /// What was said last of the breakers.
+    told_open: Option<bool>,
     /// The key that listing and looking last used.
     key: Option<(TenantId, CredentialId)>,
     /// Keys that the cloud refused, or that led to another account, and until when others are tried before them.
@@ -96,7 +102,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 impl LaneWorker {
     /// A worker that knows nothing. Its buckets are the configured ones until a connection has told the
     /// cloud's own.
-    pub(in crate::engine) fn new(lane: Lane, limits: &Limits, now: Duration) -> Self {
+    pub(in crate::engine) fn new(
+        lane: Lane,
+        limits: &Limits,
+        now: Duration,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         let state = State {
             facts: None,
             creating: Bucket::full(limits.create_rate, now),
@@ -114,10 +125,12 @@ impl LaneWorker {
             orphans: BTreeMap::new(),
             sick: false,
             turns: 0,
+            waiting: [None; 2],
+            told_open: None,
             key: None,
             passed_over: BTreeMap::new(),
         };
-        Self { lane, state: Mutex::new(state) }
+        Self { lane, observer, state: Mutex::new(state) }
     }
 
     /// Works on the state under its lock.
@@ -278,12 +291,20 @@ impl LaneWorker {
     /// Takes what one call of a class costs; `false` when a brake says no. A create that the breaker refuses has
     /// taken from the bucket all the same: in trouble that only makes the lane slower.
     pub(super) fn may_call(&self, class: VerbClass, now: Duration) -> bool {
-        self.with(|state| match class {
-            VerbClass::Create => state.creating.take(now) && state.create_breaker.allow(now),
+        let (may, waited) = self.with(|state| match class {
+            VerbClass::Create => {
+                let waited = waited(state.creating.take(now), &mut state.waiting[0], now);
+                (waited.is_some() && state.create_breaker.allow(now), waited)
+            }
             // Endings that people wait for are still tried while the breaker is open: slowly, as the bucket gives.
-            VerbClass::End => state.ending.take(now),
-            VerbClass::Read => state.read_breaker.allow(now),
-        })
+            VerbClass::End => {
+                let waited = waited(state.ending.take(now), &mut state.waiting[1], now);
+                (waited.is_some(), waited)
+            }
+            VerbClass::Read => (state.read_breaker.allow(now), None),
+        });
+        waited.into_iter().for_each(|waited| self.observer.limiter_wait(&self.lane, waited));
+        may
     }
 
     /// A call came back: `failure` is `None` for success. Feeds the breaker of its class, and pauses its bucket for
@@ -306,6 +327,17 @@ impl LaneWorker {
                 bucket.pause(now, wait);
             }
         });
+        self.tell_breakers();
+    }
+
+    /// Says whether any breaker of the lane is open, when that is news.
+    fn tell_breakers(&self) {
+        let news = self.with(|state| {
+            let breakers = [&state.create_breaker, &state.end_breaker, &state.read_breaker];
+            let open = breakers.into_iter().any(Breaker::is_open);
+            (state.told_open.replace(open) != Some(open)).then_some(open)
+        });
+        news.into_iter().for_each(|open| self.observer.breaker(&self.lane, open));
     }
 
     /// Would `count` machines more still be plausible? `wanted` is what the asking reservation wants altogether: a
@@ -350,6 +382,16 @@ impl LaneWorker {
             *state.orphans.entry(id.clone()).or_insert(now)
         })
     }
+}
+
+/// How long a call waited for its rate that may go now; `None` while it waits. Counted is the longest wait of a lane and
+/// class, because calls have no names here.
+fn waited(taken: bool, since: &mut Option<Duration>, now: Duration) -> Option<Duration> {
+    if !taken {
+        since.get_or_insert(now);
+        return None;
+    }
+    Some(since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since)))
 }
 
 /// Is anything about this row not settled? That decides only how often the lane is listed: every 5 seconds or
@@ -447,6 +489,7 @@ pub(super) fn lane_place(lane: &Lane) -> crate::contracts::store::Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::observer::NoObserver;
     use crate::testing::fixtures;
     use crate::words::lane::Endpoint;
 
@@ -473,7 +516,7 @@ mod tests {
             account: name.parse().expect("a legal name"),
             region: name.parse().expect("a legal name"),
         };
-        let worker = LaneWorker::new(lane, &limits, Duration::ZERO);
+        let worker = LaneWorker::new(lane, &limits, Duration::ZERO, Arc::new(NoObserver));
         let asked = |now| worker.fuse(now, 1, 30, &limits);
         assert!((0..1000).all(|n| asked(Duration::from_millis(n))), "nothing was sent");
         worker.burn(Duration::from_secs(1), limits.lane_creates_per_hour);

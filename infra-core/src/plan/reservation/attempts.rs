@@ -167,9 +167,7 @@ fn satellites(
         missing |= found.is_none();
         ready.firewall = found.map(|(id, _)| id);
     }
-    if facts.kind(ResourceKind::KeyPair).is_some()
-        && !draft.reservation.spec.request.ssh_public_keys.is_empty()
-    {
+    if facts.kind(ResourceKind::KeyPair).is_some() && !draft.reservation.ssh_public_keys().is_empty() {
         let found = satellite(draft, picture, choice, ResourceKind::KeyPair, draw);
         missing |= found.is_none();
         ready.key_pair = found.map(|(_, name)| name);
@@ -212,7 +210,7 @@ fn satellite(
         {
             let reason =
                 said.map_or_else(|| format!("no {kind} could be made"), |retry| retry.reason.clone());
-            draft.fail(reason);
+            draft.fail(picture, reason);
             return None;
         }
         let wait = backoff(times, token, picture.limits);

@@ -48,11 +48,11 @@ fn confirm_or_wait(draft: &mut Draft, picture: &Picture<'_>) {
     let Some(since) = draft.reservation.hold.as_ref().map(|hold| hold.since) else { return };
     let over = later(since, picture.limits.mass_patience);
     if !is_end_past(&draft.reservation, picture.now) {
-        draft.reservation.hold = None;
+        draft.lift(picture);
     } else if over > picture.now {
         draft.look_at(over);
     } else if picture.deadlines_held.is_none() {
-        draft.reservation.hold = None;
+        draft.lift(picture);
         end(draft, picture);
     }
 }
@@ -63,7 +63,7 @@ fn end(draft: &mut Draft, picture: &Picture<'_>) {
     desired.change += 1;
     draft.reservation.end_cause = Some(EndCause::Deadline);
     let event = Event::Ended { reservation: picture.reservation.id.clone() };
-    draft.tell(picture, "ended", event);
+    draft.decide(picture, "ended", event);
 }
 
 /// Is its end due, and not yet decided?

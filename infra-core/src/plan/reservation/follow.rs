@@ -35,7 +35,7 @@ use crate::contracts::provider::TokenScope;
 use crate::nouns::cloud::ThingState;
 use crate::nouns::event::Event;
 use crate::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing, Want};
-use crate::nouns::reservation::{Heal, HoldReason, Try};
+use crate::nouns::reservation::{Choice, Heal, HoldReason, Try};
 use crate::nouns::unit::{Stage, Unit};
 use crate::plan::{absence, guard};
 use crate::words::clock::{between, later};
@@ -278,6 +278,11 @@ fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch
     } else if discarded || thing.is_none_or(|thing| !thing.ran) {
         retry_elsewhere(draft, picture, unit, row, "the machine ended before it was usable");
     } else if draft.reservation.heal == Heal::Replace {
+        if let Some(thing) = thing {
+            let (reservation, slot) = (unit.reservation.clone(), unit.no);
+            let event = Event::Replaced { reservation, slot, thing: thing.id.clone() };
+            draft.tell_of(picture, row.token, slot, "replaced", event);
+        }
         release_slot(unit);
         unit.reason = Some("the machine vanished and is replaced".to_owned());
     } else if unit.stage != Stage::Lost {
@@ -285,7 +290,7 @@ fn ended(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch
         unit.reason = Some("the machine vanished; it is not replaced without you".to_owned());
         if let Some(thing) = thing {
             let event = Event::Lost { reservation: unit.reservation.clone(), thing: thing.id.clone() };
-            draft.tell(picture, &format!("lost-{}", unit.no), event);
+            draft.tell_of(picture, row.token, unit.no, "lost", event);
         }
     }
 }
@@ -354,7 +359,7 @@ fn give_up_if_hopeless(
         return;
     }
     if draft.reservation.ready_at.is_none() {
-        draft.fail(said.to_owned());
+        draft.fail(picture, said.to_owned());
         unit.want = Want::Gone;
         unit.stage = Stage::Gone;
     } else if builds {
@@ -377,17 +382,42 @@ fn release_slot(unit: &mut Unit) {
 
 /// Notes a try, for the user to read: when, which offer as `cloud:region/zone type`, and what was said about it.
 fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch, said: &str) {
-    let offer = draft.reservation.spec.choices.get(unit.offer).map_or_else(
-        || row.lane.to_string(),
-        |choice| {
-            let zone = choice.zone.as_ref().map_or_else(String::new, |zone| format!("/{zone}"));
-            format!("{}:{}{zone} {}", choice.lane.cloud, choice.lane.region, choice.offering.type_name)
-        },
-    );
+    let offer =
+        draft.reservation.spec.choices.get(unit.offer).map_or_else(|| row.lane.to_string(), Choice::offer);
+    tell_of_a_try(draft, picture, unit.no, row.token, &offer, said);
     let tries = &mut draft.reservation.tries;
     tries.push(Try { at: picture.now, offer, said: said.to_owned() });
     let surplus = tries.len().saturating_sub(TRIES_MAX);
     tries.drain(..surplus);
+}
+
+/// Tells of a try that came to nothing. Slots of one attempt of which the same was said are one entry: a batch fails as
+/// one.
+fn tell_of_a_try(
+    draft: &mut Draft,
+    picture: &Picture<'_>,
+    slot: u32,
+    token: LaunchToken,
+    offer: &str,
+    said: &str,
+) {
+    let same =
+        draft.told.iter_mut().filter(|(of, _)| *of == token).find_map(|(_, told)| match &mut told.event {
+            Event::Tried { slots, offer: one, said: other, .. } if one == offer && other == said => {
+                Some(slots)
+            }
+            _ => None,
+        });
+    if let Some(slots) = same {
+        let row = draft.launches.get_mut(&token);
+        if row.is_some_and(|row| row.told.insert(slot)) {
+            slots.push(slot);
+        }
+        return;
+    }
+    let (reservation, offer, said) = (picture.reservation.id.clone(), offer.to_owned(), said.to_owned());
+    let event = Event::Tried { reservation, slots: vec![slot], offer, said };
+    draft.tell_of(picture, token, slot, "tried", event);
 }
 
 /// Of these attempts at one satellite: how many were never born, and the latest of them with its token, which

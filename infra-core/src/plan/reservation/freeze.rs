@@ -46,7 +46,7 @@ pub(super) fn machines(
         disk_gib: choice.disk_gib,
         market: choice.offering.market,
         user_data: reservation.spec.setup.clone(),
-        ssh_public_keys: request.ssh_public_keys.clone(),
+        ssh_public_keys: reservation.ssh_public_keys(),
         firewall: satellites.firewall.clone(),
         key_pair: satellites.key_pair.clone(),
         private_only: request.private_only,
@@ -71,7 +71,9 @@ pub(super) fn satellite(
         ResourceKind::Firewall => {
             LaunchBody::Firewall(FirewallBody { allow_from: request.allow_from.clone() })
         }
-        ResourceKind::KeyPair => LaunchBody::KeyPair { public_key: request.ssh_public_keys.first()?.clone() },
+        ResourceKind::KeyPair => {
+            LaunchBody::KeyPair { public_key: reservation.ssh_public_keys().into_iter().next()? }
+        }
         _ => return None,
     };
     let wants = [(0, Want::On)].into();
@@ -94,6 +96,7 @@ pub(super) fn snapshot(machine: &Launch, of: &ResourceId, token: LaunchToken, no
     };
     Launch {
         wants: [(0, Want::On)].into(),
+        request_id: machine.request_id.clone(),
         ..planned(&machine.tenant, &machine.reservation, &machine.lane, &machine.credential, frozen, now)
     }
 }
@@ -120,7 +123,8 @@ fn row(
         labels: reservation.spec.request.tags.clone(),
         body,
     };
-    planned(&reservation.tenant, &reservation.id, &choice.lane, &choice.credential, frozen, now)
+    let row = planned(&reservation.tenant, &reservation.id, &choice.lane, &choice.credential, frozen, now);
+    Launch { request_id: reservation.request_id.clone(), ..row }
 }
 
 /// A row that nothing has happened to.
@@ -153,5 +157,7 @@ fn planned(
         retry: None,
         created_at: now,
         keep_until: None,
+        request_id: None,
+        told: [].into(),
     }
 }

@@ -32,10 +32,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::contracts::provider::Facts;
+use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Outbox};
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Hold, HoldReason, Reservation};
 use crate::nouns::unit::Unit;
+use crate::plan::cost::cost;
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::LaunchToken;
 use crate::words::lane::{LaneId, Version};
@@ -89,8 +91,12 @@ pub struct Draft {
     pub launches: BTreeMap<LaunchToken, Launch>,
     /// Its new attempts.
     pub new_launches: Vec<Launch>,
-    /// What happened.
+    /// What happened to the reservation: written with it.
     pub events: Vec<Outbox>,
+    /// What was decided about what is desired: written with that decision, alone.
+    pub decisions: Vec<Outbox>,
+    /// What became of slots on an attempt: each written with the attempt's row, which notes that it was told.
+    pub told: Vec<(LaunchToken, Outbox)>,
     /// The reservation itself (deadlines, next slot, tries) must be looked at again then.
     pub next_look: Timestamp,
 }
@@ -103,6 +109,8 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
         launches: picture.launches.iter().map(|row| (row.token, row.clone())).collect(),
         new_launches: Vec::new(),
         events: Vec::new(),
+        decisions: Vec::new(),
+        told: Vec::new(),
         next_look: later(picture.now, picture.limits.self_heal_every),
     };
     if draft.reservation.over_at.is_some() {
@@ -118,6 +126,7 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
     wishes::spread(&mut draft);
     phase::summarise(&mut draft, picture);
     deadlines::schedule(&mut draft, picture);
+    draft.count_costs(picture);
     draft
 }
 
@@ -129,9 +138,52 @@ impl Draft {
 
     /// Something happened. `what` and the version make the cause: the same transition is enqueued once.
     fn tell(&mut self, picture: &Picture<'_>, what: &str, event: Event) {
-        let tenant = picture.reservation.tenant.clone();
-        let cause = format!("{}/{what}/{}", picture.reservation.id, picture.version);
-        self.events.push(Outbox::new(tenant, cause, picture.now, event));
+        let told = self.entry(picture, &format!("{what}/{}", picture.version), event);
+        self.events.push(told);
+    }
+
+    /// Something was decided about what is desired; told like everything else, but in the decision's own commit.
+    fn decide(&mut self, picture: &Picture<'_>, what: &str, event: Event) {
+        let told = self.entry(picture, &format!("{what}/{}", picture.version), event);
+        self.decisions.push(told);
+    }
+
+    /// Something became of a slot on an attempt. Told once for each: the row notes it in the commit that tells it, so
+    /// neither a crash nor a second plan loses or repeats it. Says whether it was new.
+    fn tell_of(
+        &mut self,
+        picture: &Picture<'_>,
+        token: LaunchToken,
+        slot: u32,
+        what: &str,
+        event: Event,
+    ) -> bool {
+        let new = self.launches.get_mut(&token).is_some_and(|row| row.told.insert(slot));
+        if new {
+            let told = self.entry(picture, &format!("{what}/{token}/{slot}"), event);
+            self.told.push((token, told));
+        }
+        new
+    }
+
+    /// An entry of the history, by the engine, on the request that was last.
+    fn entry(&self, picture: &Picture<'_>, what: &str, event: Event) -> Outbox {
+        let reservation = picture.reservation;
+        let cause = format!("{}/{what}", reservation.id);
+        let actor = Actor::engine().on(reservation.request_id.clone());
+        let nth = self.events.len() + self.decisions.len() + self.told.len();
+        let told = Outbox::new(reservation.tenant.clone(), cause, picture.now, event).by(actor);
+        Outbox { nth: u32::try_from(nth).unwrap_or(u32::MAX), ..told }
+    }
+
+    /// Every entry says what had been spent by then.
+    fn count_costs(&mut self, picture: &Picture<'_>) {
+        let entries = self.events.iter_mut().chain(&mut self.decisions);
+        let mut entries = entries.chain(self.told.iter_mut().map(|(_, told)| told)).peekable();
+        if entries.peek().is_some() {
+            let cost = cost(&self.reservation, self.launches.values(), picture.now);
+            entries.for_each(|entry| entry.cost = Some(cost));
+        }
     }
 
     /// Holds the reservation: nothing new is made for it until somebody lifts the hold.
@@ -144,8 +196,19 @@ impl Draft {
         self.reservation.hold = Some(Hold { why, detail, since: picture.now });
     }
 
+    /// Lifts a hold, and says so.
+    fn lift(&mut self, picture: &Picture<'_>) {
+        let Some(hold) = self.reservation.hold.take() else { return };
+        let event = Event::Lifted { reservation: picture.reservation.id.clone(), why: hold.detail };
+        self.tell(picture, "lifted", event);
+    }
+
     /// Gives up: everything is ended, and the reservation ends as failed.
-    fn fail(&mut self, reason: String) {
+    fn fail(&mut self, picture: &Picture<'_>, reason: String) {
+        if self.reservation.desired.present {
+            let event = Event::GaveUp { reservation: picture.reservation.id.clone(), why: reason.clone() };
+            self.decide(picture, "gave-up", event);
+        }
         self.reservation.failure.get_or_insert(reason);
         if self.reservation.desired.present {
             self.reservation.desired.present = false;

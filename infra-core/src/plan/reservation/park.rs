@@ -130,13 +130,13 @@ fn watch(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit) {
         return forget(unit);
     }
     let Some(copy) = unit.snapshot.and_then(|token| draft.launches.get(&token)) else { return };
-    let there = copy.wanted() && copy.alive().next().is_some();
+    let (there, token) = (copy.wanted() && copy.alive().next().is_some(), copy.token);
     if !there && !unit.stage.over() {
         unit.stage = Stage::Lost;
         unit.reason = Some("the snapshot of the machine vanished; it is not replaced without you".to_owned());
         if let Some(thing) = unit.kept.first() {
             let event = Event::Lost { reservation: unit.reservation.clone(), thing: thing.id.clone() };
-            draft.tell(picture, &format!("lost-{}", unit.no), event);
+            draft.tell_of(picture, token, unit.no, "lost", event);
         }
     } else if there && unit.stage != Stage::Lost {
         unit.stage = match (unit.want, ending(draft, unit)) {

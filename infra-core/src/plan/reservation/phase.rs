@@ -14,6 +14,7 @@ use crate::nouns::event::Event;
 use crate::nouns::launch::Want;
 use crate::nouns::reservation::{Phase, Power, Summary, UnitView};
 use crate::nouns::unit::{Stage, Unit};
+use crate::plan::cost::cost;
 
 /// Units a summary shows.
 const PLACES_MAX: usize = 20;
@@ -27,7 +28,11 @@ pub(super) fn summarise(draft: &mut Draft, picture: &Picture<'_>) {
     }
     if is_over(draft) {
         draft.reservation.over_at = Some(picture.now);
+        draft.reservation.cost = Some(cost(&draft.reservation, draft.launches.values(), picture.now));
     }
+    let settled = matches!(phase, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);
+    let since = draft.reservation.diverged_at.unwrap_or(picture.now);
+    draft.reservation.diverged_at = (!settled).then_some(since);
     let units = || draft.units.values();
     let have = units().filter(|unit| unit.current.is_some() && !unit.stage.over()).count();
     let ready = units().filter(|unit| unit.stage == Stage::Ready).count();
@@ -42,7 +47,8 @@ pub(super) fn summarise(draft: &mut Draft, picture: &Picture<'_>) {
     let (have, ready) = (count(have), count(ready));
     let summary = Summary { phase, wanted, have, ready, reason: reason.clone(), places };
     if phase != picture.reservation.summary.phase {
-        let event = Event::Phase { reservation: picture.reservation.id.clone(), phase, reason };
+        let was = Some(picture.reservation.summary.phase);
+        let event = Event::Phase { reservation: picture.reservation.id.clone(), was, phase, reason };
         draft.tell(picture, "phase", event);
     }
     draft.reservation.summary = summary;

@@ -105,10 +105,10 @@ fn grow(draft: &mut Draft, by: u32) {
 /// Copies the wishes onto the attempts: lanes read nothing else.
 pub(super) fn spread(draft: &mut Draft) {
     let asked = draft.reservation.end_cause.unwrap_or(EndCause::Asked);
-    let units = &draft.units;
+    let (units, request_id) = (&draft.units, &draft.reservation.request_id);
     for row in draft.launches.values_mut().chain(draft.new_launches.iter_mut()).filter(|row| !row.closed()) {
         let token = row.token;
-        let mut ends = false;
+        let (mut ends, before) = (false, row.wants.clone());
         for (no, want) in &mut row.wants {
             let Some(unit) = units.get(no).filter(|_| !row.units.is_empty()) else { continue };
             let wish = if unit.current == Some(token) { unit.want } else { Want::Gone };
@@ -119,6 +119,9 @@ pub(super) fn spread(draft: &mut Draft) {
         }
         if ends {
             row.cause.get_or_insert(asked);
+        }
+        if row.wants != before {
+            row.request_id.clone_from(request_id);
         }
     }
     end_satellites(draft, asked);
@@ -131,10 +134,12 @@ fn end_satellites(draft: &mut Draft, cause: EndCause) {
     }
     let serving = |row: &Launch| row.kind() == ResourceKind::Machine && !row.closed();
     let busy: Vec<_> = draft.launches.values().filter(|row| serving(row)).map(|row| row.lane.id()).collect();
+    let request_id = &draft.reservation.request_id;
     let satellites = draft.launches.values_mut().filter(|row| row.units.is_empty() && !row.closed());
     for row in satellites.filter(|row| !busy.contains(&row.lane.id())) {
         if row.wants.insert(0, Want::Gone) != Some(Want::Gone) {
             row.cause.get_or_insert(cause);
+            row.request_id.clone_from(request_id);
         }
     }
 }

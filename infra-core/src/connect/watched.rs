@@ -1,0 +1,130 @@
+//! A provider that is watched: every call is counted, timed and logged, whoever makes it.
+//!
+//! # Guarantees
+//! * Every method is forwarded as it is, once; nothing is changed, retried or kept.
+//! * A call whose future is dropped counts as abandoned: it may still have happened.
+//! * The log line stands in the span of whoever calls, and so bears the id of the request that it is made for. It says
+//!   lane, operation, outcome and duration, and the cloud's own id of a refused call, and nothing of what was sent.
+//!
+//! # Caveats
+//! Calls that change something are logged as `INFO`, those that look as `DEBUG`: a lane looks every second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::contracts::observer::{CallOutcome, Observer, Op};
+use crate::contracts::provider::{
+    CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send, Series,
+};
+use crate::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
+use crate::nouns::launch::FrozenLaunch;
+use crate::nouns::offering::Catalogue;
+use crate::words::clock::Clock;
+use crate::words::fault::Fault;
+use crate::words::ids::ResourceId;
+use crate::words::lane::{Lane, ResourceKind};
+
+/// A provider, and who hears of its calls.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) provider: Arc<dyn CloudProvider>,
+    pub(super) lane: Lane,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A call under way. Dropped without an answer it was abandoned.
+struct Call<'a> {
+    of: &'a Watched,
+    op: Op,
+    begun: Duration,
+    answered: bool,
+}
+
+impl Watched {
+    /// Watches one call from here on.
+    fn call(&self, op: Op) -> Call<'_> {
+        Call { of: self, op, begun: self.clock.mono(), answered: false }
+    }
+}
+
+impl Call<'_> {
+    /// It was answered.
+    fn ended<T>(mut self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
+        self.answered = true;
+        let outcome = answer.as_ref().map_or_else(|e| CallOutcome::Failed(e.kind()), |_| CallOutcome::Done);
+        self.tell(outcome, answer.as_ref().err());
+        answer
+    }
+
+    fn tell(&self, outcome: CallOutcome, error: Option<&ProviderError>) {
+        let took = self.of.clock.mono().saturating_sub(self.begun);
+        self.of.observer.provider_call(&self.of.lane, self.op, outcome, took);
+        let (lane, op, outcome) = (&self.of.lane, self.op.word(), outcome.word());
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let said = error.map(tracing::field::display);
+        if matches!(self.op, Op::Launch | Op::Act) {
+            tracing::info!(target: "infra_cloud", %lane, op, outcome, took_ms, said, "cloud call");
+        } else {
+            tracing::debug!(target: "infra_cloud", %lane, op, outcome, took_ms, said, "cloud call");
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.tell(CallOutcome::Abandoned, None);
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl CloudProvider for Watched {
+    fn facts(&self) -> &Facts {
+        self.provider.facts()
+    }
+
+    async fn identify(&self) -> Result<Identity, ProviderError> {
+        let call = self.call(Op::Identify);
+        call.ended(self.provider.identify().await)
+    }
+
+    async fn catalogue(&self) -> Result<Catalogue, ProviderError> {
+        let call = self.call(Op::Catalogue);
+        call.ended(self.provider.catalogue().await)
+    }
+
+    async fn launch(&self, frozen: &FrozenLaunch, send: &Send) -> Result<Vec<Observed>, ProviderError> {
+        let call = self.call(Op::Launch);
+        call.ended(self.provider.launch(frozen, send).await)
+    }
+
+    async fn find(&self, query: &FindQuery) -> Result<Vec<Observed>, ProviderError> {
+        let call = self.call(Op::Find);
+        call.ended(self.provider.find(query).await)
+    }
+
+    async fn get(&self, kind: ResourceKind, ids: &[ResourceId]) -> Result<Vec<Sighting>, ProviderError> {
+        let call = self.call(Op::Get);
+        call.ended(self.provider.get(kind, ids).await)
+    }
+
+    async fn list_owned(&self, after: Option<Cursor>) -> Result<OwnedPage, ProviderError> {
+        let call = self.call(Op::List);
+        call.ended(self.provider.list_owned(after).await)
+    }
+
+    async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
+        let call = self.call(Op::Act);
+        call.ended(self.provider.act(on, act).await)
+    }
+
+    async fn measure(&self, ids: &[ResourceId], query: &MetricQuery) -> Result<Vec<Series>, ProviderError> {
+        let call = self.call(Op::Measure);
+        call.ended(self.provider.measure(ids, query).await)
+    }
+}
