@@ -39,7 +39,8 @@ class Nova(Cloud):
     upstreams = {"firewall": "network", "rules": "network"}
     hand_made_running = "ACTIVE"
     tokenless = True
-    # Nova is slower than a fake: fewer of each.
+    # Nova is slower than a fake: fewer of each, in smaller reservations.
+    count_max = 2
     users = ("ada", "bob")
     reservations, powered, ended_under_fire, kills_per_window_min, late = 18, 4, 6, 6, 2
     visible_within_s, unknown_hold_s = 4, 12
