@@ -34,7 +34,7 @@ WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "afte
 # Waits are for a loaded machine; what is waited for takes seconds, but for a power order that never arrived: that
 # is given again after a minute.
 KILL_WITHIN_S = 180
-CONVERGE_WITHIN_S = 300
+CONVERGE_WITHIN_S = 600
 LIVES_S = 20
 LIVES_TRIED_MAX = 3
 UNWANTED = 2
@@ -107,7 +107,7 @@ class Run:
         for number in range(most):
             window = list(WINDOWS)[number % 3]
             what = satellites[number // 9 % len(satellites)] if number % 9 >= 6 else "machine"
-            api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % 3, f"kill-{number}"
+            api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % self.cloud.count_max, f"kill-{number}"
             request = dict(self.cloud.request, count=count, name=f"r{number}")
             request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
             if number % 4 == 0:

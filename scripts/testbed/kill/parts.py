@@ -216,6 +216,7 @@ class Cloud:
     # Does a machine that is turned on again count as another one, made from a copy of the first?
     off_is_copy = False
     reservations, powered, ended_under_fire, kills_per_window_min, late = 54, 8, 15, 10, 0
+    count_max = 3
     unknown_hold_s = 900
 
     def tables(self):
