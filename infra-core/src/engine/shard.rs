@@ -129,11 +129,7 @@ impl Engine {
     /// A shard that was just taken over is looked at whole: its changes may have been somebody else's to see.
     /// Lists the open reservations of all shards, because a store finds records by tenant, owner or lane; that
     /// happens once per shard and take-over, and again only after a listing that failed.
-    async fn scan_once(
-        &self,
-        shard: u16,
-        dirty: &mut Dirty,
-    ) -> Result<(), RepoError> {
+    async fn scan_once(&self, shard: u16, dirty: &mut Dirty) -> Result<(), RepoError> {
         if self.scanned.lock().expect("no panic under this lock").contains(&shard) {
             return Ok(());
         }

@@ -62,7 +62,13 @@ impl Deref for Cloud {
 
 impl Cloud {
     /// The cloud of a seed; `plain` is the sim's own configuration for it.
-    pub fn new(kind: Kind, seed: u64, plain: SimConfig, chance: &SeededEntropy, clock: &VirtualClock) -> Self {
+    pub fn new(
+        kind: Kind,
+        seed: u64,
+        plain: SimConfig,
+        chance: &SeededEntropy,
+        clock: &VirtualClock,
+    ) -> Self {
         let config = match kind {
             Kind::Sim => plain,
             Kind::DigitalOcean => lagging(DigitalOceanFake::config(seed), chance),
@@ -121,7 +127,8 @@ impl Cloud {
                 &[("application_credential_id", "1"), ("application_credential_secret", &secret)],
             ),
         };
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned())));
+        let fields =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned())));
         NewKey {
             provider: self.sim.config().cloud.clone(),
             label: "default".to_owned(),
