@@ -38,13 +38,24 @@ impl Bucket {
         Self { rate, level: f64::from(rate.burst.max(1)), at: now }
     }
 
+    /// How full it is by now.
+    fn level(&self, now: Duration) -> f64 {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        passed.mul_add(self.rate.per_second, self.level).min(f64::from(self.rate.burst.max(1)))
+    }
+
+    /// Is there a token now? Takes none.
+    #[must_use]
+    pub fn has(&self, now: Duration) -> bool {
+        self.rate.per_second <= 0.0 || self.level(now) >= 1.0
+    }
+
     /// Takes one token if there is one.
     pub fn take(&mut self, now: Duration) -> bool {
         if self.rate.per_second <= 0.0 {
             return true;
         }
-        let passed = now.saturating_sub(self.at).as_secs_f64();
-        self.level = passed.mul_add(self.rate.per_second, self.level).min(f64::from(self.rate.burst.max(1)));
+        self.level = self.level(now);
         // Not back to now while the pause lasts: whoever asks in between would cut it short.
         self.at = self.at.max(now);
         let taken = self.level >= 1.0;
@@ -120,6 +131,12 @@ impl Breaker {
                 successes: limits.breaker_successes,
             },
         }
+    }
+
+    /// Would a call be let out now? Sends no canary.
+    #[must_use]
+    pub fn would_allow(&self, now: Duration) -> bool {
+        self.open_until.is_none_or(|until| now >= until && !self.is_canary_out(now))
     }
 
     /// May a call go out? Half open, one canary at a time may.
@@ -223,6 +240,27 @@ mod tests {
         bucket.pause(secs(10), secs(5));
         assert!(!bucket.take(secs(14)));
         assert!(bucket.take(secs(16)));
+    }
+
+    #[test]
+    fn a_peek_says_what_asking_would_and_uses_nothing_up() {
+        let mut bucket = Bucket::full(Rate { per_second: 1.0, burst: 3 }, secs(0));
+        bucket.pause(secs(5), secs(5));
+        for tenth in 0..300_u64 {
+            let now = Duration::from_millis(tenth * 100);
+            let (first, second) = (bucket.has(now), bucket.has(now));
+            assert_eq!((first, second), (second, bucket.take(now)), "at {now:?}");
+        }
+        let mut breaker = Breaker::closed(&Limits::default());
+        for n in 0..3_000 {
+            let (first, second) = (breaker.would_allow(secs(n)), breaker.would_allow(secs(n)));
+            let allowed = breaker.allow(secs(n));
+            assert_eq!((first, second), (second, allowed), "at {n} s");
+            if allowed {
+                breaker.record(secs(n), Some(FaultKind::Unavailable));
+            }
+        }
+        assert!(breaker.is_open(), "nothing but failures");
     }
 
     #[test]

@@ -54,13 +54,17 @@ impl Tick<'_> {
     /// Sends an attempt, for the first time or again, if everything still speaks for it. Answers whether a request
     /// left; `false` changed nothing but, at most, the moment of the next try.
     ///
-    /// The order matters: what is read comes first, what is used up (bucket, fuse) after that, and the connection
-    /// last, because opening it may take a call to the cloud.
+    /// The order matters: whether a brake says no anyway is asked first, because it costs nothing; what is read comes
+    /// next, what is used up (bucket, fuse) after that, and the connection last, because opening it may take a call to
+    /// the cloud.
     ///
     /// # Errors
     /// A conflict when anything moved that spoke for it: then no request has left.
     pub(super) async fn send(&self, row: &Versioned<Launch>) -> Result<bool, RepoError> {
         let launch = &row.value;
+        if !self.worker.could_create(self.mono()) {
+            return Ok(false);
+        }
         let Some(reservation) = self.wanted(launch).await? else { return Ok(false) };
         let context = self.context(launch);
         let again = !launch.sends.is_empty() && !launch.sends.iter().all(SendRecord::refused);

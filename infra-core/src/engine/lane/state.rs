@@ -288,6 +288,12 @@ impl LaneWorker {
         self.with(|state| state.mass_allowed_until.is_some_and(|until| now < until))
     }
 
+    /// Could a create call go now? Asked before anything is read for it: where a thousand attempts wait for a rate of
+    /// two a second, nearly all of them would be read for nothing. Costs nothing; [`Self::may_call`] decides.
+    pub(super) fn could_create(&self, now: Duration) -> bool {
+        self.with(|state| state.creating.has(now) && state.create_breaker.would_allow(now))
+    }
+
     /// Takes what one call of a class costs; `false` when a brake says no. A create that the breaker refuses has
     /// taken from the bucket all the same: in trouble that only makes the lane slower.
     pub(super) fn may_call(&self, class: VerbClass, now: Duration) -> bool {
