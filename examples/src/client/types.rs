@@ -1,8 +1,6 @@
 //! What the API answers, as far as clients look at it. Fields that a newer server adds are passed over; the exact
 //! JSON stands beside every value.
 
-use std::collections::BTreeMap;
-
 use infra_core::words::clock::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -301,9 +299,6 @@ pub struct Template {
     /// What it asks for.
     #[serde(default)]
     pub request: Map<String, Value>,
-    /// Whatever else is said of it.
-    #[serde(flatten)]
-    pub more: BTreeMap<String, Value>,
 }
 
 /// Who the token is.
@@ -326,4 +321,80 @@ pub fn settled(state: &str) -> bool {
 #[must_use]
 pub fn over(state: &str) -> bool {
     matches!(state, "released" | "failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::Error;
+    use serde::de::{Deserializer, Error as _, Visitor};
+
+    use super::super::error::{FieldProblem, Problem};
+    use super::*;
+    use crate::http::openapi;
+
+    /// Asks a type for the names of its fields, and gives it nothing.
+    struct Names<'a>(&'a mut Vec<&'static str>);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(Error::custom("only structs have fields"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Error> {
+            self.0.extend(fields);
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    fn names<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let nothing = T::deserialize(Names(&mut names));
+        assert!(nothing.is_err() && !names.is_empty(), "a struct says its fields first");
+        names
+    }
+
+    /// The fields of ours that the server's document does not know.
+    fn unknown(schema: &str, ours: &[&str]) -> Vec<String> {
+        let known = &openapi()["components"]["schemas"][schema]["properties"];
+        assert!(known.is_object(), "{schema} is not in the document");
+        ours.iter()
+            .filter(|name| known.get(**name).is_none())
+            .map(|name| format!("{schema}.{name}"))
+            .collect()
+    }
+
+    #[test]
+    fn what_the_client_reads_is_what_the_server_writes() {
+        let wrong: Vec<String> = [
+            unknown("Reservation", &names::<Reservation>()),
+            unknown("UnitView", &names::<Unit>()),
+            unknown("Try", &names::<Tried>()),
+            unknown("Quote", &names::<Quote>()),
+            unknown("Key", &names::<Key>()),
+            unknown("ThrownBrake", &names::<Brake>()),
+            unknown("User", &names::<User>()),
+            unknown(
+                "IssuedToken",
+                &names::<Token>().into_iter().filter(|n| *n != "last_used_at").collect::<Vec<_>>(),
+            ),
+            unknown("WhoAmI", &names::<WhoAmI>()),
+            unknown("Problem", &names::<Problem>()),
+            unknown("FieldProblem", &names::<FieldProblem>()),
+        ]
+        .concat();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        assert_eq!(unknown("Quote", &["provider", "priec"]), ["Quote.priec"]);
+    }
 }

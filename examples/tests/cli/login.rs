@@ -1,6 +1,8 @@
 //! Logging in: what is asked, what is kept, and that no secret shows.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use super::{KEY, Ran, World, run};
 use crate::common::Scratch;
@@ -145,4 +147,60 @@ fn no_secret_is_taken_from_the_command_line_or_printed() {
     let issued = world.admin(&["tokens", "issue", "ada", "--label", "more"]).ok();
     assert!(issued.out.starts_with("infra_") && issued.out.lines().count() == 1, "{issued:?}");
     world.run(&["login", "--url", &world.url, "--user", "ada", "--token-stdin"], &[], &issued.out).ok();
+}
+
+/// A run at a terminal of its own: waits for each question, then types the answer to it.
+fn typed(world: &World, line: &str, answers: &[(&str, &str)]) -> Option<(bool, String)> {
+    let infra = env!("CARGO_BIN_EXE_infra");
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{infra} {line}"), "/dev/null"]).current_dir(&world.scratch.0).env_clear();
+    command.env("HOME", world.scratch.0.join("home")).env("PATH", std::env::var("PATH").unwrap_or_default());
+    command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "script(1) is needed here");
+        eprintln!("SKIPPED: there is no script(1)");
+        return None;
+    };
+    let mut keys = child.stdin.take().expect("it was piped");
+    let mut screen = child.stdout.take().expect("it was piped");
+    let (mut shown, mut part, mut from) = (String::new(), [0; 1024], 0);
+    let mut answers = answers.iter();
+    let mut next = answers.next();
+    while let Ok(read) = screen.read(&mut part) {
+        if read == 0 {
+            break;
+        }
+        shown.push_str(&String::from_utf8_lossy(&part[..read]));
+        if let Some((question, answer)) = next.filter(|(question, _)| shown[from..].contains(question)) {
+            // The question is written before the terminal is made silent.
+            std::thread::park_timeout(std::time::Duration::from_millis(300));
+            from = shown.len();
+            keys.write_all(format!("{answer}\n").as_bytes()).expect("it reads");
+            assert!(!question.is_empty());
+            next = answers.next();
+        }
+    }
+    Some((child.wait().expect("it is our child").success(), shown))
+}
+
+#[test]
+fn what_is_typed_in_secret_is_not_shown_and_a_no_is_a_no() {
+    let world = World::new("typed");
+    let token = world.token.clone();
+    let answers = [("Address of the server", world.url.as_str()), ("Token (not shown)", &token)];
+    let Some((done, shown)) = typed(&world, "login", &answers) else { return };
+    assert!(done && shown.contains("logged in at") && shown.contains("as ada"), "{shown}");
+    assert!(!shown.contains(&token), "{shown}");
+    let answers = [("token (not shown)", "sim-planted-typed")];
+    let (done, shown) = typed(&world, "keys save sim --label typed", &answers).expect("it ran before");
+    assert!(done && shown.contains("saved sim/typed") && !shown.contains("sim-planted-typed"), "{shown}");
+    let line = "reserve --vcpus 1 --for 1h";
+    let (done, shown) = typed(&world, line, &[("Reserve? [y/N]", "n")]).expect("it ran before");
+    assert!(!done && shown.contains("EACH/HOUR") && shown.contains("nothing was done"), "{shown}");
+    assert!(world.held().is_empty());
+    let (done, shown) =
+        typed(&world, &format!("{line} --wait"), &[("Reserve? [y/N]", "y")]).expect("it ran before");
+    assert!(done && shown.contains("1 of 1 ready"), "{shown}");
+    assert_eq!(world.held().len(), 1);
 }

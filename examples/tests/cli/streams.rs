@@ -79,6 +79,39 @@ fn events_are_followed_and_a_stream_that_breaks_is_taken_up_where_it_broke() {
 }
 
 #[test]
+fn events_that_carry_the_state_are_taken_as_it_and_older_ones_are_not() {
+    let scratch = Scratch::new("cli-states");
+    let at = |version: usize, state: &str| {
+        reservation(state).replace("\"version\":7", &format!("\"version\":{version}"))
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let looks = Arc::clone(&asked);
+    let played = Played::new(move |request, _, stream| {
+        if request.what == "GET /users/ada/reservations/rsv_1" {
+            looks.fetch_add(1, Ordering::Relaxed);
+            return answer(stream, 200, "application/json", &at(4, "creating"));
+        }
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n");
+        for (version, state) in
+            [(2, "pending"), (4, "creating"), (9, "ready"), (8, "creating"), (12, "releasing")]
+        {
+            let _ = stream.write_all(
+                format!("id: {version}\nevent: state\ndata: {}\n\n", at(version, state)).as_bytes(),
+            );
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        let _ =
+            stream.write_all(format!("id: 13\nevent: state\ndata: {}\n\n", at(13, "released")).as_bytes());
+    });
+    let url = format!("http://{}", played.address);
+    let env = [("INFRA_URL", url.as_str()), ("INFRA_TOKEN", "infra_t"), ("INFRA_USER", "ada")];
+    let ran = run(&scratch, &["watch", "rsv_1", "--follow", "--json"], &env, "").ok();
+    assert_eq!(states(&ran.out), ["creating", "ready", "releasing", "released"], "{ran:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "before and after opening, and never again");
+}
+
+#[test]
 fn a_server_without_events_is_asked_again_and_a_reservation_that_fails_is_a_failure() {
     let scratch = Scratch::new("cli-poll");
     let played = Played::new(|request, number, stream| match request.what.as_str() {
