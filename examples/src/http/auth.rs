@@ -147,6 +147,13 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
         path.get("user").and_then(|name| UserId::new(name.as_str()).ok()).ok_or_else(Problem::not_found)?;
     let actor = match caller {
         Caller::Admin => {
+            // Whoever names a user means that one: an admin's slip of the pen is not passed over either.
+            if named(&parts.headers)?.is_some_and(|named| named != user) {
+                return Err(Problem::new(
+                    Code::Forbidden,
+                    "the header Infra-On-Behalf-Of names another user",
+                ));
+            }
             audit(parts, "admin", Some(&user));
             Actor::admin()
         }
@@ -184,13 +191,12 @@ async fn not_suspended(shared: &Shared, bot: &Principal) -> Result<(), Problem> 
 
 /// The user for whom a token acts.
 fn acts_for(headers: &HeaderMap, principal: &Principal) -> Result<UserId, Problem> {
-    let named = one(headers, ON_BEHALF)?;
-    match (principal.role, named) {
-        (TokenRole::Bot, Some(name)) => UserId::new(name).map_err(|_| Problem::not_found()),
+    match (principal.role, named(headers)?) {
+        (TokenRole::Bot, Some(name)) => Ok(name),
         (TokenRole::Bot, None) => {
             Err(Problem::new(Code::Forbidden, "a bot must name its user in the header Infra-On-Behalf-Of"))
         }
-        (_, Some(name)) if name != principal.user.as_str() => {
+        (_, Some(name)) if name != principal.user => {
             Err(Problem::new(Code::Forbidden, "only a bot's token acts for another user"))
         }
         _ => Ok(principal.user.clone()),
@@ -201,6 +207,14 @@ fn acts_for(headers: &HeaderMap, principal: &Principal) -> Result<UserId, Proble
 fn request_id(parts: &Parts) -> Option<infra_core::words::ids::RequestId> {
     let id = parts.extensions.get::<RequestId>()?;
     infra_core::words::ids::RequestId::new(&*id.0).ok()
+}
+
+/// The user named in the header.
+fn named(headers: &HeaderMap) -> Result<Option<UserId>, Problem> {
+    let name = one(headers, ON_BEHALF)?.map(UserId::new).transpose();
+    name.map_err(|_| {
+        Problem::field(Code::OutOfRange, "Infra-On-Behalf-Of", "must be the name of a user", None)
+    })
 }
 
 /// One line for whoever asks later who opened what. Looking is told apart from changing by the method.

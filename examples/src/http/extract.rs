@@ -199,16 +199,18 @@ fn duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(sum)
 }
 
-/// `If-Match`: a version as `ETag` gave it; `None` when not said or `*`.
+/// `If-Match`: a version as `ETag` gave it; `None` when not said or `*`. Weak tags and lists of them are refused: a
+/// version is exact, and whoever would take one of several has not decided on what is there.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let Some(value) = one(headers, header::IF_MATCH.as_str())? else { return Ok(None) };
     let text = value.trim();
     if text == "*" {
         return Ok(None);
     }
-    let digits = text.trim_start_matches("W/").trim_matches('"');
-    digits.parse().map(|version| Some(Version(version))).map_err(|_| {
-        let message = "must be the ETag of one answer, like \"42\"";
+    let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).map(|version| Some(Version(version))).ok_or_else(|| {
+        let message = "must be the ETag of one answer, like \"42\", or *";
         Problem::field(Code::OutOfRange, "If-Match", message, None)
     })
 }
@@ -279,6 +281,21 @@ mod tests {
         assert!(!format!("{told:?}").contains("planted"), "{told:?}");
         let deep = "[".repeat(100_000);
         assert_eq!(refused::<Request>(&deep).0, Code::MalformedJson);
+    }
+
+    #[test]
+    fn only_one_strong_tag_or_a_star_is_a_version() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MATCH, value.parse().expect("visible ASCII"));
+            if_match(&headers)
+        };
+        assert_eq!(read("\"42\""), Ok(Some(Version(42))));
+        assert_eq!(read(" * "), Ok(None));
+        for bad in ["W/\"42\"", "42", "\"42", "\"\"42\"\"", "\"\"", "\"+42\"", "\"42\", \"43\"", "\"*\"", ""]
+        {
+            assert_eq!(read(bad).expect_err(bad).code, Code::OutOfRange, "{bad}");
+        }
     }
 
     #[test]

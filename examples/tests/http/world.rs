@@ -27,6 +27,7 @@ pub(crate) const ADMIN: &str = "admin";
 /// A router, its store, its cloud, and the tokens of `ada` (who has a key), `ada-viewer`, `eve` and `bot`.
 pub(crate) struct World {
     router: Router,
+    pub(crate) infra: Infra,
     store: Arc<MemoryStore>,
     sim: SimWorld,
     tokens: Vec<(&'static str, Secret)>,
@@ -68,7 +69,8 @@ impl World {
             let (_, secret) = operator.issue_token(&user, who, role, None).await.expect("the user is there");
             tokens.push((who, secret));
         }
-        let mut world = Self { router: router(infra.clone(), HttpOptions::new(&admin)), store, sim, tokens };
+        let router_ = router(infra.clone(), HttpOptions::new(&admin));
+        let mut world = Self { router: router_, infra: infra.clone(), store, sim, tokens };
         let key = "{\"provider\":\"sim\",\"kind\":\"static\",\"token\":\"sim-ada\"}";
         let saved = world.post("/users/ada/keys", "ada", key).await;
         assert_eq!(saved.status, StatusCode::CREATED, "{}", saved.json);
@@ -79,6 +81,11 @@ impl World {
         change(&mut options);
         world.router = router(infra, options);
         world
+    }
+
+    /// Puts something before the router.
+    pub(crate) fn wrap(&mut self, with: impl FnOnce(Router) -> Router) {
+        self.router = with(std::mem::take(&mut self.router));
     }
 
     /// The cloud's next call of an operation fails so.
@@ -127,7 +134,8 @@ impl World {
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("the body is in memory").to_bytes();
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: head.status, headers: head.headers, json }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Reply { status: head.status, headers: head.headers, json, text }
     }
 }
 
@@ -137,6 +145,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
     pub(crate) json: Value,
+    pub(crate) text: String,
 }
 
 impl Reply {

@@ -32,7 +32,7 @@ use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
 use crate::plan::reservation::is_end_past;
 use crate::records::{Versioned, state, system_tenant};
 use crate::words::clock::{Timestamp, later};
-use crate::words::ids::{ReservationId, TenantId, UserId};
+use crate::words::ids::{NAME_LEN_MAX, ReservationId, TenantId, UserId};
 use crate::words::lane::LaneId;
 use crate::words::secret::{Secret, digest, hex, same_digest};
 
@@ -40,6 +40,9 @@ use crate::words::secret::{Secret, digest, hex, same_digest};
 /// not in one commit: of several issued at the same moment a few more may pass, and that harms nobody.
 const TOKENS_MAX: usize = 100;
 const TOKEN_LABEL_LEN_MAX: usize = 100;
+
+/// Characters of a user's name: with `user:` before it, it is a tenant's.
+const USER_LEN_MAX: usize = NAME_LEN_MAX - "user:".len();
 
 /// Everything a person may do who runs the installation. Cheap to clone.
 ///
@@ -66,21 +69,28 @@ impl Operator {
     /// Adds a user to a team, or as a team of one (whose tenant is `user:<name>`).
     ///
     /// # Errors
-    /// [`InfraError::OutOfRange`] for names beginning with `_` and teams beginning with `user:`;
+    /// [`InfraError::OutOfRange`] for names beginning with `_`, `.` and `..`, too long ones, and teams beginning with `user:`;
     /// [`InfraError::Conflict`] when the user exists, or when a removed user of that name has left records behind: the
     /// next of that name would read them.
     pub async fn add_user(&self, name: &UserId, team: Option<&TenantId>) -> Result<User, InfraError> {
         if name.as_str().starts_with('_') {
             return Err(InfraError::field("name", "must not begin with _"));
         }
+        if [".", ".."].contains(&name.as_str()) {
+            return Err(InfraError::field(
+                "name",
+                "is a step of a path, which clients take instead of sending it",
+            ));
+        }
+        // Also of who joins a team: whoever leaves it later needs room for a tenant of one's own.
+        let alone = TenantId::new(format!("user:{name}"))
+            .map_err(|_| InfraError::field("name", format!("must be at most {USER_LEN_MAX} characters")))?;
         let tenant = match team {
             Some(team) if team.as_str().starts_with("user:") || team.as_str().starts_with('_') => {
                 return Err(InfraError::field("team", "must not begin with user: or _"));
             }
             Some(team) => team.clone(),
-            None => {
-                TenantId::new(format!("user:{name}")).map_err(|_| InfraError::field("name", "is too long"))?
-            }
+            None => alone,
         };
         let new = User {
             id: name.clone(),

@@ -1,8 +1,12 @@
 //! What a user asks for, before anything is chosen.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::options::MachineOptions;
 use crate::words::clock::Timestamp;
@@ -134,9 +138,29 @@ pub struct Request {
     #[cfg_attr(feature = "utoipa", schema(max_length = 12288))]
     pub setup: Option<String>,
     /// What only some clouds have: network, profile, way of being off.
+    #[serde(deserialize_with = "object")]
     pub options: MachineOptions,
     /// What to do when a machine vanishes; `report` when not said.
     pub heal: Option<super::reservation::Heal>,
+}
+
+/// Reads a struct from an object alone: serde would take a list for it, too, field by field.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    from.deserialize_map(Object(PhantomData))
 }
 
 impl Request {

@@ -26,6 +26,11 @@ const SSH_KEY: &str = concat!(
     "|sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb2)",
     "[A-Za-z0-9+/]{40,1600}={0,2}( [ -~]{0,100})?$"
 );
+/// A block of addresses, of either family.
+const BLOCK: &str = concat!(
+    "^(([0-9]{1,3}\\.){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])",
+    "|[0-9A-Fa-f:]{2,39}(:([0-9]{1,3}\\.){3}[0-9]{1,3})?/([0-9]{1,2}|1[01][0-9]|12[0-8]))$"
+);
 /// A decimal, as amounts are written.
 const DECIMAL: &str = r"^-?[0-9]{1,10}\.[0-9]{2,9}$";
 
@@ -84,7 +89,7 @@ pub fn ssh_public_keys() -> RefOr<Schema> {
 pub fn blocks() -> RefOr<Schema> {
     let block = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some("^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}$"))
+        .pattern(Some(BLOCK))
         .examples([serde_json::json!("203.0.113.7/32")]);
     ArrayBuilder::new()
         .description(Some(

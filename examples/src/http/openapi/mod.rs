@@ -96,6 +96,9 @@ fn build() -> Value {
         "description": "An access token of a user, or the admin's token, which opens every path.",
     }});
     document["x-infra-errors"] = Code::ALL.iter().map(|code| problems::entry(*code)).collect();
+    // What no attribute of a struct can say: exactly one change at a time.
+    let change = &mut document["components"]["schemas"]["ReservationChange"];
+    (change["minProperties"], change["maxProperties"]) = (json!(1), json!(1));
     problems::complete(&mut document);
     document
 }

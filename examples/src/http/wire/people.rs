@@ -14,8 +14,11 @@ use super::keys::default_label;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "ada"}))]
 pub struct NewUser {
-    /// Its name; must not begin with `_`.
-    #[schema(value_type = String, min_length = 1, max_length = 195, pattern = "^[A-Za-z0-9.:@/+-][A-Za-z0-9._:@/+-]*$")]
+    /// Its name; must not begin with `_`, and must not be `.` or `..`, which are steps of a path.
+    #[schema(
+        value_type = String, min_length = 1, max_length = 195,
+        pattern = r"^(?!\.{1,2}$)[A-Za-z0-9.:@/+-][A-Za-z0-9._:@/+-]*$"
+    )]
     pub name: UserId,
     /// Its team; alone when not said. Must not begin with `_` or `user:`.
     #[serde(default)]

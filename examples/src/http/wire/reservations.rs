@@ -145,31 +145,27 @@ impl ToSchema for Asked {
     }
 }
 
-/// A change of a reservation: exactly one of these at a time. `null` says as little as a field that is not there: an
-/// end that was set can be moved but not taken away.
+/// A change of a reservation: exactly one of these at a time. `null` is refused: an end that was set can be moved but
+/// not taken away, and whoever writes `null` most likely means that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReservationChange, example = json!({"power": "off"}))]
 pub struct Change {
     /// The new end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Timestamp, required = false)]
     pub ends_at: Option<Timestamp>,
     /// Turns it on or off.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Power, required = false)]
     pub power: Option<Power>,
     /// The new tags, in the place of all old ones.
-    #[serde(default)]
-    #[schema(schema_with = change_tags)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = infra_core::words::schema::tags, required = false)]
     pub tags: Option<BTreeMap<String, String>>,
 }
 
-/// Tags, or nothing said.
-fn change_tags() -> RefOr<Schema> {
-    use utoipa::openapi::schema::{SchemaType, Type};
-    let mut schema = infra_core::words::schema::tags();
-    if let RefOr::T(Schema::Object(object)) = &mut schema {
-        object.schema_type = SchemaType::from_iter([Type::Object, Type::Null]);
-        object.description = Some("The new tags, in the place of all old ones.".to_owned());
-    }
-    schema
+/// Reads a value that must be there when its name is: `null` is a wrong type.
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
