@@ -61,11 +61,19 @@ pub enum RecordKind {
     Lane = 13,
     /// Kept by a front end for itself.
     FrontEnd = 14,
+    /// A template: its name, and which versions of it there are.
+    Template = 15,
+    /// A user's profile.
+    Profile = 16,
+    /// A team.
+    Team = 17,
+    /// One version of a template; id `owner/name/version`.
+    TemplateVersion = 18,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -81,6 +89,10 @@ impl RecordKind {
         Self::Switch,
         Self::Lane,
         Self::FrontEnd,
+        Self::Template,
+        Self::Profile,
+        Self::Team,
+        Self::TemplateVersion,
     ];
 }
 

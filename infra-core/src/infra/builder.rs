@@ -8,6 +8,7 @@ use super::engine_hook::start_engine;
 use super::error::InfraError;
 use super::open::open;
 use super::quote::connect_error;
+use super::tokens::Uses;
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::contracts::provider::CloudDriver;
@@ -136,6 +137,7 @@ impl InfraBuilder {
             home: self.home.ok_or_else(|| missing("a home"))?,
             opened_at,
             planted: self.planted,
+            uses: Uses::default(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

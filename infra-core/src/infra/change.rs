@@ -17,10 +17,10 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
-use super::rows;
+use super::{rows, sharing};
 use crate::nouns::account::User;
 use crate::nouns::event::Event;
-use crate::nouns::reservation::Reservation;
+use crate::nouns::reservation::{Reservation, Role};
 use crate::records::{Txn, Versioned};
 use crate::words::ids::{ReservationId, UserId};
 use crate::words::lane::Version;
@@ -45,24 +45,37 @@ pub(super) struct Draft {
 }
 
 impl Core {
-    /// A user's reservation; somebody else's looks like a missing one.
+    /// A reservation that a user may look at, and what else the user may do with it; any other looks like a missing
+    /// one.
+    pub(super) async fn seen(
+        &self,
+        user: &User,
+        id: &ReservationId,
+    ) -> Result<(Versioned<Reservation>, Role), InfraError> {
+        let found = self.repo.get::<Reservation>(Reservation::place(&user.tenant, id)).await?;
+        let seen = found.and_then(|record| sharing::role_of(user, &record.value).map(|role| (record, role)));
+        seen.ok_or_else(|| InfraError::missing("reservation", id))
+    }
+
+    /// A user's own reservation. One that is shared with the user is refused by name; any other looks like a missing
+    /// one.
     pub(super) async fn mine(
         &self,
         user: &User,
         id: &ReservationId,
     ) -> Result<Versioned<Reservation>, InfraError> {
-        let found = self.repo.get::<Reservation>(Reservation::place(&user.tenant, id)).await?;
-        let mine = found.filter(|record| record.value.owner == user.id);
-        mine.ok_or_else(|| InfraError::missing("reservation", id))
+        let (record, role) = self.seen(user, id).await?;
+        sharing::allowed(id, role, Role::Owner)?;
+        Ok(record)
     }
 
-    /// Changes what is desired of one reservation, in one commit.
+    /// Changes what is desired of one reservation, in one commit, for a user whose role is `least` or more.
     pub(super) async fn change(
         &self,
         user: &UserId,
         id: &ReservationId,
         if_match: Option<Version>,
-        kind: Kind,
+        (kind, least): (Kind, Role),
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<Versioned<Reservation>, InfraError> {
         let settled = self.settle("the reservation", || async {
@@ -72,7 +85,11 @@ impl Core {
                 Kind::Other => gate.may_change()?,
                 Kind::Release => super::gate::not_frozen(&gate.installation.value)?,
             }
-            let was = self.mine(&gate.user.value, id).await?;
+            let (was, role) = self.seen(&gate.user.value, id).await?;
+            sharing::allowed(id, role, least)?;
+            if role != Role::Owner && kind != Kind::Release {
+                self.owner_may_change(&was.value).await?;
+            }
             matches(&was, if_match)?;
             may_be_changed(&was.value, kind)?;
             let counted = was.value.counted;
@@ -91,6 +108,12 @@ impl Core {
         });
         let (value, version) = settled.await?;
         Ok(Versioned { value, version })
+    }
+
+    /// A team mate may not do what the owner itself may not: a suspended user's machines are not started by others.
+    async fn owner_may_change(&self, reservation: &Reservation) -> Result<(), InfraError> {
+        let owner = self.user(&reservation.owner).await?.value;
+        if owner.suspended { Err(InfraError::Suspended { user: owner.id }) } else { Ok(()) }
     }
 
     /// The commit of a change: the reservation, its owner where the count moves, the event, and the checks.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::tokens::Uses;
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     /// The store's newest commit before any of this process.
     pub(crate) opened_at: Version,
     pub(crate) planted: Planted,
+    /// When the use of access tokens was written.
+    pub(super) uses: Uses,
 }
 
 impl Core {

@@ -72,6 +72,15 @@ pub enum Event {
         /// To what.
         desired: super::reservation::Desired,
     },
+    /// It belongs to another team mate now.
+    Transferred {
+        /// Which.
+        reservation: ReservationId,
+        /// Whose it was.
+        from: UserId,
+        /// Whose it is.
+        to: UserId,
+    },
     /// Its time was over.
     Ended {
         /// Which.

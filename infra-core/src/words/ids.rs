@@ -115,6 +115,8 @@ names! {
     DeviceId = "device";
     /// A lease as its holder names it.
     LeaseId = "lease";
+    /// A template of a user: 1 to 64 of `a-z A-Z 0-9 . _ -`, as the handle checks.
+    TemplateName = "template";
     /// A role of a unit inside its reservation: `machine`, `master`, `core`.
     Role = "role";
 }
