@@ -48,19 +48,27 @@ pub struct Team {
 }
 
 /// What a user's requests are filled up with, and how it is spoken to. Absent means "not said".
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Preferences {
     /// IANA name of the user's time zone: `Europe/Berlin`.
+    #[cfg_attr(feature = "utoipa", schema(min_length = 1, max_length = 100, example = "Europe/Berlin"))]
     pub time_zone: Option<String>,
     /// Where to make things, when a request does not say and it can be had there.
     pub region: Option<Region>,
     /// Which operating system, when a request names neither one nor an image and it can be had.
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub os: Option<String>,
     /// OpenSSH public keys, for requests that name none.
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::ssh_public_keys))]
     pub ssh_public_keys: Vec<String>,
     /// Software, for requests that name none, where something here installs it.
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::software))]
     pub software: Vec<String>,
 }
 

@@ -11,6 +11,7 @@ use crate::words::ids::{ReservationId, TemplateName, UserId};
 use crate::words::secret::Sealed;
 
 /// One version of somebody's template.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TemplateRef {
     /// Whose.
