@@ -171,6 +171,8 @@ impl Operator {
             ));
         }
         not_frozen(&self.core.installation().await?.value)?;
+        // First of all: a caller who saw another team has not decided upon this one.
+        self.core.team_as_seen(id, if_match).await?;
         let moves = self.moves(id, &wanted).await?;
         let mut at = self.claim(id, if_match).await?;
         for (user, to) in &moves {
@@ -258,16 +260,7 @@ impl Operator {
         let settled = self.core.settle("the team", || async {
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
-            let was = self.core.repo.get::<Team>(Team::place(id)).await?;
-            let seen = was.map_or(Version::default(), |was| was.version);
-            if let Some(expected) = if_match.filter(|expected| *expected != seen) {
-                return Err(InfraError::Conflict {
-                    what: "team",
-                    id: id.to_string(),
-                    why: format!("version is {seen}, not {expected}"),
-                    version: Some(seen),
-                });
-            }
+            self.core.team_as_seen(id, if_match).await?;
             let mut txn = self.core.repo.txn();
             touch(&self.core, &mut txn, id).await?;
             txn.check(Installation::place(), Expect::Version(installation.version));
@@ -305,6 +298,24 @@ impl Operator {
             Ok(Step::Commit(txn, ()))
         });
         Ok(settled.await?.1)
+    }
+}
+
+impl Core {
+    /// Is the team still as the caller saw it? One without a record is at version 0.
+    async fn team_as_seen(&self, id: &TenantId, if_match: Option<Version>) -> Result<(), InfraError> {
+        let Some(expected) = if_match else { return Ok(()) };
+        let found = self.repo.get::<Team>(Team::place(id)).await?;
+        let seen = found.map_or(Version::default(), |found| found.version);
+        if expected == seen {
+            return Ok(());
+        }
+        Err(InfraError::Conflict {
+            what: "team",
+            id: id.to_string(),
+            why: format!("version is {seen}, not {expected}"),
+            version: Some(seen),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use infra_core::infra::{ListOptions, UserHandle};
 use infra_core::nouns::reservation::Role;
 use infra_core::words::ids::ReservationId;
+use infra_core::words::lane::ResourceKind;
 
 use super::house::{House, wish, word};
 
@@ -105,4 +106,17 @@ async fn a_list_is_whole_while_others_are_added() {
     }
     let unique: BTreeSet<_> = seen.iter().cloned().collect();
     assert_eq!((seen.len(), unique), (6, before));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_looks_at_the_cloud_finds_the_tags_that_were_asked_for() {
+    let house = House::live().await;
+    let ada = house.user("ada").await;
+    let id = tagged(&ada, &[("team", "data")]).await;
+    ada.wait(&id, std::time::Duration::from_secs(20)).await.expect("waits");
+    let truth = house.sim.truth();
+    let machines = truth.iter().filter(|thing| thing.kind == ResourceKind::Machine);
+    let tags: Vec<_> = machines.map(|machine| machine.tags.get("team").map(String::as_str)).collect();
+    assert_eq!(tags, [Some("data")]);
+    house.infra.shutdown().await;
 }

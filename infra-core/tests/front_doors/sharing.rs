@@ -186,6 +186,7 @@ async fn a_transfer_exceeds_no_limit_and_meets_other_changes_whole() {
     let error = house.operator().transfer(ada.id(), ben.id()).await.expect_err("too many for ben");
     assert!(matches!(error, InfraError::OverLimit { asked: 3, max: 2, .. }), "{error:?}");
     assert_eq!((counts(&house, &ada).await, counts(&house, &ben).await), ((3, 3), (0, 0)));
+    house.operator().set_machines_max(ben.id(), Some(3)).await.expect("sets");
     // The owner changes the count between the look and the commit: what moves is what it is by then.
     let shrinks = {
         let (ada, id) = (ada.clone(), id.clone());

@@ -229,14 +229,13 @@ async fn a_team_is_removed_only_when_it_holds_nothing() {
     };
     operator.set_team(&team("late"), &[], None).await.expect("sets");
     let racing = house.with_meanwhile(RecordKind::Team, joins).await;
-    racing.operator().remove_team(&team("late"), None).await.expect("eve is a team of one");
+    let error = racing.operator().remove_team(&team("late"), None).await.expect_err("eve joined just now");
+    assert!(matches!(error, InfraError::Busy { .. }), "{error:?}");
     let eve = house.infra.user(&"eve".parse().expect("legal"));
-    let there = house.all::<Team>().await.iter().any(|record| record.value.id == team("late"));
-    assert_eq!(
-        (tenant(&house, &eve).await.as_str(), there),
-        ("user:eve", false),
-        "never in a team that is not there"
-    );
+    let there = async || house.all::<Team>().await.iter().any(|record| record.value.id == team("late"));
+    assert_eq!((tenant(&house, &eve).await.as_str(), there().await), ("late", true), "not without her team");
+    operator.remove_team(&team("late"), None).await.expect("repeated");
+    assert_eq!((tenant(&house, &eve).await.as_str(), there().await), ("user:eve", false));
 }
 
 #[tokio::test]
