@@ -36,7 +36,7 @@ pub(super) async fn list(
 ) -> Result<Tagged<Answer<Page<Share>>>, Problem> {
     let params = Params::read(&uri, &["limit", "after"])?;
     let shares = user.shares(&reservation(id)?).await?;
-    let shown = page::cut(&shares.items, |it| it.user.to_string(), &params, |it| Share::from(it))?;
+    let shown = page::cut(&shares.items, |it| it.user.to_string(), &params, Share::from)?;
     Ok(tagged(&shares, shown))
 }
 

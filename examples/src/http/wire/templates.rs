@@ -7,7 +7,7 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ReservationId, TemplateName, UserId};
 use infra_core::words::lane::Version;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -96,25 +96,36 @@ pub struct Overrides(pub overrides::Overrides);
 impl PartialSchema for Overrides {
     /// A request's schema, where every field may also be `null`.
     fn schema() -> RefOr<Schema> {
-        let mut schema = serde_json::to_value(Request::schema()).expect("a schema is plain data");
-        if let Some(fields) = schema["properties"].as_object_mut() {
-            fields.values_mut().for_each(or_null);
+        let mut schema = Request::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.properties.values_mut().for_each(or_null);
+            object.description = Some(
+                "Changes to a template's request: absent leaves a field as it is, `null` clears it, anything else \
+                 replaces it whole."
+                    .to_owned(),
+            );
         }
-        schema["example"] = json!({"count": 1, "region": null});
-        schema["description"] = json!(
-            "Changes to a template's request: absent leaves a field as it is, `null` clears it, anything else replaces it whole."
-        );
-        serde_json::from_value(schema).expect("a schema with `null` in it is a schema")
+        schema
     }
 }
 
 /// Lets a field's schema take `null`, too.
-fn or_null(field: &mut Value) {
-    match field.get("type").cloned() {
-        Some(Value::String(one)) => field["type"] = json!([one, "null"]),
-        Some(Value::Array(_)) => {}
-        _ if field.get("oneOf").is_some() => {}
-        _ => *field = json!({"oneOf": [{"type": "null"}, field.take()]}),
+fn or_null(field: &mut RefOr<Schema>) {
+    match field {
+        RefOr::T(Schema::Object(object)) => add_null(&mut object.schema_type),
+        RefOr::T(Schema::Array(array)) => add_null(&mut array.schema_type),
+        // One of several, of which `null` is one.
+        RefOr::T(_) => {}
+        RefOr::Ref(_) => {
+            let null = ObjectBuilder::new().schema_type(Type::Null);
+            *field = OneOfBuilder::new().item(null).item(field.clone()).into();
+        }
+    }
+}
+
+fn add_null(kind: &mut SchemaType) {
+    if let SchemaType::Type(one) = kind {
+        *kind = SchemaType::from_iter([one.clone(), Type::Null]);
     }
 }
 
