@@ -97,6 +97,44 @@ fn every_command_of_the_command_line_works_as_it_stands_there() {
 }
 
 #[test]
+fn the_readmes_templates_and_profile_work_as_they_stand_there() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "curl is needed here");
+        eprintln!("SKIPPED: there is no curl");
+        return;
+    }
+    let scratch = Scratch::new("readme-templates");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README is there");
+    let after = readme.split("<!-- templates -->\n```console\n").nth(1).expect("the commands are there");
+    let commands = after.split("```").next().expect("a split has a first part");
+    let blocks = blocks("## Run the server");
+    let server = scratch.start(&[], &[]);
+    // A user with a token and a key, as it was made further up on the page.
+    let script = format!("set -eu\nset -x\n{}\n{}\n{commands}", blocks[1], blocks[2]);
+    let script = script.replace("curl -sS", "curl -sS -w '\\n'").replace("127.0.0.1:8080", &server.address);
+    let output =
+        Command::new("bash").arg("-c").arg(&script).current_dir(&scratch.0).output().expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let asked = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("urn:infra:problem"), "{asked}\n{said}");
+    let answers: Vec<serde_json::Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    let [_, _, _, ben, template, again, profile, tagged] = answers.as_slice() else {
+        panic!("another number of answers than expected: {said}")
+    };
+    assert_eq!((&ben["tenant"], &template["version"]), (&"data".into(), &1.into()), "{ben} {template}");
+    assert_eq!(
+        (&again["request"]["vcpus"], &again["request"]["tags"]),
+        (&1.0.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(profile["preferences"]["region"], "sim-ams", "{profile}");
+    assert_eq!(tagged["items"].as_array().map(Vec::len), Some(0), "{tagged}");
+}
+
+#[test]
 fn a_lease_ends_by_itself_also_when_the_server_was_killed_meanwhile() {
     let scratch = Scratch::new("ends");
     let server = scratch.start(&["--sim-control"], &[]);

@@ -122,3 +122,17 @@ async fn what_was_asked_to_hibernate_hibernates() {
     eventually("empty", || ec2.world().truth().iter().all(|thing| !thing.alive())).await;
     infra.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_looks_at_ec2_finds_the_tags_that_were_asked_for() {
+    let (ec2, infra, user) = ada().await;
+    let mut wish = wish();
+    wish.tags = [("team".to_owned(), "data".to_owned())].into();
+    let id = user.reserve(&wish, None).await.expect("EC2 has room").view.id;
+    assert_eq!(user.wait(&id, PATIENCE).await.expect("ours").state, Phase::Ready);
+    let truth = ec2.world().truth();
+    let machine = truth.iter().find(|thing| thing.kind == ResourceKind::Machine).expect("one was made");
+    assert_eq!(machine.tags.get("team").map(String::as_str), Some("data"), "{:?}", machine.tags);
+    user.release(&id).await.expect("ours");
+    infra.shutdown().await;
+}

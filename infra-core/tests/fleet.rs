@@ -210,3 +210,37 @@ async fn a_lost_reply_of_a_tokenless_cloud_buys_at_most_one_more_and_ends_it() {
     };
     in_virtual_time(&clock, work).await;
 }
+
+/// Reserves one machine with tags, and answers the tags of the machine that is there then.
+async fn tags_that_arrive(house: House) -> BTreeMap<String, String> {
+    let mut wish = Request::default();
+    wish.vcpus = Some(1.0);
+    wish.tags =
+        [("team", "data"), ("Cost Center", "R&D: 10")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let id = house.user.reserve(&wish, None).await.expect("something fits").view.id;
+    house.comes_to(&id, Phase::Ready).await;
+    let mut machines = house.alive(ResourceKind::Machine);
+    assert_eq!(machines.len(), 1);
+    house.infra.shutdown().await;
+    machines.remove(0).tags
+}
+
+#[tokio::test]
+async fn whoever_looks_at_the_cloud_finds_the_tags_that_were_asked_for() {
+    let clock = VirtualClock::default().manual();
+    let (world, _, driver) = openstack(&clock);
+    let key = [("kind", "password"), ("username", "ada"), ("password", "sim-ada"), ("project_name", "ada")];
+    let nova =
+        async { tags_that_arrive(House::open(clock.clone(), world, Arc::new(driver), &key).await).await };
+    let nova = in_virtual_time(&clock, nova).await;
+    let clock = VirtualClock::default().manual();
+    let (world, driver) = digitalocean(&clock);
+    let key = [("kind", "token"), ("token", "sim-ada")];
+    let droplet =
+        async { tags_that_arrive(House::open(clock.clone(), world, Arc::new(driver), &key).await).await };
+    let droplet = in_virtual_time(&clock, droplet).await;
+    for tags in [nova, droplet] {
+        assert_eq!(tags.get("team").map(String::as_str), Some("data"), "{tags:?}");
+        assert!(tags.values().any(|value| value.contains("R&D")), "{tags:?}");
+    }
+}

@@ -177,7 +177,7 @@ async fn ended(user: &UserHandle, id: &ReservationId) {
 }
 
 async fn own(user: &UserHandle) -> BTreeSet<ReservationId> {
-    let options = ListOptions { all: true, limit: Some(200), after: None };
+    let options = ListOptions { all: true, limit: Some(200), ..ListOptions::default() };
     user.list(&options).await.expect("the store answers").items.into_iter().map(|view| view.id).collect()
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, header};
 use infra_core::infra::{Operator, Principal, UserHandle};
 use infra_core::nouns::account::TokenRole;
 use infra_core::nouns::actor::Actor;
+use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::UserId;
 use infra_core::words::secret::{digest, same_digest};
 use std::collections::BTreeMap;
@@ -56,6 +57,25 @@ impl FromRequestParts<Shared> for Anybody {
     }
 }
 
+/// A user in person: no bot. With when the token ends that it shows.
+#[derive(Debug, Clone)]
+pub(super) struct InPerson(pub UserHandle, pub Option<Timestamp>);
+
+impl FromRequestParts<Shared> for InPerson {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        match open(parts, shared, true).await? {
+            (user, Caller::Admin) => Ok(Self(user, None)),
+            (_, Caller::Token(principal)) if principal.role == TokenRole::Bot => {
+                // Or whoever steals a bot's token would have everybody's for good.
+                Err(Problem::new(Code::Forbidden, "a bot has nothing to do with its users' tokens"))
+            }
+            (user, Caller::Token(principal)) => Ok(Self(user, principal.expires_at)),
+        }
+    }
+}
+
 impl FromRequestParts<Shared> for Admin {
     type Rejection = Problem;
 
@@ -75,7 +95,7 @@ impl FromRequestParts<Shared> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        open(parts, shared, false).await.map(Self)
+        open(parts, shared, false).await.map(|(user, _)| Self(user))
     }
 }
 
@@ -83,7 +103,7 @@ impl FromRequestParts<Shared> for Writer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        open(parts, shared, true).await.map(Self)
+        open(parts, shared, true).await.map(|(user, _)| Self(user))
     }
 }
 
@@ -138,14 +158,14 @@ pub(super) async fn may_look(headers: &HeaderMap, shared: &Shared, user: &UserId
 }
 
 /// Opens the path's user to the caller, who acts from here on.
-async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHandle, Problem> {
+async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<(UserHandle, Caller), Problem> {
     let caller = who(&parts.headers, shared).await?;
     let Path(path) = Path::<BTreeMap<String, String>>::from_request_parts(parts, shared)
         .await
         .map_err(|_| Problem::not_found())?;
     let user =
         path.get("user").and_then(|name| UserId::new(name.as_str()).ok()).ok_or_else(Problem::not_found)?;
-    let actor = match caller {
+    let actor = match &caller {
         Caller::Admin => {
             // Whoever names a user means that one: an admin's slip of the pen is not passed over either.
             if named(&parts.headers)?.is_some_and(|named| named != user) {
@@ -158,7 +178,7 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
             Actor::admin()
         }
         Caller::Token(principal) => {
-            let acts_for = acts_for(&parts.headers, &principal)?;
+            let acts_for = acts_for(&parts.headers, principal)?;
             if acts_for != user {
                 return Err(Problem::not_found());
             }
@@ -169,7 +189,7 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
                 TokenRole::Bot => {
                     audit(parts, &principal.token, Some(&user));
                     if change {
-                        not_suspended(shared, &principal).await?;
+                        not_suspended(shared, principal).await?;
                     }
                 }
                 TokenRole::User | TokenRole::Viewer => {}
@@ -177,7 +197,8 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
             Actor::token(&principal.token)
         }
     };
-    Ok(shared.infra.user(&user).acting(actor.on(request_id(parts))))
+    let user = shared.infra.user(&user).acting(actor.on(request_id(parts)));
+    Ok((user, caller))
 }
 
 /// Suspending a bot's own user stops the bot: its token opens every user.

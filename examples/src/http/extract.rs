@@ -26,6 +26,19 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
     }
 }
 
+/// As [`Json`], where no body at all says as much as an empty object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JsonOrNothing<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let bytes = read(request.into_body(), shared).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
+    }
+}
+
 /// Reads a whole body within the limits of size and time.
 async fn read(body: Body, shared: &Shared) -> Result<Vec<u8>, Problem> {
     let limit = shared.options.body_bytes_max;
@@ -113,6 +126,11 @@ pub(super) struct Params(Vec<(String, String)>);
 impl Params {
     /// Reads the query; only the named parameters may stand in it.
     pub(super) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        Self::read_lists(uri, known, &[])
+    }
+
+    /// As [`Self::read`]; those that are named in `lists`, too, may stand in it several times.
+    pub(super) fn read_lists(uri: &Uri, known: &[&str], lists: &[&str]) -> Result<Self, Problem> {
         let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::new(Code::WrongType, "the query cannot be read"))?;
         for (index, (name, _)) in pairs.iter().enumerate() {
@@ -122,7 +140,8 @@ impl Params {
                 let message = format!("is not a parameter here; known: {known}");
                 return Err(Problem::field(Code::UnknownField, &field, message, None));
             }
-            if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+            let list = lists.contains(&name.as_str());
+            if !list && pairs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(Problem::field(Code::OutOfRange, &field, "stands twice", Some("1".to_owned())));
             }
         }
@@ -132,6 +151,30 @@ impl Params {
     /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a parameter that may stand several times.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let of_name = self.0.iter().filter(|(known, _)| known == name);
+        of_name.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A parameter that may only be `true`.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => {
+                let limit = Some("true".to_owned());
+                Err(Problem::field(Code::OutOfRange, &format!("?{name}"), "may only be `true`", limit))
+            }
+        }
+    }
+
+    /// A parameter that is a name, or a number: whatever its type reads.
+    pub(super) fn read_as<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let wrong = |_| Problem::field(Code::OutOfRange, &format!("?{name}"), "cannot be that", None);
+        self.get(name).map(str::parse).transpose().map_err(wrong)
     }
 
     /// `?limit=`: 1 to 200, 50 when not said.

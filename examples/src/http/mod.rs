@@ -24,10 +24,15 @@ mod offerings;
 mod openapi;
 mod page;
 mod problem;
+mod profile;
 mod quotes;
 mod refuse;
 mod reservations;
+mod shares;
 mod sim_control;
+mod teams;
+mod templates;
+mod tokens;
 mod users;
 mod whoami;
 pub mod wire;
@@ -191,6 +196,9 @@ fn admin() -> OpenApiRouter<Shared> {
         .routes(routes!(users::show, users::change, users::remove))
         .routes(routes!(users::issue, users::tokens))
         .routes(routes!(users::revoke))
+        .routes(routes!(teams::transfer))
+        .routes(routes!(teams::list))
+        .routes(routes!(teams::show, teams::set, teams::remove))
         .routes(routes!(brakes::show, brakes::throw))
         .routes(routes!(brakes::lift_hold))
         .routes(routes!(health::status))
@@ -208,6 +216,14 @@ fn user() -> OpenApiRouter<Shared> {
         .routes(routes!(history::list))
         .routes(routes!(history::events))
         .routes(routes!(history::access))
+        .routes(routes!(shares::list))
+        .routes(routes!(shares::give, shares::take))
+        .routes(routes!(templates::save, templates::list))
+        .routes(routes!(templates::save_under, templates::show, templates::remove))
+        .routes(routes!(templates::relaunch))
+        .routes(routes!(profile::show, profile::set))
+        .routes(routes!(tokens::issue, tokens::list))
+        .routes(routes!(tokens::revoke))
 }
 
 fn service() -> OpenApiRouter<Shared> {

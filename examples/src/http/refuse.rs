@@ -65,6 +65,7 @@ const fn plain(error: &InfraError) -> Code {
         InfraError::InvalidCredentials { .. } => Code::InvalidCredentials,
         InfraError::Unverified { .. } => Code::Unverified,
         InfraError::NotFound { .. } => Code::NotFound,
+        InfraError::NotAllowed { .. } => Code::Forbidden,
         InfraError::Conflict { .. } => Code::Conflict,
         InfraError::Gone { .. } => Code::Gone,
         InfraError::Released { .. } => Code::Released,

@@ -48,7 +48,17 @@ pub(super) async fn reserve(
     let key = one(&headers, "idempotency-key")?;
     let key = key.map(|key| IdempotencyKey::new(ROUTE, key)).transpose()?;
     let reserved = user.reserve(&request, key.as_ref()).await?;
-    let view = waited(&user, &shared, reserved.view, wait).await?;
+    accepted(&user, &shared, reserved.view, wait).await
+}
+
+/// The answer to whatever makes a reservation, when the caller has waited as long as it wants.
+pub(super) async fn accepted(
+    user: &UserHandle,
+    shared: &Shared,
+    view: ReservationView,
+    wait: Option<Duration>,
+) -> Result<Response, Problem> {
+    let view = waited(user, shared, view, wait).await?;
     let status = if wait.is_some() && settled(view.state) { StatusCode::OK } else { StatusCode::ACCEPTED };
     let place = format!("/users/{}/reservations/{}", segment(user.id().as_str()), view.id);
     let mut response = answer(status, &view);
@@ -59,7 +69,8 @@ pub(super) async fn reserve(
 
 /// List reservations
 ///
-/// Oldest first; those that are over only with `?state=all`.
+/// Oldest first; those that are over only with `?state=all`, those that team mates share only with `?shared=true`. A page
+/// is full unless it is the last, whatever is filtered.
 #[utoipa::path(
     get,
     path = "/users/{user}/reservations",
@@ -69,7 +80,7 @@ pub(super) async fn reserve(
     responses((status = 200, body = Page<wire::Reservation>, description = "A page of reservations."))
 )]
 pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Page<wire::Reservation>>, Problem> {
-    let params = Params::read(&uri, &["limit", "after", "state"])?;
+    let params = Params::read_lists(&uri, &["limit", "after", "state", "shared", "tag"], &["tag"])?;
     let all = match params.get("state") {
         None => false,
         Some("all") => true,
@@ -82,7 +93,8 @@ pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Page<w
     let after = after.map_err(|_| {
         Problem::field(Code::OutOfRange, "?after", "must be the `next` of an earlier page", None)
     })?;
-    let found = user.list(&ListOptions { all, limit: Some(params.limit()?), after }).await?;
+    let (limit, shared) = (Some(params.limit()?), params.flag("shared")?);
+    let found = user.list(&ListOptions { all, limit, after, tags: params.all("tag"), shared }).await?;
     let items = found.items.iter().map(wire::Reservation::from).collect();
     Ok(page::answer(items, found.next.as_ref().map(ReservationId::as_str)))
 }
@@ -202,6 +214,6 @@ fn answer(status: StatusCode, view: &ReservationView) -> Response {
 }
 
 /// An id that no reservation can have is a reservation that is not there.
-fn reservation(id: String) -> Result<ReservationId, Problem> {
+pub(super) fn reservation(id: String) -> Result<ReservationId, Problem> {
     ReservationId::new(id).map_err(|_| Problem::not_found())
 }

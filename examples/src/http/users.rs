@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 use super::wire::{IssuedToken, NewToken, NewUser, Page, Token, User, UserChange};
 use super::{page, wire};
 
-type Created<T> = (StatusCode, [(HeaderName, String); 1], Answer<T>);
+pub(super) type Created<T> = (StatusCode, [(HeaderName, String); 1], Answer<T>);
 
 /// Add a user
 #[utoipa::path(
@@ -97,7 +97,8 @@ pub(super) async fn change(
 
 /// Remove a user
 ///
-/// With its tokens and, when it is the last of its team, the team's keys. Refused while it holds anything.
+/// With its tokens, templates and profile and, when it is the last of its team, the team's keys. Refused while it holds
+/// anything: release it, or hand it over to a team mate first.
 #[utoipa::path(
     delete,
     path = "/admin/users/{user}",
@@ -119,6 +120,16 @@ pub(super) async fn remove(
 /// Longest life of a token that expires: a hundred years, within every calendar's reach.
 const TOKEN_LIFE_MAX_S: u64 = 100 * 366 * 24 * 3600;
 
+/// A life that a token can have.
+pub(super) fn life(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
+    if seconds.is_some_and(|life| !(1..=TOKEN_LIFE_MAX_S).contains(&life)) {
+        let limit = Some(format!("1..{TOKEN_LIFE_MAX_S}"));
+        let message = "must be a life a token can have";
+        return Err(Problem::field(Code::OutOfRange, "expires_in_s", message, limit));
+    }
+    Ok(seconds.map(Duration::from_secs))
+}
+
 /// Issue an access token
 ///
 /// The token is shown in this one answer.
@@ -139,16 +150,7 @@ pub(super) async fn issue(
     Json(new): Json<NewToken>,
 ) -> Result<Created<IssuedToken>, Problem> {
     let name = user(&name)?;
-    if new.expires_in_s.is_some_and(|life| !(1..=TOKEN_LIFE_MAX_S).contains(&life)) {
-        let limit = Some(format!("1..{TOKEN_LIFE_MAX_S}"));
-        return Err(Problem::field(
-            Code::OutOfRange,
-            "expires_in_s",
-            "must be a life a token can have",
-            limit,
-        ));
-    }
-    let life = new.expires_in_s.map(Duration::from_secs);
+    let life = life(new.expires_in_s)?;
     let (token, secret) = operator.issue_token(&name, &new.label, new.role, life).await?;
     let place = format!("/admin/users/{}/tokens/{}", segment(name.as_str()), segment(&token.id));
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(IssuedToken::new(&token, secret))))
@@ -197,7 +199,7 @@ pub(super) async fn revoke(
 }
 
 /// A name that no user can have is a user that is not there.
-fn user(name: &str) -> Result<UserId, Problem> {
+pub(super) fn user(name: &str) -> Result<UserId, Problem> {
     UserId::new(name).map_err(|_| Problem::not_found())
 }
 

@@ -173,8 +173,82 @@ fn details() -> Vec<Row> {
         admin("POST", "/admin/recover", "{\"what\":\"nothing\"}", range),
         admin("DELETE", "/admin/reservations/rsv_none/hold", "", (404, "not-found")),
     ];
+    rows.extend(people());
     rows.push(row("GET", "/users/ada/offerings?limit=0", "ada", "", range));
     rows
+}
+
+/// Templates, profiles, teams, shares, tokens and filters that are wrong.
+fn people() -> Vec<Row> {
+    const TEMPLATES: &str = "/users/ada/templates";
+    let (range, kind, missing) = ((400, "out-of-range"), (400, "wrong-type"), (404, "not-found"));
+    let unknown = (400, "unknown-field");
+    let share = "/users/ada/reservations/rsv_00000000000000000000000000000000/shares/eve";
+    let ada = |method, path, body: &str, answer| row(method, path, "ada", body, answer);
+    let admin = |method, path, body: &str, answer| row(method, path, ADMIN, body, answer);
+    vec![
+        ada("POST", TEMPLATES, "{}", kind),
+        ada("POST", TEMPLATES, "{\"name\":\"web\"}", kind),
+        ada("POST", TEMPLATES, "{\"name\":\"web\",\"request\":{},\"reservation\":\"rsv_x\"}", range),
+        ada("POST", TEMPLATES, "{\"name\":\"a/b\",\"request\":{}}", range),
+        ada("POST", TEMPLATES, "{\"name\":\"..\",\"request\":{}}", range),
+        ada("POST", TEMPLATES, "{\"name\":\"web\",\"request\":{\"cuont\":2}}", unknown),
+        ada("POST", TEMPLATES, "{\"name\":\"web\",\"request\":{\"count\":0}}", range),
+        ada("POST", TEMPLATES, "{\"name\":\"web\",\"reservation\":\"rsv_none\"}", missing),
+        ada("POST", "/users/ada/templates/web", "", (400, "malformed-json")),
+        ada("POST", "/users/ada/templates/web", "{\"reservation\":\"rsv_none\"}", missing),
+        ada("POST", "/users/ada/templates/web/reservations", "", missing),
+        ada("POST", "/users/ada/templates/web/reservations", "{\"cuont\":2}", unknown),
+        ada("POST", "/users/ada/templates/web/reservations", "{\"count\":\"two\"}", kind),
+        ada(
+            "POST",
+            "/users/ada/templates/web/reservations",
+            "{\"count\":1,\"count\":2}",
+            (400, "malformed-json"),
+        ),
+        ada("POST", "/users/ada/templates/web/reservations?owner=eve", "{}", missing),
+        ada("POST", "/users/ada/templates/web/reservations?version=-1", "{}", range),
+        ada("GET", "/users/ada/templates?owner=eve", "", missing),
+        ada("GET", "/users/ada/templates?limit=0", "", range),
+        ada("GET", "/users/ada/templates?after=61", "", range),
+        ada("GET", "/users/ada/templates/web", "", missing),
+        ada("GET", "/users/ada/templates/web?version=new", "", range),
+        ada("DELETE", "/users/ada/templates/web", "", missing),
+        row("POST", TEMPLATES, "ada-viewer", "{\"name\":\"web\",\"request\":{}}", (403, "forbidden")),
+        row("GET", TEMPLATES, "eve", "", missing),
+        ada("PUT", "/users/ada/profile", "{\"time_zone\":\"Mars/Base\"}", range),
+        ada("PUT", "/users/ada/profile", "{\"ssh_public_keys\":[\"not a key\"]}", range),
+        ada("PUT", "/users/ada/profile", "{\"tz\":\"UTC\"}", unknown),
+        ada("PUT", "/users/ada/profile", "{}", (409, "conflict")).with(&[("if-match", "\"9\"")]),
+        row("PUT", "/users/ada/profile", "eve", "{}", missing),
+        row("GET", "/users/ada/profile", "eve", "", missing),
+        admin("PUT", "/admin/teams/user:x", "{\"members\":[]}", range),
+        admin("PUT", "/admin/teams/qa", "{}", kind),
+        admin("PUT", "/admin/teams/qa", "{\"members\":[\"nobody\"]}", missing),
+        admin("PUT", "/admin/teams/qa", "{\"members\":[\"eve\",\"ada\"]}", (409, "in-use")),
+        admin("PUT", "/admin/teams/qa", "{\"members\":[\"eve\",\"eve\"]}", range),
+        admin("PUT", "/admin/teams/qa", "{\"members\":[\"eve\"]}", (409, "conflict"))
+            .with(&[("if-match", "\"9\"")]),
+        admin("GET", "/admin/teams/qa", "", missing),
+        admin("DELETE", "/admin/teams/qa", "", missing),
+        ada("GET", "/admin/teams", "", (403, "forbidden")),
+        admin("POST", "/admin/users/ada/transfer", "{\"to\":\"eve\"}", missing),
+        admin("POST", "/admin/users/ada/transfer", "{\"to\":\"ada\"}", range),
+        ada("PUT", share, "{\"role\":\"viewer\"}", missing),
+        ada("PUT", share, "{\"role\":\"owner\"}", range),
+        ada("DELETE", share, "", missing),
+        ada("POST", "/users/ada/tokens", "{\"role\":\"bot\"}", range),
+        ada("POST", "/users/ada/tokens", "{\"expires_in_s\":0}", range),
+        row("POST", "/users/ada/tokens", "ada-viewer", "{}", (403, "forbidden")),
+        row("POST", "/users/ada/tokens", "bot", "{}", (403, "forbidden"))
+            .with(&[("infra-on-behalf-of", "ada")]),
+        row("DELETE", "/users/ada/tokens/none", "bot", "", (403, "forbidden"))
+            .with(&[("infra-on-behalf-of", "ada")]),
+        ada("DELETE", "/users/ada/tokens/none", "", missing),
+        row("GET", "/users/ada/tokens", "eve", "", missing),
+        ada("GET", "/users/ada/reservations?shared=yes", "", range),
+        ada("GET", "/users/ada/reservations?tag=", "", range),
+    ]
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use infra_core::ReservationStore;
 use infra_core::infra::Infra;
-use infra_core::nouns::account::TokenRole;
+use infra_core::nouns::account::{AccessToken, TokenRole};
 use infra_core::words::entropy::SystemEntropy;
 use infra_core::words::ids::UserId;
 use infra_core::words::lane::Version;
@@ -68,6 +68,20 @@ impl World {
             }
             let (_, secret) = operator.issue_token(&user, who, role, None).await.expect("the user is there");
             tokens.push((who, secret));
+        }
+        // That a token was used is written beside its first request; for minutes later ones write nothing.
+        for (_, secret) in tokens.iter().filter(|(who, _)| *who != ADMIN) {
+            let known = operator.authenticate(secret.expose()).await.expect("memory answers");
+            let principal = known.expect("it was issued just now");
+            loop {
+                let all = operator.tokens(&principal.user).await.expect("memory answers");
+                let written =
+                    |token: &AccessToken| token.id != principal.token || token.last_used_at.is_some();
+                if all.iter().all(written) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
         }
         let router_ = router(infra.clone(), HttpOptions::new(&admin));
         let mut world = Self { router: router_, infra: infra.clone(), store, sim, tokens };

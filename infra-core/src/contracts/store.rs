@@ -61,13 +61,21 @@ pub enum RecordKind {
     Lane = 13,
     /// Kept by a front end for itself.
     FrontEnd = 14,
+    /// A template: its name, and which versions of it there are.
+    Template = 15,
+    /// A user's profile.
+    Profile = 16,
+    /// A team.
+    Team = 17,
+    /// One version of a template; id `owner/name/version`.
+    TemplateVersion = 18,
     /// When a reservation that is over may be forgotten; id as the reservation's.
     Retention = 20,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -83,6 +91,10 @@ impl RecordKind {
         Self::Switch,
         Self::Lane,
         Self::FrontEnd,
+        Self::Template,
+        Self::Profile,
+        Self::Team,
+        Self::TemplateVersion,
         Self::Retention,
     ];
 }

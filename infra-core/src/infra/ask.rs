@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{FieldError, InfraError};
+use jiff::tz::TimeZoneDatabase;
+
+use crate::nouns::account::Preferences;
 use crate::nouns::cloud::PowerMode;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::{Request, Resource};
@@ -44,6 +47,8 @@ const NAME_LEN_MAX: usize = 100;
 /// Public keys of one request, and bytes of one: an RSA key of 8,192 bits with a comment fits.
 const SSH_KEYS_MAX: usize = 10;
 const SSH_KEY_LEN_MAX: usize = 2048;
+/// Names of software that a profile may list.
+const SOFTWARE_MAX: usize = 30;
 /// Blocks of addresses: a firewall of EC2 takes 60 rules.
 const ALLOW_FROM_MAX: usize = 50;
 /// EC2 takes 16 KiB of first-boot data; what wraps the script and adds the public keys takes its share.
@@ -123,6 +128,16 @@ impl Wrongs {
 /// [`InfraError::OutOfRange`] with every wrong field; [`InfraError::Unfulfillable`] for what is well formed but
 /// cannot be had here.
 pub(super) fn check(request: &Request, limits: &Limits, now: Timestamp) -> Result<(), InfraError> {
+    shape(request, limits, now)?;
+    fulfillable(request)
+}
+
+/// Checks a request's fields, without asking whether anything here acts upon its wishes: what is only kept may ask
+/// for what is not offered yet.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`] with every wrong field.
+pub(super) fn shape(request: &Request, limits: &Limits, now: Timestamp) -> Result<(), InfraError> {
     let mut wrongs = Wrongs::default();
     wrongs.within("count", request.count, 1, limits.count_max);
     wrongs.positive("vcpus", request.vcpus, VCPUS_MAX);
@@ -141,8 +156,32 @@ pub(super) fn check(request: &Request, limits: &Limits, now: Timestamp) -> Resul
     access(&mut wrongs, request);
     first_boot(&mut wrongs, request);
     options(&mut wrongs, &request.options);
+    wrongs.done()
+}
+
+/// Checks what a profile says; answers the time zone as the zone data spells it.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`] with every wrong field.
+pub(super) fn preferences(said: &Preferences) -> Result<Preferences, InfraError> {
+    let mut wrongs = Wrongs::default();
+    let mut read = said.clone();
+    if let Some(name) = &said.time_zone {
+        // The data inside this program: what a name means must not depend on the machine.
+        let known = TimeZoneDatabase::bundled().get(name).ok();
+        read.time_zone = known.and_then(|zone| zone.iana_name().map(str::to_owned));
+        if read.time_zone.is_none() {
+            wrongs.add("time_zone", "is no time zone of the IANA data, as in Europe/Berlin", None);
+        }
+    }
+    wrongs.text("os", said.os.as_deref(), NAME_LEN_MAX);
+    ssh_keys(&mut wrongs, &said.ssh_public_keys);
+    wrongs.at_most("software", said.software.len(), SOFTWARE_MAX);
+    for (at, name) in said.software.iter().enumerate() {
+        wrongs.text(&format!("software[{at}]"), Some(name), NAME_LEN_MAX);
+    }
     wrongs.done()?;
-    fulfillable(request)
+    Ok(read)
 }
 
 /// Checks a new end.
@@ -242,8 +281,13 @@ fn access(wrongs: &mut Wrongs, request: &Request) {
             wrongs.add(format!("allow_from[{at}]"), why, None);
         }
     }
-    wrongs.at_most("ssh_public_keys", request.ssh_public_keys.len(), SSH_KEYS_MAX);
-    for (at, key) in request.ssh_public_keys.iter().enumerate() {
+    ssh_keys(wrongs, &request.ssh_public_keys);
+}
+
+/// Who may log in: each of them a public key.
+fn ssh_keys(wrongs: &mut Wrongs, keys: &[String]) {
+    wrongs.at_most("ssh_public_keys", keys.len(), SSH_KEYS_MAX);
+    for (at, key) in keys.iter().enumerate() {
         if let Err(why) = public_key(key) {
             wrongs.add(format!("ssh_public_keys[{at}]"), why, None);
         }

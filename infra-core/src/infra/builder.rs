@@ -9,6 +9,7 @@ use super::error::InfraError;
 use super::health::Pulse;
 use super::open::open;
 use super::quote::connect_error;
+use super::tokens::Uses;
 use crate::connect::Connections;
 use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::pricing::PricingEngine;
@@ -149,6 +150,7 @@ impl InfraBuilder {
             opened_at,
             planted: self.planted,
             pulse,
+            uses: Uses::default(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

@@ -17,18 +17,19 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
-use super::rows;
+use super::{rows, sharing};
 use crate::nouns::account::User;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Moved};
 use crate::nouns::launch::Launch;
-use crate::nouns::reservation::{DeadlineKind, Reservation};
+use crate::nouns::reservation::{DeadlineKind, Reservation, Role};
 use crate::plan::cost::cost;
 use crate::records::{Txn, Versioned, launch_prefix};
 use crate::words::ids::{ReservationId, UserId};
 use crate::words::lane::Version;
 use crate::words::money::Money;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// How a change wants to be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,25 +51,38 @@ pub(super) struct Draft {
 }
 
 impl Core {
-    /// A user's reservation; somebody else's looks like a missing one.
+    /// A reservation that a user may look at, and what else the user may do with it; any other looks like a missing
+    /// one.
+    pub(super) async fn seen(
+        &self,
+        user: &User,
+        id: &ReservationId,
+    ) -> Result<(Versioned<Reservation>, Role), InfraError> {
+        let found = self.repo.get::<Reservation>(Reservation::place(&user.tenant, id)).await?;
+        let seen = found.and_then(|record| sharing::role_of(user, &record.value).map(|role| (record, role)));
+        seen.ok_or_else(|| InfraError::missing("reservation", id))
+    }
+
+    /// A user's own reservation. One that is shared with the user is refused by name; any other looks like a missing
+    /// one.
     pub(super) async fn mine(
         &self,
         user: &User,
         id: &ReservationId,
     ) -> Result<Versioned<Reservation>, InfraError> {
-        let found = self.repo.get::<Reservation>(Reservation::place(&user.tenant, id)).await?;
-        let mine = found.filter(|record| record.value.owner == user.id);
-        mine.ok_or_else(|| InfraError::missing("reservation", id))
+        let (record, role) = self.seen(user, id).await?;
+        sharing::allowed(id, role, Role::Owner)?;
+        Ok(record)
     }
 
-    /// Changes what is desired of one reservation, in one commit.
+    /// Changes what is desired of one reservation, in one commit, for a user whose role is `least` or more.
     pub(super) async fn change(
         &self,
         user: &UserId,
         actor: &Actor,
         id: &ReservationId,
         if_match: Option<Version>,
-        kind: Kind,
+        (kind, least): (Kind, Role),
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<Versioned<Reservation>, InfraError> {
         let settled = self.settle("the reservation", || async {
@@ -78,7 +92,11 @@ impl Core {
                 Kind::Other => gate.may_change()?,
                 Kind::Release => super::gate::not_frozen(&gate.installation.value)?,
             }
-            let was = self.mine(&gate.user.value, id).await?;
+            let (was, role) = self.seen(&gate.user.value, id).await?;
+            sharing::allowed(id, role, least)?;
+            if role != Role::Owner && kind != Kind::Release {
+                self.owner_may_change(&was.value).await?;
+            }
             matches(&was, if_match)?;
             may_be_changed(&was.value, kind)?;
             let counted = was.value.counted;
@@ -101,6 +119,12 @@ impl Core {
         });
         let (value, version) = settled.await?;
         Ok(Versioned { value, version })
+    }
+
+    /// A team mate may not do what the owner itself may not: a suspended user's machines are not started by others.
+    async fn owner_may_change(&self, reservation: &Reservation) -> Result<(), InfraError> {
+        let owner = self.user(&reservation.owner).await?.value;
+        if owner.suspended { Err(InfraError::Suspended { user: owner.id }) } else { Ok(()) }
     }
 
     /// The commit of a change: the reservation, its owner where the count moves, the event, and the checks.
@@ -151,6 +175,10 @@ pub(super) fn moved(was: &Reservation, is: &Reservation) -> Vec<Moved> {
             ("ends_at", json!(ends)),
             ("tags", json!(of.spec.request.tags)),
             ("owner", json!(of.owner)),
+            (
+                "shares",
+                json!(of.shares.iter().map(|(with, share)| (with, share.role)).collect::<BTreeMap<_, _>>()),
+            ),
         ]
     };
     let pairs = told(was).into_iter().zip(told(is)).filter(|(was, is)| was != is);

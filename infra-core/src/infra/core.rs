@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::health::Pulse;
+use super::tokens::Uses;
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) planted: Planted,
     /// What was last heard of the engine.
     pub(super) pulse: Arc<Pulse>,
+    /// When the use of access tokens was written.
+    pub(super) uses: Uses,
 }
 
 impl Core {

@@ -93,10 +93,22 @@ pub enum InfraError {
     /// No such thing, or somebody else's. HTTP: 404 `not-found`.
     #[error("no {what} {id}")]
     NotFound {
-        /// What kind: `user`, `reservation`, `key`, `token`, `unit`.
+        /// What kind: `user`, `team`, `reservation`, `template`, `key`, `token`, `unit`, `share`.
         what: &'static str,
         /// Which.
         id: String,
+    },
+    /// It is there, and the caller may see it, but not do that with it. HTTP: 403 `forbidden`.
+    #[error("{what} {id} is shared as {role}: {why}")]
+    NotAllowed {
+        /// What kind.
+        what: &'static str,
+        /// Which.
+        id: String,
+        /// What the caller's role is.
+        role: &'static str,
+        /// Whose business it is.
+        why: String,
     },
     /// Not as the caller expects it (`if_match`), or it exists already. HTTP: 409 `conflict`.
     #[error("{what} {id} is not as expected: {why}")]
@@ -254,7 +266,9 @@ impl Fault for InfraError {
             Self::Conflict { .. } => FaultKind::Conflict,
             Self::InUse { .. } | Self::Gone { .. } | Self::Busy { .. } => FaultKind::Busy,
             Self::OverLimit { .. } => FaultKind::Quota,
-            Self::Paused { .. } | Self::Suspended { .. } | Self::Frozen { .. } => FaultKind::Blocked,
+            Self::NotAllowed { .. } | Self::Paused { .. } | Self::Suspended { .. } | Self::Frozen { .. } => {
+                FaultKind::Blocked
+            }
             Self::Unverified { .. } | Self::ProviderUnavailable { .. } => FaultKind::Unavailable,
             Self::Store(error) => error.kind(),
             Self::Internal { .. } => FaultKind::Internal,

@@ -84,6 +84,8 @@ pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<Key
             }
         }
         txn.put(&new, crate::contracts::store::Expect::Absent);
+        // Written as it was: whoever moves or removes the user meanwhile has not seen this key, and must look again.
+        txn.update(&gate.user, &gate.user.value);
         gate.check(&mut txn);
         Ok(Step::Commit(txn, new))
     });

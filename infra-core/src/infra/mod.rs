@@ -23,19 +23,26 @@ mod ask;
 mod builder;
 mod change;
 mod core;
+mod defaults;
 mod engine_hook;
 mod error;
 mod gate;
 mod health;
 mod history;
 mod keys;
+mod list;
 mod open;
 mod operator;
+mod profile;
 mod quote;
 mod recover;
 mod reserve;
 mod rows;
+mod sharing;
 mod show;
+mod teams;
+mod templates;
+mod tokens;
 mod user;
 mod views;
 
@@ -50,7 +57,9 @@ pub use operator::Operator;
 pub use user::UserHandle;
 pub use views::{
     IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,
-    NewKey, Principal, ReleaseOutcome, ReservationView, Reserved, Status, ViewPage,
+    NewKey, NewTemplate, Principal, ProfileView, Relaunch, ReleaseOutcome, ReservationView, Reserved,
+    SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom, TemplatePage, TemplateView,
+    TemplatesAfter, ViewPage,
 };
 
 use crate::words::ids::UserId;

@@ -5,7 +5,6 @@
 //! is one commit with checks, but for those that say otherwise.
 //!
 //! # Guarantees
-//! * A token's secret exists in the answer that issues it and nowhere else.
 //! * Whoever throws a switch is told which create calls may still land; none beyond them will.
 //! * A user who holds anything is not removed: nothing may be left whose owner nobody is.
 //!
@@ -19,10 +18,10 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
-use super::views::{InFlight, LaneStatus, Principal, Status};
-use super::{keys, recover, rows};
+use super::views::{InFlight, LaneStatus, Status};
+use super::{keys, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
-use crate::nouns::account::{AccessToken, TokenRole, User};
+use crate::nouns::account::{Profile, User};
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::installation::{Installation, LaneRecord, Recovery};
@@ -32,17 +31,8 @@ use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
 use crate::plan::reservation::is_end_past;
 use crate::records::{Versioned, state, system_tenant};
 use crate::words::clock::{Timestamp, later};
-use crate::words::ids::{NAME_LEN_MAX, ReservationId, TenantId, UserId};
+use crate::words::ids::{ReservationId, TenantId, UserId};
 use crate::words::lane::LaneId;
-use crate::words::secret::{Secret, digest, hex, same_digest};
-
-/// Tokens of one user at most, expired ones included, and characters of a token's label. Counted and then written,
-/// not in one commit: of several issued at the same moment a few more may pass, and that harms nobody.
-const TOKENS_MAX: usize = 100;
-const TOKEN_LABEL_LEN_MAX: usize = 100;
-
-/// Characters of a user's name: with `user:` before it, it is a tenant's.
-const USER_LEN_MAX: usize = NAME_LEN_MAX - "user:".len();
 
 /// Everything a person may do who runs the installation. Cheap to clone.
 ///
@@ -83,19 +73,14 @@ impl Operator {
             ));
         }
         // Also of who joins a team: whoever leaves it later needs room for a tenant of one's own.
-        let alone = TenantId::new(format!("user:{name}"))
-            .map_err(|_| InfraError::field("name", format!("must be at most {USER_LEN_MAX} characters")))?;
-        let tenant = match team {
-            Some(team) if team.as_str().starts_with("user:") || team.as_str().starts_with('_') => {
-                return Err(InfraError::field("team", "must not begin with user: or _"));
-            }
-            Some(team) => team.clone(),
-            None => alone,
-        };
+        let alone = teams::alone(name)?;
+        team.map_or(Ok(()), teams::check_name)?;
+        let tenant = team.cloned().unwrap_or(alone);
         let new = User {
             id: name.clone(),
             tenant,
             created_at: self.core.now(),
+            joined_at: None,
             machines_max: None,
             machines_held: 0,
             suspended: false,
@@ -123,6 +108,7 @@ impl Operator {
             }
             let mut txn = self.core.repo.txn();
             txn.insert(&new);
+            teams::touch(&self.core, &mut txn, &new.tenant).await?;
             txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, new.clone()))
         });
@@ -147,7 +133,8 @@ impl Operator {
         Ok(self.core.user(name).await?.value)
     }
 
-    /// Removes a user with its tokens and, when it is the last of its team, the team's keys.
+    /// Removes a user with its tokens, its templates and its profile and, when it is the last of its team, the team's
+    /// keys. What it holds must have ended, or be handed over first ([`Self::transfer`]).
     ///
     /// Cancel safety: several commits; repeating finishes them.
     ///
@@ -177,9 +164,16 @@ impl Operator {
         for token in self.tokens_of(name).await? {
             self.delete_token(&token).await?;
         }
+        templates::remove_all(&self.core, name).await?;
+        let profile = self.core.repo.get::<Profile>(Profile::place(name)).await?;
         let mut txn = self.core.repo.txn();
         // A reservation accepted meanwhile has moved this record: then the removal fails, as it should.
         txn.delete(&user);
+        match &profile {
+            Some(profile) => txn.delete(profile),
+            None => txn.check(Profile::place(name), Expect::Absent),
+        }
+        teams::touch(&self.core, &mut txn, &tenant).await?;
         txn.check(Installation::place(), Expect::Version(installation.version));
         match self.core.repo.commit(txn).await {
             Err(error) if error.is_conflict() => Err(InfraError::Busy { what: format!("user {name}") }),
@@ -201,93 +195,6 @@ impl Operator {
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_suspended(&self, name: &UserId, suspended: bool) -> Result<User, InfraError> {
         self.change_user(name, |user| user.suspended = suspended).await
-    }
-
-    /// Issues an access token. The secret is answered once and kept nowhere; only its digest is.
-    ///
-    /// # Errors
-    /// [`InfraError::NotFound`] (`user`); [`InfraError::OutOfRange`] for a label of more than 100 characters, a
-    /// life of zero, or more than 100 tokens.
-    pub async fn issue_token(
-        &self,
-        user: &UserId,
-        label: &str,
-        role: TokenRole,
-        expires_in: Option<Duration>,
-    ) -> Result<(AccessToken, Secret), InfraError> {
-        self.core.user(user).await?;
-        let installation = self.core.installation().await?;
-        not_frozen(&installation.value)?;
-        if label.chars().count() > TOKEN_LABEL_LEN_MAX || label.chars().any(char::is_control) {
-            return Err(InfraError::field(
-                "label",
-                format!("must be at most {TOKEN_LABEL_LEN_MAX} printable characters"),
-            ));
-        }
-        if expires_in.is_some_and(|life| life.is_zero()) {
-            return Err(InfraError::field("expires_in_s", "must be above zero"));
-        }
-        if self.tokens_of(user).await?.len() >= TOKENS_MAX {
-            return Err(InfraError::field("label", format!("a user may have {TOKENS_MAX} tokens")));
-        }
-        let mut bytes = [0_u8; 40];
-        self.core.entropy.fill(&mut bytes);
-        let secret = format!("infra_{}", hex(&bytes[8..]));
-        let token = AccessToken {
-            id: format!("tok_{}", hex(&bytes[..8])),
-            digest: digest(secret.as_bytes()),
-            user: user.clone(),
-            label: label.to_owned(),
-            role,
-            created_at: self.core.now(),
-            expires_at: expires_in.map(|life| later(self.core.now(), life)),
-        };
-        let mut txn = self.core.repo.txn();
-        txn.insert(&token);
-        txn.check(Installation::place(), Expect::Version(installation.version));
-        self.core.repo.commit(txn).await?;
-        Ok((token, Secret::new(secret)))
-    }
-
-    /// A user's tokens, expired ones included, without secrets. Cancel safe.
-    ///
-    /// # Errors
-    /// [`InfraError::NotFound`] (`user`).
-    pub async fn tokens(&self, user: &UserId) -> Result<Vec<AccessToken>, InfraError> {
-        self.core.user(user).await?;
-        Ok(self.tokens_of(user).await?.into_iter().map(|token| token.value).collect())
-    }
-
-    /// Revokes a token by its public id, at once.
-    ///
-    /// # Errors
-    /// [`InfraError::NotFound`] (`token`).
-    pub async fn revoke_token(&self, user: &UserId, id: &str) -> Result<(), InfraError> {
-        let found = self.tokens_of(user).await?.into_iter().find(|token| token.value.id == id);
-        let token = found.ok_or_else(|| InfraError::missing("token", id))?;
-        self.delete_token(&token).await
-    }
-
-    /// Who shows this secret? `None` when nobody's, revoked or expired. Cancel safe.
-    ///
-    /// # Errors
-    /// Only the general ones: a store that does not answer is not a wrong token.
-    pub async fn authenticate(&self, secret: &str) -> Result<Option<Principal>, InfraError> {
-        let shown = digest(secret.as_bytes());
-        let Some(token) = self.core.repo.get::<AccessToken>(AccessToken::place(&shown)).await? else {
-            return Ok(None);
-        };
-        // A token issued while its user was being removed must not open the next user of that name.
-        let user = self.core.repo.get::<User>(User::place(&token.value.user)).await?;
-        let same = user.is_some_and(|user| user.value.created_at <= token.value.created_at);
-        let live = same && token.value.expires_at.is_none_or(|at| self.core.now() < at);
-        // The look-up compared digests already; once more in constant time, whatever the store does.
-        let right = live && same_digest(&token.value.digest, &shown);
-        Ok(right.then_some(Principal {
-            user: token.value.user,
-            role: token.value.role,
-            token: token.value.id,
-        }))
     }
 
     /// All switches ever thrown. Cancel safe.
@@ -446,22 +353,6 @@ impl Operator {
             Ok(Step::Commit(txn, is))
         });
         Ok(settled.await?.0)
-    }
-
-    /// A user's tokens as stored, those of a removed user of the same name included.
-    async fn tokens_of(&self, user: &UserId) -> Result<Vec<Versioned<AccessToken>>, InfraError> {
-        Ok(self.core.repo.list_owner(&system_tenant(), user, None).await?)
-    }
-
-    /// Deletes a token; one that is gone already is fine.
-    async fn delete_token(&self, token: &Versioned<AccessToken>) -> Result<(), InfraError> {
-        let mut txn = self.core.repo.txn();
-        txn.delete(token);
-        match self.core.repo.commit(txn).await {
-            // Somebody else deleted it first.
-            Err(error) if error.is_conflict() => Ok(()),
-            other => other.map(drop).map_err(InfraError::from),
-        }
     }
 
     /// Create calls whose send was written down and whose answer was not: the only ones that may still land once

@@ -1,8 +1,8 @@
 //! Accepting a reservation: quote, then one commit for everything that belongs together.
 //!
 //! # Flow
-//! Replay the idempotency key if it came before; check the request field by field; rank the offers of all lanes
-//! the team's keys reach; then commit reservation, key, the owner's count and the event in one go.
+//! Replay the idempotency key if it came before; find the template's request, if it is one; fill up what the profile
+//! says; check the request field by field; rank the offers of all lanes the team's keys reach; then commit reservation, key, the owner's count and the event in one go.
 //!
 //! # Guarantees
 //! * All of it stands or nothing does: a crash leaves neither a key without its reservation nor a reservation
@@ -18,8 +18,8 @@ use super::change::held;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
-use super::views::IdempotencyKey;
-use super::{ask, quote, rows};
+use super::views::{IdempotencyKey, Relaunch};
+use super::{defaults, rows, templates};
 use crate::nouns::account::IdempotencyRecord;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
@@ -31,10 +31,52 @@ use crate::words::money::Money;
 use crate::words::planted::Bug;
 use crate::words::secret::digest;
 
+/// What is asked for: something new, or a template's request once more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ask<'a> {
+    Request(&'a Request),
+    Template(&'a Relaunch),
+}
+
+impl Ask<'_> {
+    /// What came from the caller, and nothing else: a template that has a newer version by now, or a profile that was
+    /// changed, makes no other call of a repeated one.
+    fn digest(self) -> String {
+        let bytes = match self {
+            Self::Request(request) => serde_json::to_vec(request),
+            Self::Template(relaunch) => serde_json::to_vec(relaunch),
+        };
+        digest(&bytes.expect("requests serialise: string keys, checked numbers"))
+    }
+}
+
 /// What an idempotency key stands for: its record's id and the digest of what came with it.
-struct Once {
-    id: String,
-    body: String,
+pub(super) struct Once {
+    pub(super) id: String,
+    pub(super) body: String,
+}
+
+impl Once {
+    /// A user's key with the digest of what came with it.
+    pub(super) fn new(key: &IdempotencyKey, user: &UserId, body: String) -> Self {
+        Self { id: digest(format!("{}|{}|{user}", key.route, key.key).as_bytes()), body }
+    }
+
+    /// The key's record, when it came before.
+    ///
+    /// # Errors
+    /// [`InfraError::IdempotencyMismatch`] when it came with something else.
+    pub(super) async fn before(
+        &self,
+        core: &Core,
+        tenant: &TenantId,
+    ) -> Result<Option<IdempotencyRecord>, InfraError> {
+        let key = core.repo.get::<IdempotencyRecord>(IdempotencyRecord::place(tenant, &self.id)).await?;
+        match key {
+            Some(key) if key.value.body != self.body => Err(InfraError::IdempotencyMismatch),
+            key => Ok(key.map(|key| key.value)),
+        }
+    }
 }
 
 /// Accepts a reservation, or answers the one its key stands for. `true` says that it stood already.
@@ -42,22 +84,25 @@ pub(super) async fn reserve(
     core: &Core,
     user: &UserId,
     actor: &Actor,
-    request: &Request,
+    ask: Ask<'_>,
     key: Option<&IdempotencyKey>,
 ) -> Result<(Versioned<Reservation>, bool), InfraError> {
-    let once = key.map(|key| Once {
-        id: digest(format!("{}|{}|{user}", key.route, key.key).as_bytes()),
-        body: digest(&serde_json::to_vec(request).expect("requests serialise: string keys, checked numbers")),
-    });
+    let once = key.map(|key| Once::new(key, user, ask.digest()));
     let gate = core.gate(user).await?;
     if let Some(stood) = replay(core, gate.tenant(), once.as_ref()).await? {
         return Ok((stood, true));
     }
     gate.may_create(core.now())?;
-    ask::check(request, &core.limits, core.now())?;
-    let quotes = quote::rank(core, gate.tenant(), request).await?;
+    let me = &gate.user.value;
+    let (admitted, template) = match ask {
+        Ask::Request(request) => (defaults::admit(core, me, request).await?, None),
+        Ask::Template(relaunch) => {
+            let (request, template) = templates::resolve(core, me, relaunch).await?;
+            (defaults::admit(core, me, &request).await?, Some(template))
+        }
+    };
     let id = once.as_ref().map(|once| once.id.as_str());
-    let reservation = rows::reservation(core, &gate.user.value, request, quotes, id, actor);
+    let reservation = rows::reservation(core, me, admitted, template, id, actor);
     if core.planted.is(Bug::C20KeyInItsOwnWrite) {
         return in_two_writes(core, reservation, once.as_ref()).await;
     }
@@ -67,6 +112,10 @@ pub(super) async fn reserve(
             return Ok(Step::Done((stood.value, true), stood.version));
         }
         gate.may_create(core.now())?;
+        if gate.tenant() != &reservation.tenant {
+            // Offers, keys and the place of the record are the old team's.
+            return Err(InfraError::Busy { what: format!("the team of {user}") });
+        }
         let owner = held(core, &gate.user.value, 0, reservation.counted)?;
         let mut txn = core.repo.txn();
         txn.insert(&reservation);
@@ -93,16 +142,10 @@ async fn replay(
     once: Option<&Once>,
 ) -> Result<Option<Versioned<Reservation>>, InfraError> {
     let Some(once) = once else { return Ok(None) };
-    let Some(key) = core.repo.get::<IdempotencyRecord>(IdempotencyRecord::place(tenant, &once.id)).await?
-    else {
+    let Some(id) = once.before(core, tenant).await?.and_then(|key| key.reservation) else {
         return Ok(None);
     };
-    if key.value.body != once.body {
-        return Err(InfraError::IdempotencyMismatch);
-    }
-    let place = Reservation::place(tenant, &key.value.reservation);
-    let found = core.repo.get::<Reservation>(place).await?;
-    let id = key.value.reservation;
+    let found = core.repo.get::<Reservation>(Reservation::place(tenant, &id)).await?;
     found.map(Some).ok_or(InfraError::Released { id, phase: Phase::Released })
 }
 

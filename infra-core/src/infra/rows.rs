@@ -14,7 +14,7 @@
 //! Choices are cut to `offers_kept`, the best ones. Prices in them are as of now and are not refreshed.
 
 use super::core::Core;
-use crate::contracts::pricing::Quote;
+use super::defaults::Admitted;
 use crate::nouns::account::{IdempotencyRecord, User};
 use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Outbox};
@@ -22,22 +22,25 @@ use crate::nouns::request::Request;
 use crate::nouns::reservation::{
     DeadlineKind, Deadlines, Desired, Login, Phase, Power, Reservation, Source, Spec, Summary,
 };
+use crate::nouns::template::TemplateRef;
 use crate::plan::reservation::provisional_end;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
 use crate::words::ssh::SshKeyPair;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A reservation that nothing was done for yet: pending, wanted On, with all its machines counted against its owner.
-/// `quotes` are ranked, the best first; `idempotency` is the id of the key's record, which must be written with it.
+/// Its quotes are ranked, the best first; `idempotency` is the id of the key's record, which must be written with it.
 pub(super) fn reservation(
     core: &Core,
     user: &User,
-    request: &Request,
-    quotes: Vec<Quote>,
+    admitted: Admitted,
+    template: Option<TemplateRef>,
     idempotency: Option<&str>,
     actor: &Actor,
 ) -> Reservation {
+    let Admitted { request, from_profile, quotes } = admitted;
     let now = core.now();
     let id = ReservationId::draw(now, &*core.entropy);
     let seal =
@@ -54,12 +57,15 @@ pub(super) fn reservation(
         id,
         tenant: user.tenant.clone(),
         owner: user.id.clone(),
+        shares: BTreeMap::new(),
         source: Source::Cloud,
         spec: Spec {
-            request: without_secrets(request),
+            request: without_secrets(&request),
             setup,
             files,
             login,
+            from_profile,
+            template,
             choices: quotes.into_iter().take(core.limits.offers_kept).map(|quote| quote.choice).collect(),
         },
         desired: Desired { count, power: Power::On, present: true, change: 0 },
@@ -67,7 +73,7 @@ pub(super) fn reservation(
         parent: None,
         needs: Vec::new(),
         next_unit: 0,
-        deadlines: deadlines(request, now, core.limits.build_deadline),
+        deadlines: deadlines(&request, now, core.limits.build_deadline),
         hold: None,
         end_cause: None,
         failure: None,
@@ -93,7 +99,7 @@ pub(super) fn reservation(
 }
 
 /// A request as a record keeps it: people put secrets into scripts and files.
-fn without_secrets(request: &Request) -> Request {
+pub(super) fn without_secrets(request: &Request) -> Request {
     let mut kept = Request { setup: None, ..request.clone() };
     kept.options.files.values_mut().for_each(String::clear);
     kept
@@ -118,7 +124,8 @@ pub(super) fn idempotency(of: &Reservation, id: &str, body: &str) -> Idempotency
         tenant: of.tenant.clone(),
         id: id.to_owned(),
         body: body.to_owned(),
-        reservation: of.id.clone(),
+        reservation: Some(of.id.clone()),
+        template: None,
         expires_at: None,
         created_at: of.created_at,
     }

@@ -15,14 +15,14 @@
 
 use super::core::Core;
 use super::error::InfraError;
-use super::views::ReservationView;
+use super::views::{ReservationView, ShareView};
 use crate::nouns::launch::{Launch, LaunchBody};
-use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, UnitView};
+use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, Role, UnitView};
 use crate::nouns::unit::{Stage, Unit};
 use crate::plan::cost::cost;
 use crate::records::{Versioned, launch_prefix, unit_prefix};
 
-/// A reservation with what lists show: its cached summary.
+/// A reservation with what lists show: its cached summary. As its owner sees it; for others, say so.
 pub(super) fn brief(core: &Core, record: &Versioned<Reservation>) -> ReservationView {
     let reservation = &record.value;
     let choice = reservation.spec.choices.first();
@@ -35,10 +35,18 @@ pub(super) fn brief(core: &Core, record: &Versioned<Reservation>) -> Reservation
     ReservationView {
         id: reservation.id.clone(),
         user: reservation.owner.clone(),
+        role: Role::Owner,
+        shares: reservation
+            .shares
+            .iter()
+            .map(|(user, share)| ShareView { user: user.clone(), role: share.role })
+            .collect(),
         state: phase(reservation),
         version: record.version,
         simulated,
         request,
+        from_profile: reservation.spec.from_profile.clone(),
+        template: reservation.spec.template.clone(),
         desired: reservation.desired,
         units: reservation.summary.places.clone(),
         price_per_hour: price,

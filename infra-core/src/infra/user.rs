@@ -7,27 +7,25 @@ use super::change::{Draft, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
+use super::reserve::Ask;
 use super::views::{
     IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView, Reserved,
     ViewPage,
 };
-use super::{ask, keys, quote, reserve, rows, show};
+use super::{ask, defaults, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
-use crate::contracts::store::{Key, ListBy, ListQuery};
+use crate::contracts::store::Key;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::launch::{EndCause, Launch, Thing};
 use crate::nouns::request::{Market, Request};
-use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation};
-use crate::records::{Stored, Versioned, launch_prefix, state};
+use crate::nouns::reservation::{DeadlineKind, Phase, Power, Role};
+use crate::records::{Versioned, launch_prefix, state};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ReservationId, UserId};
 use crate::words::lane::Version;
 use std::collections::BTreeMap;
 
-/// Reservations on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// A wait looks again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -35,7 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 ///
 /// Besides what each call says, every call may answer [`InfraError::NotFound`] (`user`) when the user does not
 /// exist and [`InfraError::Store`]; every change may answer [`InfraError::Frozen`], [`InfraError::Suspended`]
-/// (all but releases) and [`InfraError::Busy`]. `if_match` is the version that the caller last saw: when the
+/// (all but releases), [`InfraError::Busy`], and [`InfraError::NotAllowed`] for a reservation that a team mate shares
+/// with too small a role: `user` stops, starts and extends, all else is the owner's. `if_match` is the version that the caller last saw: when the
 /// record has moved since, the answer is [`InfraError::Conflict`] and nothing is changed.
 #[derive(Clone, Debug)]
 pub struct UserHandle {
@@ -72,6 +71,7 @@ impl UserHandle {
 
     /// The cheapest ways to fulfil a request, cheapest first, over all clouds that the team's keys reach.
     ///
+    /// What the request leaves out is taken from the user's profile ([`Self::profile`]), as [`Self::reserve`] would.
     /// Reads catalogues (some minutes old at most, unless a cloud does not answer) and changes nothing.
     /// Cancel safe.
     ///
@@ -81,9 +81,8 @@ impl UserHandle {
     /// [`InfraError::ProviderUnavailable`] when nothing fits and some cloud did not answer,
     /// [`InfraError::Paused`] when switches rule everything out.
     pub async fn quote(&self, request: &Request) -> Result<Vec<Quote>, InfraError> {
-        let gate = self.core.gate(&self.id).await?;
-        ask::check(request, &self.core.limits, self.core.now())?;
-        quote::rank(&self.core, gate.tenant(), request).await
+        let user = self.core.user(&self.id).await?.value;
+        Ok(defaults::admit(&self.core, &user, request).await?.quotes)
     }
 
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and
@@ -100,43 +99,29 @@ impl UserHandle {
         request: &Request,
         idempotency: Option<&IdempotencyKey>,
     ) -> Result<Reserved, InfraError> {
+        let ask = Ask::Request(request);
         let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, request, idempotency).await?;
+            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency).await?;
         Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
     }
 
     /// One reservation with all its slots. Readable for 90 days after its end. Cancel safe.
     ///
     /// # Errors
-    /// [`InfraError::NotFound`], also for somebody else's.
+    /// [`InfraError::NotFound`], also for somebody else's that is not shared with this user.
     pub async fn get(&self, id: &ReservationId) -> Result<ReservationView, InfraError> {
         let user = self.core.user(&self.id).await?;
-        let record = self.core.mine(&user.value, id).await?;
-        show::whole(&self.core, &record).await
+        let (record, role) = self.core.seen(&user.value, id).await?;
+        Ok(show::whole(&self.core, &record).await?.seen_as(role))
     }
 
-    /// A page of the user's reservations, oldest first. Cancel safe.
+    /// A page of the user's reservations, or of those that team mates share with the user, oldest first. A page is
+    /// full unless it is the last, whatever is filtered. Cancel safe.
     ///
     /// # Errors
-    /// [`InfraError::OutOfRange`] for a limit outside 1..=200.
+    /// [`InfraError::OutOfRange`] for a limit outside 1..=200, and for more than 30 tags.
     pub async fn list(&self, options: &ListOptions) -> Result<ViewPage, InfraError> {
-        let limit = options.limit.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-        }
-        let user = self.core.user(&self.id).await?;
-        let tenant = &user.value.tenant;
-        let query = ListQuery {
-            by: ListBy::Owner { tenant: tenant.clone(), owner: self.id.clone() },
-            kind: Reservation::KIND,
-            state_max: (!options.all).then_some(state::OPEN),
-            after: options.after.as_ref().map(|id| Reservation::place(tenant, id)),
-            limit,
-        };
-        let (records, next) = self.core.repo.list_page::<Reservation>(&query).await?;
-        let items = records.iter().map(|record| show::brief(&self.core, record)).collect();
-        let next = next.and_then(|key| ReservationId::new(key.id).ok());
-        Ok(ViewPage { items, next })
+        list::page(&self.core, &self.id, options).await
     }
 
     /// Sets the end to a moment in the future, later or earlier than before.
@@ -159,7 +144,7 @@ impl UserHandle {
             reservation.spec.request.ends_at = Some(ends_at);
             Ok(())
         };
-        self.change(id, if_match, Kind::Other, change).await
+        self.change(id, if_match, (Kind::Other, Role::User), change).await
     }
 
     /// Turns its machines off; they are kept, and may still cost. Repeating is fine.
@@ -177,7 +162,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::Off;
             Ok(())
         };
-        self.change(id, if_match, Kind::Other, change).await
+        self.change(id, if_match, (Kind::Other, Role::User), change).await
     }
 
     /// Turns its machines on. Repeating is fine.
@@ -193,7 +178,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::On;
             Ok(())
         };
-        self.change(id, if_match, Kind::More, change).await
+        self.change(id, if_match, (Kind::More, Role::User), change).await
     }
 
     /// Replaces its tags. Machines that run keep the labels they were made with; later ones get the new ones.
@@ -212,7 +197,7 @@ impl UserHandle {
             draft.reservation.spec.request.tags.clone_from(tags);
             Ok(())
         };
-        self.change(id, if_match, Kind::Other, change).await
+        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
     }
 
     /// Sets how many machines are wanted, 0 included; the count against `machines_max` moves with it.
@@ -232,7 +217,7 @@ impl UserHandle {
             draft.counted = count;
             Ok(())
         };
-        self.change(id, if_match, Kind::Other, change).await
+        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
     }
 
     /// Ends it for good: nothing undoes a release. Repeating is fine, also after a lost answer.
@@ -248,7 +233,7 @@ impl UserHandle {
             }
             Ok(())
         };
-        let view = self.change(id, None, Kind::Release, change).await?;
+        let view = self.change(id, None, (Kind::Release, Role::Owner), change).await?;
         let over = view.over_at.is_some();
         Ok(if over { ReleaseOutcome::AlreadyOver(view) } else { ReleaseOutcome::Releasing(view) })
     }
@@ -389,18 +374,19 @@ impl UserHandle {
         &self,
         id: &ReservationId,
         if_match: Option<Version>,
-        kind: Kind,
+        how: (Kind, Role),
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<ReservationView, InfraError> {
-        let record = self.core.change(&self.id, &self.actor, id, if_match, kind, work).await?;
-        show::whole(&self.core, &record).await
+        let record = self.core.change(&self.id, &self.actor, id, if_match, how, work).await?;
+        let role = if record.value.owner == self.id { Role::Owner } else { how.1 };
+        Ok(show::whole(&self.core, &record).await?.seen_as(role))
     }
 
     /// Can every offer it may stand on be turned off? A stop that nothing acts upon would leave machines running
     /// that their owner takes for stopped.
     async fn can_be_stopped(&self, id: &ReservationId) -> Result<(), InfraError> {
         let user = self.core.user(&self.id).await?.value;
-        let reservation = self.core.mine(&user, id).await?.value;
+        let reservation = self.core.seen(&user, id).await?.0.value;
         let no = |why: String| Err(InfraError::Unfulfillable { field: "power", why });
         let mut asked = Vec::new();
         for choice in &reservation.spec.choices {

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::nouns::account::TokenRole;
+use crate::nouns::account::{Preferences, TokenRole};
 use crate::nouns::credential::CredentialStatus;
 use crate::nouns::installation::{Dropping, Frozen};
 use crate::nouns::offering::Catalogue;
+use crate::nouns::overrides::Overrides;
 use crate::nouns::request::Request;
-use crate::nouns::reservation::{Desired, Hold, Phase, Try, UnitView};
+use crate::nouns::reservation::{Desired, Hold, Phase, Role, Try, UnitView};
 use crate::nouns::switch::Switch;
+use crate::nouns::template::TemplateRef;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{
-    AccountId, CloudName, CredentialId, InstallationId, LaunchToken, ReservationId, TenantId, UserId,
+    AccountId, CloudName, CredentialId, InstallationId, LaunchToken, ReservationId, TemplateName, TenantId,
+    UserId,
 };
 use crate::words::lane::{Lane, Version};
 use crate::words::money::Money;
@@ -56,13 +59,17 @@ impl IdempotencyKey {
     }
 }
 
-/// A reservation as its owner sees it.
+/// A reservation as its owner sees it, or a team mate whom it is shared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReservationView {
     /// Its id.
     pub id: ReservationId,
     /// Its owner.
     pub user: UserId,
+    /// What whoever looks may do with it.
+    pub role: Role,
+    /// Whom its owner shares it with.
+    pub shares: Vec<ShareView>,
     /// The wire word. Follows a change of what is desired at once, before the engine has acted on it.
     pub state: Phase,
     /// Number of the commit that wrote it last: pass it as `if_match`. The engine's own writes move it, too.
@@ -71,6 +78,10 @@ pub struct ReservationView {
     pub simulated: bool,
     /// What is in force now: as asked, without `setup`; an extension has put `ends_at` in `duration_s`' place.
     pub request: Request,
+    /// Fields of the request that its owner did not say: they come from the owner's profile.
+    pub from_profile: Vec<String>,
+    /// The template it was made from, if any.
+    pub template: Option<TemplateRef>,
     /// What is wanted now.
     pub desired: Desired,
     /// Its slots. `get` shows all, lists at most 20.
@@ -98,6 +109,22 @@ pub struct ReservationView {
     pub has_setup: bool,
 }
 
+impl ReservationView {
+    /// As somebody of this role sees it.
+    pub(super) fn seen_as(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+}
+
+/// Whom a reservation is shared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareView {
+    /// Which team mate.
+    pub user: UserId,
+    /// What that one may do: `viewer` or `user`.
+    pub role: Role,
+}
+
 /// The answer to a reserve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reserved {
@@ -116,6 +143,11 @@ pub struct ListOptions {
     pub limit: Option<usize>,
     /// Begin after this one: `next` of the page before.
     pub after: Option<ReservationId>,
+    /// Only those with all of these tags, each `name:value`, or `name` for whatever value. A name or value may have
+    /// `:` in it.
+    pub tags: Vec<String>,
+    /// Those that team mates share with the user, instead of the user's own.
+    pub shared: bool,
 }
 
 /// A page of reservations, oldest first.
@@ -194,6 +226,8 @@ pub struct Principal {
     pub role: TokenRole,
     /// The token's public id, for audit lines.
     pub token: String,
+    /// When the token ends: what it issues must not outlive it.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A create call that may still land after a switch was thrown.
@@ -253,4 +287,110 @@ pub struct Status {
     pub lanes: Vec<LaneStatus>,
     /// All switches ever thrown.
     pub switches: Vec<Switch>,
+}
+
+/// Whom a reservation is shared with, and at which version of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shares {
+    /// By name.
+    pub items: Vec<ShareView>,
+    /// Of the reservation: pass it as `if_match`.
+    pub version: Version,
+}
+
+/// A user's profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileView {
+    /// What it says; nothing when it was never set.
+    pub preferences: Preferences,
+    /// Pass it as `if_match`; 0 when it was never set.
+    pub version: Version,
+    /// When it was set.
+    pub changed_at: Option<Timestamp>,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamView {
+    /// Its name, which is the tenant that brakes name.
+    pub id: TenantId,
+    /// Who is in it, by name.
+    pub members: Vec<UserId>,
+    /// Since when; `None` for one that only its users name.
+    pub created_at: Option<Timestamp>,
+    /// Pass it as `if_match`; 0 for one that only its users name.
+    pub version: Version,
+}
+
+/// A template to save.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewTemplate {
+    /// Under which name; 1..=64 of `a-z A-Z 0-9 . _ -`. Saved under it before: the next version.
+    pub name: TemplateName,
+    /// From what.
+    pub from: TemplateFrom,
+}
+
+/// What a template is made from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum TemplateFrom {
+    /// A request, as it could be asked. It may ask for what is not offered yet.
+    Request(Box<Request>),
+    /// One of the user's own reservations, over or not: what it asked for, without what came from the profile.
+    Reservation(ReservationId),
+}
+
+/// A version of a template, without its secrets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemplateView {
+    /// Which.
+    pub of: TemplateRef,
+    /// The newest version of the same name.
+    pub newest: u32,
+    /// How many versions there are.
+    pub versions: u32,
+    /// What it asks for, without `setup` and the text of its files.
+    pub request: Request,
+    /// Whether a first-boot script belongs to it; the script itself is never shown.
+    pub has_setup: bool,
+    /// The reservation it was made from, if any. Shown to its owner alone.
+    pub from: Option<ReservationId>,
+    /// Saved at.
+    pub created_at: Timestamp,
+    /// Of the name with all its versions: pass it as `if_match`.
+    pub version: Version,
+}
+
+/// The answer to a save.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedTemplate {
+    /// The version.
+    pub view: TemplateView,
+    /// It stood already: the idempotency key was answered again.
+    pub replayed: bool,
+}
+
+/// Where a page of templates begins: after this name of this owner.
+pub type TemplatesAfter = (UserId, TemplateName);
+
+/// A page of templates, each with its newest version, by owner and name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemplatePage {
+    /// What is on it.
+    pub items: Vec<TemplateView>,
+    /// Pass as `after` for the next page; `None` on the last.
+    pub next: Option<TemplatesAfter>,
+}
+
+/// A template to ask again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Relaunch {
+    /// Whose; the caller's own when `None`. A team mate's never answers to a bare name.
+    pub owner: Option<UserId>,
+    /// Which.
+    pub name: TemplateName,
+    /// Which version; the newest when `None`.
+    pub version: Option<u32>,
+    /// What is different this time.
+    pub overrides: Overrides,
 }

@@ -156,7 +156,7 @@ pub struct SinkState {
 /// One field that somebody changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
-    /// Which: `count`, `power`, `present`, `ends_at`, `tags`, `owner`.
+    /// Which: `count`, `power`, `present`, `ends_at`, `tags`, `owner`, `shares`.
     pub field: String,
     /// What it said; `null` for nothing.
     pub before: serde_json::Value,
@@ -197,6 +197,15 @@ pub enum Event {
         /// Every field that changed, before and after.
         #[serde(default)]
         moved: Vec<Moved>,
+    },
+    /// It belongs to another team mate now.
+    Transferred {
+        /// Which.
+        reservation: ReservationId,
+        /// Whose it was.
+        from: UserId,
+        /// Whose it is.
+        to: UserId,
     },
     /// Its time was over.
     Ended {

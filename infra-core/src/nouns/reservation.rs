@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::launch::EndCause;
 use super::offering::Offering;
 use super::request::Request;
+use super::template::TemplateRef;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, ImageId, PoolId, RequestId, ReservationId, TenantId, UserId, Zone};
 use crate::words::lane::Lane;
@@ -182,6 +183,28 @@ pub struct Try {
     pub said: String,
 }
 
+/// What somebody may do with a reservation, the least first.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Looks.
+    Viewer,
+    /// Looks; stops, starts and extends.
+    User,
+    /// Everything. Nobody is given this: it is transferred.
+    Owner,
+}
+
+/// What an owner gave to a team mate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// What the team mate may do: never `Owner`.
+    pub role: Role,
+    /// The membership it was given to ([`super::account::User::member_since`]): whoever leaves the team loses it.
+    pub since: Timestamp,
+}
+
 /// What was asked, and what it was resolved to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -195,6 +218,12 @@ pub struct Spec {
     /// The key pair that was made for it, because the request named no public key.
     #[serde(default)]
     pub login: Option<Login>,
+    /// Fields of the request that its owner did not say, and that come from the owner's profile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_profile: Vec<String>,
+    /// The template it was made from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateRef>,
     /// Cheapest first; the units walk down on capacity errors.
     pub choices: Vec<Choice>,
 }
@@ -295,6 +324,9 @@ pub struct Reservation {
     pub tenant: TenantId,
     /// Who may use it; transferable.
     pub owner: UserId,
+    /// Who else may look at it or use it, of the same team.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<UserId, Share>,
     /// Where its capacity comes from.
     pub source: Source,
     /// What was asked and chosen.

@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::contracts::store::{Index, Key, RecordKind};
-use crate::nouns::account::{AccessToken, IdempotencyRecord, User};
+use crate::nouns::account::{AccessToken, IdempotencyRecord, Profile, Team, User};
 use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
@@ -35,9 +35,10 @@ use crate::nouns::launch::{Launch, LaunchState};
 use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
 use crate::nouns::retention::Retention;
 use crate::nouns::switch::Switch;
+use crate::nouns::template::{Template, TemplateVersion};
 use crate::nouns::unit::Unit;
 use crate::words::clock::Timestamp;
-use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TenantId, UserId};
+use crate::words::ids::{CredentialId, LaunchToken, ReservationId, TemplateName, TenantId, UserId};
 use crate::words::lane::Lane;
 
 /// Index states: what is open sorts below what is over.
@@ -361,6 +362,86 @@ impl User {
     #[must_use]
     pub fn place(id: &UserId) -> Key {
         key(&system_tenant(), RecordKind::User, id.as_str())
+    }
+}
+
+/// A profile follows its user from team to team, as its tokens do.
+impl Stored for Profile {
+    const KIND: RecordKind = RecordKind::Profile;
+    fn key(&self) -> Key {
+        Self::place(&self.user)
+    }
+    fn index(&self, _: u16) -> Index {
+        Index { owner: Some(self.user.clone()), ..Index::default() }
+    }
+}
+
+impl Profile {
+    /// Where a user's profile stands.
+    #[must_use]
+    pub fn place(user: &UserId) -> Key {
+        key(&system_tenant(), RecordKind::Profile, user.as_str())
+    }
+}
+
+/// Teams stand beside each other, so that they can be listed; what is a team's own stands under its tenant.
+impl Stored for Team {
+    const KIND: RecordKind = RecordKind::Team;
+    fn key(&self) -> Key {
+        Self::place(&self.id)
+    }
+    fn index(&self, _: u16) -> Index {
+        Index::default()
+    }
+}
+
+impl Team {
+    /// Where a team stands.
+    #[must_use]
+    pub fn place(id: &TenantId) -> Key {
+        key(&system_tenant(), RecordKind::Team, id.as_str())
+    }
+}
+
+/// Templates are their owner's and go with it from team to team; which team mates see them is asked at every look.
+/// Open as long as there is a version of it.
+impl Stored for Template {
+    const KIND: RecordKind = RecordKind::Template;
+    fn key(&self) -> Key {
+        Self::place(&self.owner, &self.name)
+    }
+    fn index(&self, _: u16) -> Index {
+        let state = if self.versions() == 0 { state::OVER } else { state::OPEN };
+        Index { owner: Some(self.owner.clone()), state, ..Index::default() }
+    }
+}
+
+impl Template {
+    /// Where a template stands. A user's name may have `/` in it, a template's has none: with `=`, which no name
+    /// has, in its place, nobody can choose a name that stands under somebody else's prefix.
+    #[must_use]
+    pub fn place(owner: &UserId, name: &TemplateName) -> Key {
+        let owner = owner.as_str().replace('/', "=");
+        key(&system_tenant(), RecordKind::Template, format!("{owner}/{name}"))
+    }
+}
+
+impl Stored for TemplateVersion {
+    const KIND: RecordKind = RecordKind::TemplateVersion;
+    fn key(&self) -> Key {
+        Self::place(&self.of.owner, &self.of.name, self.of.version)
+    }
+    fn index(&self, _: u16) -> Index {
+        Index { owner: Some(self.of.owner.clone()), ..Index::default() }
+    }
+}
+
+impl TemplateVersion {
+    /// Where a version stands: under its template, in the order of versions.
+    #[must_use]
+    pub fn place(owner: &UserId, name: &TemplateName, version: u32) -> Key {
+        let id = format!("{}/{version:06}", Template::place(owner, name).id);
+        key(&system_tenant(), RecordKind::TemplateVersion, id)
     }
 }
 

@@ -117,6 +117,8 @@ names! {
     LeaseId = "lease";
     /// The id of one request to a front door: from its answer to the log lines of the clouds' calls.
     RequestId = "request id";
+    /// A template of a user: 1 to 64 of `a-z A-Z 0-9 . _ -`, as the handle checks.
+    TemplateName = "template";
     /// A role of a unit inside its reservation: `machine`, `master`, `core`.
     Role = "role";
 }

@@ -84,6 +84,21 @@ pub fn ssh_public_keys() -> RefOr<Schema> {
         .into()
 }
 
+/// The schema of a list of names of software.
+#[must_use]
+pub fn software() -> RefOr<Schema> {
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(100))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"));
+    ArrayBuilder::new()
+        .description(Some("Software, for requests that name none, where something here installs it."))
+        .items(name)
+        .max_items(Some(30))
+        .into()
+}
+
 /// The schema of a list of CIDR blocks.
 #[must_use]
 pub fn blocks() -> RefOr<Schema> {

@@ -15,7 +15,11 @@ use infra_core::words::clock::later;
 use infra_core::words::lane::Version;
 use infra_core::{Clock, InfraError, SystemClock};
 
-use super::house::{HOME, House, parts, sim, sim_key, wish};
+use infra_core::infra::Relaunch;
+use infra_core::nouns::account::Preferences;
+use infra_core::nouns::overrides::Overrides;
+
+use super::house::{HOME, House, parts, sim, sim_key, template, wish};
 
 const LONG: Duration = Duration::from_secs(20);
 const ELSEWHERE: &str = "machine-b:/srv/copy";
@@ -30,6 +34,9 @@ async fn a_store_that_is_away_from_home_is_read_and_never_written() {
     let ada = house.user("ada").await;
     let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
     let idle = house.keyless("idle").await;
+    let team = "qa".parse().expect("legal");
+    let name = ada.save_template(&template("web", wish(1)), None).await.expect("saves").view.of.name;
+    let again = Relaunch { owner: None, name: name.clone(), version: None, overrides: Overrides::default() };
     let away = house.reopened(ELSEWHERE).await;
     assert_eq!(frozen(&away).await, Some(Frozen::Elsewhere { opened_at: ELSEWHERE.to_owned() }));
     let (user, operator) = (away.user(ada.id()), away.operator());
@@ -52,6 +59,13 @@ async fn a_store_that_is_away_from_home_is_read_and_never_written() {
         ("set_machines_max", operator.set_machines_max(ada.id(), Some(1)).await.map(drop)),
         ("issue_token", operator.issue_token(ada.id(), "x", TokenRole::User, None).await.map(drop)),
         ("lift_hold", operator.lift_hold(&id).await),
+        ("save_template", user.save_template(&template("web", wish(1)), None).await.map(drop)),
+        ("remove_template", user.remove_template(&name, None).await),
+        ("relaunch", user.relaunch(&again, None).await.map(drop)),
+        ("set_profile", user.set_profile(&Preferences::default(), None).await.map(drop)),
+        ("unshare", user.unshare(&id, idle.id(), None).await.map(drop)),
+        ("own token", user.issue_token("x", TokenRole::User, None, None).await.map(drop)),
+        ("set_team", operator.set_team(&team, &[idle.id().clone()], None).await.map(drop)),
     ] {
         let error = answer.expect_err(verb);
         assert!(matches!(error, InfraError::Frozen { .. }), "{verb}: {error:?}");

@@ -1,15 +1,17 @@
 //! One installation for a test, and a store that crashes where it is told to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use infra_core::contracts::store::{
-    Changes, Commit, DueQuery, Key, ListBy, ListQuery, Page, Record, RecordKind, StoreError, StoreLimits,
+    Change, Changes, Commit, DueQuery, Key, ListBy, ListQuery, Page, Record, RecordKind, StoreError,
+    StoreLimits,
 };
-use infra_core::infra::{IdempotencyKey, NewKey, Operator, UserHandle};
+use infra_core::infra::{IdempotencyKey, NewKey, NewTemplate, Operator, TemplateFrom, UserHandle};
 use infra_core::nouns::request::Request;
 use infra_core::records::{Repo, Stored, Versioned};
 use infra_core::testing::SeededEntropy;
@@ -102,6 +104,36 @@ impl House {
         self.infra.user(&id)
     }
 
+    /// A user of a team; whoever is first brings the team's key.
+    pub async fn mate(&self, team: &str, name: &str) -> UserHandle {
+        let id: UserId = name.parse().expect("legal");
+        let tenant = team.parse().expect("legal");
+        self.operator().add_user(&id, Some(&tenant)).await.expect("a new user");
+        let user = self.infra.user(&id);
+        if user.keys().await.expect("lists").is_empty() {
+            user.save_key(&sim_key("default", &format!("sim-acc-{team}"))).await.expect("a good key");
+        }
+        user
+    }
+
+    /// The same installation over a store that dies at its n-th commit from now.
+    pub async fn dying(&self, commits: u32) -> Infra {
+        let store = Crashing { inner: self.store.clone(), commits_left: AtomicU32::new(commits) };
+        parts(Arc::new(store), &self.sim).with_home(HOME).without_engine().build().await.expect("opens")
+    }
+
+    /// The same installation over a store where something happens just before the next commit that writes this kind.
+    pub async fn with_meanwhile(&self, kind: RecordKind, work: BoxFuture<'static, ()>) -> Infra {
+        let store = Meanwhile { inner: self.store.clone(), kind, work: Mutex::new(Some(work)) };
+        parts(Arc::new(store), &self.sim).with_home(HOME).without_engine().build().await.expect("opens")
+    }
+
+    /// The same installation over a store that does the next commit of this kind, and says for ever that nobody knows.
+    pub async fn with_lost_reply(&self, kind: RecordKind) -> Infra {
+        let store = LostReply { inner: self.store.clone(), kind };
+        parts(Arc::new(store), &self.sim).with_home(HOME).without_engine().build().await.expect("opens")
+    }
+
     pub async fn held(&self, user: &UserHandle) -> u32 {
         self.operator().get_user(user.id()).await.expect("is there").machines_held
     }
@@ -159,6 +191,11 @@ pub fn wish(count: u32) -> Request {
     request
 }
 
+/// A request to be kept under a name.
+pub fn template(name: &str, request: Request) -> NewTemplate {
+    NewTemplate { name: name.parse().expect("legal"), from: TemplateFrom::Request(Box::new(request)) }
+}
+
 pub fn once(key: &str) -> IdempotencyKey {
     IdempotencyKey::new("POST reservations", key).expect("printable")
 }
@@ -201,3 +238,82 @@ impl ReservationStore for Crashing {
         self.inner.changes(after, wait).await
     }
 }
+
+/// Does a commit write a record of this kind?
+fn writes(commit: &Commit, kind: RecordKind) -> bool {
+    let written = |change: &Change| !matches!(change, Change::Check { .. }) && change.key().kind == kind;
+    commit.changes.iter().any(written)
+}
+
+/// A store where something happens between a decision and its commit.
+pub struct Meanwhile {
+    inner: Arc<MemoryStore>,
+    kind: RecordKind,
+    work: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meanwhile").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Meanwhile {
+    async fn take(&self, commit: &Commit) -> Result<Version, StoreError> {
+        let mine = writes(commit, self.kind);
+        let work = if mine { self.work.lock().expect("no panic under it").take() } else { None };
+        if let Some(work) = work {
+            work.await;
+        }
+        self.inner.commit(commit).await
+    }
+}
+
+/// A store whose commits of one kind are done, and nobody is told.
+#[derive(Debug)]
+pub struct LostReply {
+    inner: Arc<MemoryStore>,
+    kind: RecordKind,
+}
+
+impl LostReply {
+    async fn take(&self, commit: &Commit) -> Result<Version, StoreError> {
+        let version = self.inner.commit(commit).await?;
+        if writes(commit, self.kind) {
+            return Err(StoreError::Unavailable {
+                why: "the reply is lost".to_owned(),
+                effect: Effect::Unknown,
+            });
+        }
+        Ok(version)
+    }
+}
+
+macro_rules! forwarding {
+    ($store:ty) => {
+        #[async_trait]
+        impl ReservationStore for $store {
+            fn limits(&self) -> StoreLimits {
+                self.inner.limits()
+            }
+            async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {
+                self.inner.get(keys).await
+            }
+            async fn commit(&self, commit: &Commit) -> Result<Version, StoreError> {
+                self.take(commit).await
+            }
+            async fn list(&self, query: &ListQuery) -> Result<Page<Record>, StoreError> {
+                self.inner.list(query).await
+            }
+            async fn due(&self, query: &DueQuery) -> Result<Vec<Record>, StoreError> {
+                self.inner.due(query).await
+            }
+            async fn changes(&self, after: Version, wait: Duration) -> Result<Changes, StoreError> {
+                self.inner.changes(after, wait).await
+            }
+        }
+    };
+}
+
+forwarding!(Meanwhile);
+forwarding!(LostReply);

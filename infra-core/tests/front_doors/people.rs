@@ -74,7 +74,15 @@ async fn a_token_is_good_for_its_user_until_it_ends() {
     let (long, long_secret) =
         operator.issue_token(&ada, "laptop", TokenRole::User, None).await.expect("issues");
     let who = operator.authenticate(short_secret.expose()).await.expect("answers");
-    assert_eq!(who, Some(Principal { user: ada.clone(), role: TokenRole::Viewer, token: short.id }));
+    assert_eq!(
+        who,
+        Some(Principal {
+            user: ada.clone(),
+            role: TokenRole::Viewer,
+            token: short.id,
+            expires_at: short.expires_at
+        })
+    );
     for wrong in ["", "infra_", &short_secret.expose()[1..], &long.digest] {
         assert_eq!(operator.authenticate(wrong).await.expect("answers"), None, "{wrong:?}");
     }

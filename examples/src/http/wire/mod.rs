@@ -15,6 +15,7 @@ mod people;
 mod problem;
 mod reservations;
 mod service;
+mod templates;
 mod whoami;
 
 pub use history::{Access, HistoryEntry, Machine};
@@ -22,11 +23,15 @@ pub use keys::{Key, NewKey};
 pub use offers::{Offering, Quote};
 pub use page::Page;
 pub use params::{
-    Acting, AnyReservation, Idempotency, IfMatch, LastEventId, OfKey, OfReservation, OfToken, OfUser, PageOf,
-    Wait, Which,
+    Acting, AnyReservation, Idempotency, IfMatch, LastEventId, OfKey, OfReservation, OfShare, OfTeam,
+    OfTemplate, OfToken, OfUser, PageOf, TemplateOwner, TemplateVersion, Wait, Which,
 };
-pub use people::{IssuedToken, NewToken, NewUser, Token, User, UserChange};
+pub use people::{
+    IssuedToken, Members, NewOwnToken, NewToken, NewUser, OwnRole, Profile, Team, Token, Transfer,
+    Transferred, User, UserChange,
+};
 pub use problem::ProblemBody;
-pub use reservations::{Asked, Change, Reservation};
+pub use reservations::{Asked, Change, NewShare, Reservation, Share, ShareRole};
 pub use service::{Brake, Dropping, Health, LaneStatus, NewBrake, Readiness, Recover, Status, ThrownBrake};
+pub use templates::{NewTemplate, Overrides, Template, TemplateSource};
 pub use whoami::{Role, WhoAmI};

@@ -1,6 +1,6 @@
 //! Parameters of paths, queries and headers, as the document shows them.
 
-use infra_core::words::ids::{CloudName, ReservationId, UserId};
+use infra_core::words::ids::{CloudName, ReservationId, TenantId, UserId};
 use utoipa::IntoParams;
 
 /// Everything below a user.
@@ -86,6 +86,67 @@ pub struct Which {
     /// `all`: also those that are over.
     #[param(pattern = "^all$")]
     pub state: Option<String>,
+    /// `true`: those that team mates share with the user, instead of the user's own.
+    #[param(pattern = "^true$")]
+    pub shared: Option<String>,
+    /// Only those with this tag, as `name:value`, or `name` for whatever value. Several times: with all of them.
+    #[param(required = false, max_items = 30, example = json!(["team:blue"]))]
+    pub tag: Vec<String>,
+}
+
+/// One team mate of a reservation of a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfShare {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+    /// The reservation's id.
+    pub id: ReservationId,
+    /// The team mate's name; `/` in it is written `%2F`.
+    #[param(example = "ben")]
+    pub other: UserId,
+}
+
+/// One team.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfTeam {
+    /// The team's name; `/` in it is written `%2F`.
+    #[param(
+        value_type = String, min_length = 1, max_length = 200,
+        pattern = "^(?!user:)[A-Za-z0-9.:@/+-][A-Za-z0-9._:@/+-]*$", example = "data"
+    )]
+    pub team: TenantId,
+}
+
+/// One template of a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfTemplate {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+    /// The template's name.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", example = "web")]
+    pub name: String,
+}
+
+/// Whose template.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TemplateOwner {
+    /// A team mate's; the user's own when not said.
+    pub owner: Option<UserId>,
+}
+
+/// Which version of a template.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TemplateVersion {
+    /// Which; the newest when not said.
+    #[param(minimum = 0, maximum = 4294967295_u32, format = Int64)]
+    pub version: Option<u32>,
 }
 
 /// How long the answer may wait.

@@ -1,8 +1,10 @@
 //! People and their access tokens.
 
-use infra_core::nouns::account::{self, AccessToken, TokenRole};
+use infra_core::infra::{ProfileView, TeamView};
+use infra_core::nouns::account::{self, AccessToken, Preferences, TokenRole};
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{TenantId, UserId};
+use infra_core::words::lane::Version;
 use infra_core::words::secret::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -43,7 +45,7 @@ pub struct UserChange {
     pub suspended: Option<bool>,
 }
 
-/// A user. A lone user's tenant is its own business.
+/// A user, as the admin sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// Its name.
@@ -51,6 +53,8 @@ pub struct User {
     /// Its team; `null` when it is alone.
     #[schema(required = true)]
     pub team: Option<TenantId>,
+    /// The tenant that brakes name, as `tenant:<this>`: the team, or `user:<name>` for who is alone.
+    pub tenant: TenantId,
     /// Since when.
     pub created_at: Timestamp,
     /// Machines it may hold; `null` for the installation's limit.
@@ -68,6 +72,7 @@ impl From<&account::User> for User {
         Self {
             name: user.id.clone(),
             team: Some(user.tenant.clone()).filter(|team| !team.as_str().starts_with("user:")),
+            tenant: user.tenant.clone(),
             created_at: user.created_at,
             machines_max: user.machines_max,
             machines_held: user.machines_held,
@@ -112,6 +117,9 @@ pub struct Token {
     /// Until when; `null` for ever.
     #[schema(required = true)]
     pub expires_at: Option<Timestamp>,
+    /// About when it was last shown, some minutes rough; `null` when never.
+    #[schema(required = true)]
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl From<&AccessToken> for Token {
@@ -122,8 +130,47 @@ impl From<&AccessToken> for Token {
             role: token.role,
             created_at: token.created_at,
             expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
         }
     }
+}
+
+/// What a user may give to a token of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnRole {
+    /// Everything the user may.
+    #[default]
+    User,
+    /// Only look.
+    Viewer,
+}
+
+impl From<OwnRole> for TokenRole {
+    fn from(role: OwnRole) -> Self {
+        match role {
+            OwnRole::User => Self::User,
+            OwnRole::Viewer => Self::Viewer,
+        }
+    }
+}
+
+/// An access token that a user issues for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"label": "laptop", "role": "viewer"}))]
+pub struct NewOwnToken {
+    /// The user's own name for it.
+    #[serde(default = "default_label")]
+    #[schema(max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", default = "default")]
+    pub label: String,
+    /// What it may do.
+    #[serde(default)]
+    pub role: OwnRole,
+    /// Life, seconds; as long as that of the token it is issued with when not said, and never longer.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 3162240000_i64)]
+    pub expires_in_s: Option<u64>,
 }
 
 /// An access token and, this one time, its secret.
@@ -150,7 +197,7 @@ impl IssuedToken {
     /// The one answer in which the secret stands.
     #[must_use]
     pub fn new(token: &AccessToken, secret: Secret) -> Self {
-        let Token { id, label, role, created_at, expires_at } = token.into();
+        let Token { id, label, role, created_at, expires_at, .. } = token.into();
         Self { id, label, role, created_at, expires_at, token: secret }
     }
 }
@@ -161,4 +208,74 @@ fn shown_once<S: serde::Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::
 
 fn hidden<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     String::deserialize(from).map(Secret::new)
+}
+
+/// Who is to be in a team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"members": ["ada"]}))]
+pub struct Members {
+    /// Everybody, each once; who is not named is put out.
+    #[schema(max_items = 1000)]
+    pub members: Vec<UserId>,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Team {
+    /// Its name, which is the tenant that brakes name, as `tenant:<this>`.
+    pub name: TenantId,
+    /// Who is in it, by name.
+    pub members: Vec<UserId>,
+    /// Since when; `null` for one that only its users name.
+    #[schema(required = true)]
+    pub created_at: Option<Timestamp>,
+    /// Rises whenever somebody comes or goes; in quotes it is the `ETag`.
+    pub version: Version,
+}
+
+impl From<&TeamView> for Team {
+    fn from(team: &TeamView) -> Self {
+        Self {
+            name: team.id.clone(),
+            members: team.members.clone(),
+            created_at: team.created_at,
+            version: team.version,
+        }
+    }
+}
+
+/// Who gets a user's reservations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"to": "ben"}))]
+pub struct Transfer {
+    /// Which team mate.
+    pub to: UserId,
+}
+
+/// What was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Transferred {
+    /// Reservations that were moved now.
+    #[schema(format = Int64)]
+    pub moved: u32,
+}
+
+/// A user's profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Profile {
+    /// What it says.
+    pub preferences: Preferences,
+    /// Rises with every change, 0 when it was never set; in quotes it is the `ETag`.
+    pub version: Version,
+    /// When it was set; `null` when never.
+    #[schema(required = true)]
+    pub changed_at: Option<Timestamp>,
+}
+
+impl From<&ProfileView> for Profile {
+    fn from(view: &ProfileView) -> Self {
+        Self { preferences: view.preferences.clone(), version: view.version, changed_at: view.changed_at }
+    }
 }

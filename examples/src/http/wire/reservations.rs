@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use infra_core::infra::ReservationView;
+use infra_core::infra::{ReservationView, ShareView};
 use infra_core::nouns::request::Request;
-use infra_core::nouns::reservation::{Hold, Phase, Power, Try, UnitView};
+use infra_core::nouns::reservation::{Hold, Phase, Power, Role, Try, UnitView};
+use infra_core::nouns::template::TemplateRef;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ReservationId, UserId};
 use infra_core::words::lane::Version;
@@ -24,6 +25,10 @@ pub struct Reservation {
     pub id: ReservationId,
     /// Its owner.
     pub user: UserId,
+    /// What whoever asks may do with it.
+    pub role: Role,
+    /// Whom its owner shares it with.
+    pub shares: Vec<Share>,
     /// Where it is.
     pub state: Phase,
     /// Rises with every change of its record; in quotes it is the `ETag`.
@@ -32,6 +37,11 @@ pub struct Reservation {
     pub simulated: bool,
     /// What is in force now: as asked; an extension has put `ends_at` in the place of `duration_s`.
     pub request: Asked,
+    /// Fields of the request that its owner did not say: they come from the owner's profile.
+    pub from_profile: Vec<String>,
+    /// The template it was made from.
+    #[schema(required = true)]
+    pub template: Option<TemplateRef>,
     /// How many machines are wanted now.
     #[schema(format = Int64)]
     pub count: u32,
@@ -71,15 +81,17 @@ pub struct Reservation {
 
 impl From<&ReservationView> for Reservation {
     fn from(view: &ReservationView) -> Self {
-        let mut request = view.request.clone();
-        request.setup = view.has_setup.then(|| SEALED.to_owned());
         Self {
             id: view.id.clone(),
             user: view.user.clone(),
+            role: view.role,
+            shares: view.shares.iter().map(Share::from).collect(),
             state: view.state,
             version: view.version,
             simulated: view.simulated,
-            request: Asked(request),
+            request: Asked::sealed(&view.request, view.has_setup),
+            from_profile: view.from_profile.clone(),
+            template: view.template.clone(),
             count: view.desired.count,
             power: view.desired.power,
             units: view.units.clone(),
@@ -97,9 +109,64 @@ impl From<&ReservationView> for Reservation {
     }
 }
 
+/// What may be given to a team mate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareRole {
+    /// Looks.
+    Viewer,
+    /// Looks; stops, starts and extends.
+    User,
+}
+
+impl From<ShareRole> for Role {
+    fn from(role: ShareRole) -> Self {
+        match role {
+            ShareRole::Viewer => Self::Viewer,
+            ShareRole::User => Self::User,
+        }
+    }
+}
+
+/// A share to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "viewer"}))]
+pub struct NewShare {
+    /// What the team mate may do.
+    pub role: ShareRole,
+}
+
+/// Whom a reservation is shared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// Which team mate.
+    pub user: UserId,
+    /// What that one may do.
+    pub role: ShareRole,
+}
+
+impl From<&ShareView> for Share {
+    fn from(share: &ShareView) -> Self {
+        // Nobody is given more than `user`; whoever reads an older server's words loses nothing by it.
+        let role = if share.role == Role::Viewer { ShareRole::Viewer } else { ShareRole::User };
+        Self { user: share.user.clone(), role }
+    }
+}
+
 /// What was asked: only what was said. The first-boot script may hold secrets and stays inside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked(pub Request);
+
+impl Asked {
+    /// A request as it is shown: that there is a script, and not which.
+    #[must_use]
+    pub fn sealed(request: &Request, has_setup: bool) -> Self {
+        let mut shown = request.clone();
+        shown.setup = has_setup.then(|| SEALED.to_owned());
+        Self(shown)
+    }
+}
 
 impl Serialize for Asked {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -1,0 +1,92 @@
+//! Pages of reservations, whole under any filter.
+//!
+//! # Guarantees
+//! * A page is full unless it is the last, whatever is filtered: what does not match is read past, not counted.
+//! * A reservation that matches throughout all pages is on exactly one of them: the next page begins after the last
+//!   one shown, by key, not by place.
+//! * Somebody else's is listed only where it is shared, and stands in the caller's tenant.
+//!
+//! # Caveats
+//! A filter that little matches reads all of the user's reservations, or all of the team's for those that are shared.
+
+use super::core::Core;
+use super::error::InfraError;
+use super::sharing::role_of;
+use super::show;
+use super::views::{ListOptions, ViewPage};
+use crate::contracts::store::{ListBy, ListQuery};
+use crate::nouns::account::User;
+use crate::nouns::reservation::{Reservation, Role};
+use crate::records::{Stored, state};
+use crate::words::ids::{ReservationId, UserId};
+
+/// Reservations on a page unless asked otherwise, and at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 200;
+/// Records read at once past what does not match.
+const READ_AT_ONCE: usize = 500;
+/// Tags asked for at once: as many as a reservation may have.
+const TAGS_MAX: usize = 30;
+
+/// A page, as asked.
+pub(super) async fn page(core: &Core, user: &UserId, options: &ListOptions) -> Result<ViewPage, InfraError> {
+    let limit = options.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
+    }
+    if options.tags.len() > TAGS_MAX || options.tags.iter().any(String::is_empty) {
+        return Err(InfraError::field("tag", format!("must be up to {TAGS_MAX} of name:value or name")));
+    }
+    let user = core.user(user).await?.value;
+    let mut query = query(&user, options, limit);
+    let mut items = Vec::new();
+    let mut last: Option<ReservationId> = None;
+    loop {
+        let (records, next) = core.repo.list_page::<Reservation>(&query).await?;
+        for record in &records {
+            let Some(role) = listed(&user, &record.value, options) else { continue };
+            if items.len() == limit {
+                return Ok(ViewPage { items, next: last });
+            }
+            last = Some(record.value.id.clone());
+            items.push(show::brief(core, record).seen_as(role));
+        }
+        match next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(ViewPage { items, next: None }),
+        }
+    }
+}
+
+/// What to read: one more than a page takes shows whether there is another.
+fn query(user: &User, options: &ListOptions, limit: usize) -> ListQuery {
+    let tenant = user.tenant.clone();
+    let filtered = options.shared || !options.tags.is_empty();
+    let by = if options.shared {
+        ListBy::Tenant { tenant, prefix: String::new() }
+    } else {
+        ListBy::Owner { tenant, owner: user.id.clone() }
+    };
+    ListQuery {
+        by,
+        kind: Reservation::KIND,
+        state_max: (!options.all).then_some(state::OPEN),
+        after: options.after.as_ref().map(|id| Reservation::place(&user.tenant, id)),
+        limit: if filtered { READ_AT_ONCE } else { limit + 1 },
+    }
+}
+
+/// The user's role, when the reservation is on the list that was asked for.
+fn listed(user: &User, reservation: &Reservation, options: &ListOptions) -> Option<Role> {
+    let role = role_of(user, reservation).filter(|role| (*role == Role::Owner) != options.shared)?;
+    options.tags.iter().all(|wanted| has_tag(reservation, wanted)).then_some(role)
+}
+
+/// `name:value`, or `name` alone. Both may have `:` in them, so the whole text is compared.
+fn has_tag(reservation: &Reservation, wanted: &str) -> bool {
+    reservation.spec.request.tags.iter().any(|(name, value)| {
+        wanted
+            .strip_prefix(name.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':') == Some(value.as_str()))
+    })
+}
