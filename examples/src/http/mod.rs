@@ -22,6 +22,7 @@ mod offerings;
 mod page;
 mod problem;
 mod quotes;
+mod rates;
 mod refuse;
 mod reservations;
 mod sim_control;
@@ -41,6 +42,7 @@ use infra_core::words::secret::{Secret, digest};
 use tokio::sync::Semaphore;
 
 pub use problem::{Code, FieldProblem, Problem};
+pub use rates::{Peer, RateLimits};
 
 use crate::server::Stop;
 
@@ -60,6 +62,10 @@ pub struct HttpOptions {
     pub wait_max: Duration,
     /// Any answer must be ready within this time, waiting not counted.
     pub answer_within: Duration,
+    /// How often callers may ask; nobody is limited unless said.
+    pub rates: RateLimits,
+    /// The buckets themselves, made with the router.
+    meter: Arc<rates::Rates>,
     /// Told when the server stops: whoever waits is answered at once.
     pub stop: Option<Stop>,
     /// Where waiting gets its time from.
@@ -74,6 +80,7 @@ impl HttpOptions {
     /// The defaults, with the token that opens every path.
     #[must_use]
     pub fn new(admin_token: &Secret) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {
             admin: digest(admin_token.expose().as_bytes()),
             body_bytes_max: 1024 * 1024,
@@ -81,11 +88,21 @@ impl HttpOptions {
             in_flight_max: 512,
             wait_max: Duration::from_secs(600),
             answer_within: Duration::from_secs(120),
+            rates: RateLimits::OPEN,
+            meter: Arc::new(rates::Rates::new(RateLimits::OPEN, Arc::clone(&clock))),
             stop: None,
-            clock: Arc::new(SystemClock),
+            clock,
             entropy: Arc::new(SystemEntropy),
             sim_control: None,
         }
+    }
+}
+
+impl HttpOptions {
+    /// Makes the buckets, now that clock and rates are settled.
+    fn settled(mut self) -> Arc<Self> {
+        self.meter = Arc::new(rates::Rates::new(self.rates, Arc::clone(&self.clock)));
+        Arc::new(self)
     }
 }
 
@@ -112,7 +129,7 @@ struct Shared {
 pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
     let sim = options.sim_control.take();
-    let shared = Shared { infra, room, options: Arc::new(options) };
+    let shared = Shared { infra, room, options: options.settled() };
     let mut routes = Router::new().merge(admin()).merge(user()).merge(health::routes());
     if let Some(sim) = sim {
         routes = routes.merge(sim_control::guarded(sim, &shared));
@@ -128,7 +145,7 @@ pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
 /// A router beside the API (the simulator alone, for one) behind the same admin token and the same outer layer.
 pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
-    let edge = edge::Bare { options: Arc::new(options), room };
+    let edge = edge::Bare { options: options.settled(), room };
     let guard = axum::middleware::from_fn_with_state(Arc::clone(&edge.options), sim_control::guard_bare);
     let layer = axum::middleware::from_fn_with_state(edge, edge::bare);
     open.merge(inner.layer(guard))

@@ -77,7 +77,7 @@ impl Scratch {
             address = line
                 .trim()
                 .strip_prefix("address")
-                .map(|rest| rest.trim().replace("http://", ""))
+                .map(|rest| rest.trim().replace("http://", "").replace("https://", ""))
                 .or(address);
             banner.push_str(&line);
             banner.push('\n');
@@ -123,6 +123,11 @@ impl Server {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the process is ours and runs");
+    }
+
+    /// Does it still run?
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
     }
 
     pub fn wait(mut self) -> ExitStatus {
@@ -187,7 +192,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         Self { status, head: head.to_lowercase(), json: serde_json::from_str(body).unwrap_or(Value::Null) }
