@@ -156,9 +156,9 @@ impl Server {
         );
         stream.write_all(head.as_bytes()).expect("it reads");
         stream.write_all(body.as_bytes()).expect("it reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers");
-        Reply::parse(&text)
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("it answers");
+        Reply::parse(&String::from_utf8_lossy(&bytes))
     }
 
     pub fn admin(&self, method: &str, path: &str, body: &str) -> Reply {
@@ -189,13 +189,20 @@ pub struct Reply {
     pub status: u16,
     pub head: String,
     pub json: Value,
+    /// Head and body as they came.
+    pub text: String,
 }
 
 impl Reply {
     pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Self { status, head: head.to_lowercase(), json: serde_json::from_str(body).unwrap_or(Value::Null) }
+        Self {
+            status,
+            head: head.to_lowercase(),
+            json: serde_json::from_str(body).unwrap_or(Value::Null),
+            text: text.to_owned(),
+        }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -50,6 +50,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::rules::{LIMITS, check_shape};
 use writer::{Ended, Job, Writer};
 
+/// The newest layout of tables that [`SqliteStore`] knows: what it makes, what it upgrades older ones to, and above which it
+/// touches nothing.
+pub const SQLITE_SCHEMA: i64 = schema::SCHEMA;
+
 /// Commits that may wait for the writer; beyond that, callers wait to be queued.
 const QUEUE_MAX: usize = 256;
 /// Connections that read at once; beyond that, readers wait.
