@@ -112,8 +112,6 @@ pub struct Settings {
     pub log_filter: String,
     /// How.
     pub log_format: LogFormat,
-    /// Where traces are sent by OTLP, in a build with the feature `otlp`.
-    pub otlp: Option<String>,
     /// Connections, requests, rates.
     pub http: HttpSettings,
     /// Durations and thresholds of the engine.
@@ -162,7 +160,6 @@ impl Settings {
             sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
             log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
-            otlp: env("INFRA_OTLP").or(file.log.otlp),
             http,
             limits,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
@@ -193,11 +190,7 @@ impl Settings {
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
-            log: LogFile {
-                filter: Some(self.log_filter.clone()),
-                format: Some(self.log_format),
-                otlp: self.otlp.clone(),
-            },
+            log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
             http: self.http.file(),
             limits: LimitsFile::of(&self.limits),
             clouds: self.clouds.clone(),
@@ -234,9 +227,6 @@ impl Settings {
         }
         for (name, cloud) in &self.clouds {
             check_cloud(name, cloud, source)?;
-        }
-        if self.otlp.is_some() && !cfg!(feature = "otlp") {
-            return config("log.otlp needs a build with the feature otlp".into());
         }
         if self
             .admin_token
