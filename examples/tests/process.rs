@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use common::Scratch;
+use common::{Scratch, Server};
 use infra_core::{Clock, SystemClock};
 use rustix::process::Signal;
 
@@ -205,6 +205,25 @@ fn json_logs_are_one_object_per_line() {
     );
 }
 
+/// DigitalOcean's API stands beside it, over a world of its own.
+fn a_client_of_digitalocean_is_served(sim: &Server) {
+    assert!(sim.banner.contains(&format!("http://{}/digitalocean", sim.address)), "{}", sim.banner);
+    let account = sim.send("GET", "/digitalocean/v2/account", "sim-ada", "");
+    assert_eq!((account.status, &account.json["account"]["team"]["uuid"]), (200, &"ada".into()));
+    assert_eq!(sim.send("GET", "/digitalocean/v2/account", "wrong", "").status, 401);
+    assert_eq!(sim.send("GET", "/digitalocean/v2/volumes", "sim-ada", "").json["id"], "not_found");
+    assert_eq!(sim.send("GET", "/digitalocean/sim/machines", "sim-ada", "").status, 401);
+    let made = sim.admin("POST", "/digitalocean/sim/machines", "{\"account\":\"ada\",\"region\":\"ams3\"}");
+    assert_eq!(made.status, 201, "{made:?}");
+    let count = |path: &str, who: &str, word: &str| {
+        let items = sim.send("GET", path, who, "").json[word].as_array().map(Vec::len);
+        items.unwrap_or_else(|| panic!("{path} lists no {word}"))
+    };
+    assert_eq!(count("/digitalocean/v2/droplets", "sim-ada", "droplets"), 1);
+    assert_eq!(count("/digitalocean/v2/droplets", "sim-bob", "droplets"), 0);
+    assert_eq!(count("/sim/machines", &sim.admin, "items"), 1, "the worlds are apart");
+}
+
 #[test]
 fn one_served_simulator_is_the_cloud_of_other_servers_and_obeys_the_admin_alone() {
     let cloud = Scratch::new("sim-only");
@@ -221,6 +240,7 @@ fn one_served_simulator_is_the_cloud_of_other_servers_and_obeys_the_admin_alone(
     assert_eq!((refused.status, refused.code()), (400, "out-of-range"), "{refused:?}");
     assert_eq!(sim.admin("POST", "/sim/tick", "{\"seconds\":3600}").status, 200);
     assert_eq!(sim.send("GET", "/admin/users", &sim.admin, "").status, 404, "it serves nothing else");
+    a_client_of_digitalocean_is_served(&sim);
     // The world survives, the server that used it finds it again.
     let address = sim.address.clone();
     sim.kill_9();

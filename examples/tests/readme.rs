@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,6 +55,45 @@ fn every_command_of_the_readme_works_in_order() {
     assert_eq!(list["items"][0]["id"], ready["id"]);
     assert!(extended["ends_at"].as_str() > ready["ends_at"].as_str(), "{extended}");
     assert_eq!(released["state"], "releasing", "{released}");
+}
+
+#[test]
+fn every_command_of_the_command_line_works_as_it_stands_there() {
+    let scratch = Scratch::new("readme-cli");
+    let blocks = blocks("## Lease machines from the command line");
+    let [start, build, rest @ ..] = blocks.as_slice() else { panic!("there are commands: {blocks:?}") };
+    assert_eq!(start.trim(), "cargo run --release --bin http-server");
+    assert_eq!(build.trim(), "cargo build --release --bin infra\nPATH=\"$PWD/target/release:$PATH\"");
+    let server = scratch.start(&[], &[]);
+    // Only the port is another one.
+    let login = format!("infra login --url http://{}", server.address);
+    let script = format!("set -euo pipefail\n{}", rest.join("\n")).replace("infra login", &login);
+    let folder = Path::new(env!("CARGO_BIN_EXE_infra")).parent().expect("a binary lies in a folder");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(&script).current_dir(&scratch.0).env_clear();
+    let output = command.env("PATH", path).env("HOME", scratch.0.join("home")).output().expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let aside = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{aside}\n{}", scratch.log());
+    for wanted in [
+        "added ada",
+        "saved sim/default (static): valid",
+        "EACH/HOUR",
+        "\"web\": ready",
+        "machines   2 of 2 ready",
+        "\"web\" is stopped",
+        "\"web\" is ready, 2 of 2 machines ready",
+        "\"web\" is released",
+        "global is no_creates",
+        "global is open",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}\n{aside}");
+    }
+    assert!(!said.contains("infra_") && !aside.contains("infra_"), "no token shows: {said}\n{aside}");
+    let held = server.admin("GET", "/users/ada/reservations?state=all", "").json;
+    assert_eq!(held["items"].as_array().map(Vec::len), Some(1), "{held}");
+    assert_eq!(held["items"][0]["state"], "released", "{held}");
 }
 
 #[test]

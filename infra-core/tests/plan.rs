@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use infra_core::Limits;
 use infra_core::contracts::provider::KindFacts;
-use infra_core::nouns::cloud::ThingState;
-use infra_core::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Missing, Thing, Want};
+use infra_core::nouns::cloud::{Observed, ThingState};
+use infra_core::nouns::launch::{
+    Absence, Closed, EndCause, Launch, LaunchState, Missing, SendRecord, Thing, Want,
+};
 use infra_core::nouns::reservation::{DeadlineKind, Heal, Phase, Reservation};
 use infra_core::nouns::unit::{Stage, Unit};
+use infra_core::plan::births::{self, Births};
 use infra_core::plan::reservation::{Draft, LaneView, Picture, plan};
 use infra_core::records::Stored;
 use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
-use infra_core::words::ids::LaunchToken;
+use infra_core::words::ids::{BootId, LaunchToken};
 use infra_core::words::lane::{LaneId, ResourceKind, Version};
 use infra_core::words::planted::Planted;
 use proptest::prelude::*;
@@ -352,4 +355,37 @@ fn what_waits_for_a_person_is_not_due_before_all_others() {
     let bench = one_of_many();
     let due = Stored::index(&bench.reservation, 16).due_at.expect("it is looked at again");
     assert!(due > bench.now, "it would fill every pass, and nobody else's end would be seen");
+}
+
+/// A cloud that does not say when a firewall was made: its client tells when the token in its name was drawn.
+#[test]
+fn a_firewall_whose_send_was_held_for_long_is_still_the_one_it_made() {
+    let mut row = fixtures::launch(1);
+    let drawn = row.created_at;
+    let sent = later(drawn, Duration::from_secs(600));
+    row.sends = vec![SendRecord { at: sent, by: BootId(uuid::Uuid::nil()), effect: None, said: None }];
+    let seen = |created_at| Observed {
+        id: "sg-1".parse().expect("a legal name"),
+        kind: ResourceKind::Firewall,
+        state: ThingState::Running,
+        mark: Some(row.frozen.mark),
+        stamp: None,
+        name: Some(row.frozen.name.clone()),
+        type_name: None,
+        image: None,
+        zone: None,
+        public_address: None,
+        private_address: None,
+        created_at,
+        fault: None,
+        tags: BTreeMap::new(),
+    };
+    for created_at in [drawn, sent] {
+        let made = seen(created_at);
+        let judged = births::judge(&row, std::slice::from_ref(&made), false, Planted::NONE);
+        assert_eq!(judged, Births::Ours(vec![made]));
+    }
+    let never_sent = Launch { sends: Vec::new(), ..row.clone() };
+    let judged = births::judge(&never_sent, &[seen(drawn)], false, Planted::NONE);
+    assert_eq!(judged, Births::Ours(Vec::new()), "nothing was sent, so nothing is its");
 }

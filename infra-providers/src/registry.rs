@@ -65,6 +65,10 @@ pub struct CloudSpec {
     /// twice; it is for emulators, whose lag is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_within_s: Option<u64>,
+    /// Only DigitalOcean: seconds after which a snapshot that does not show was never made, instead of two hours. Too
+    /// little copies twice, and the late copy is ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_within_s: Option<u64>,
     /// Nothing behind the endpoint costs money: shown to users.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,
@@ -161,7 +165,7 @@ const KINDS: [Kind; 3] = [
         word: "digitalocean",
         feature: "digitalocean",
         built: cfg!(feature = "digitalocean"),
-        settings: &[],
+        settings: &["snapshot_within_s"],
         open: digitalocean,
     },
     Kind {
@@ -254,6 +258,7 @@ impl CloudSpec {
             ("interface", self.interface.is_some()),
             ("network", self.network.is_some()),
             ("prices", self.prices.is_some()),
+            ("snapshot_within_s", self.snapshot_within_s.is_some()),
         ];
         said.into_iter().filter(|(_, said)| *said).map(|(setting, _)| setting).collect()
     }
@@ -296,6 +301,9 @@ fn digitalocean(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     };
     if let Some(seconds) = spec.visible_within_s {
         settings.visible_within = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = spec.snapshot_within_s {
+        settings.snapshot_within = Duration::from_secs(seconds);
     }
     if !spec.regions.is_empty() {
         settings.regions.clone_from(&spec.regions);

@@ -53,6 +53,11 @@ fn what_is_wrong_is_answered_with_what_there_is() {
             r#"{"network": "auto"}"#,
             "network is no setting of digitalocean, only of openstack",
         ),
+        (
+            "openstack",
+            r#"{"snapshot_within_s": 5}"#,
+            "snapshot_within_s is no setting of openstack, only of digitalocean",
+        ),
         ("digitalocean", r#"{"endpoint": "ftp://x"}"#, "must begin with http:// or https://"),
         ("openstack", r#"{"regions": ["one"]}"#, "endpoint is missing"),
         ("openstack", r#"{"endpoint": "http://k"}"#, "regions is missing"),

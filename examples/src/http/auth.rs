@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use super::edge::RequestId;
 use super::extract::one;
 use super::problem::{Code, Problem};
+use super::wire::{Role, WhoAmI};
 use super::{HttpOptions, Shared};
 
 /// The header by which a bot names the user it acts for.
@@ -38,6 +39,21 @@ pub(super) struct Reader(pub UserHandle);
 /// A caller who may change a user's things.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(pub UserHandle);
+
+/// Whoever shows a token that counts.
+#[derive(Debug, Clone)]
+pub(super) struct Anybody(pub WhoAmI);
+
+impl FromRequestParts<Shared> for Anybody {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        Ok(Self(match who(&parts.headers, shared).await? {
+            Caller::Admin => WhoAmI { user: None, role: Role::Admin },
+            Caller::Token(principal) => WhoAmI { user: Some(principal.user), role: principal.role.into() },
+        }))
+    }
+}
 
 impl FromRequestParts<Shared> for Admin {
     type Rejection = Problem;

@@ -4,46 +4,54 @@ use axum::Json as Answer;
 use axum::extract::Path;
 use axum::http::{StatusCode, Uri};
 use infra_core::infra::Operator;
-use infra_core::nouns::switch::{SwitchScope, SwitchValue};
-use infra_core::words::clock::Timestamp;
+use infra_core::nouns::switch::SwitchScope;
 use infra_core::words::ids::{ReservationId, TenantId};
 use infra_core::words::lane::LaneId;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::auth::Admin;
 use super::extract::{Json, NoParams, Params};
+use super::openapi::tag;
 use super::problem::{Code, Problem};
+use super::wire::{Brake, NewBrake, Page, ThrownBrake};
 use super::{page, wire};
 
-pub(super) async fn show(Admin(operator): Admin, uri: Uri) -> Result<Answer<Value>, Problem> {
+/// List the brakes
+///
+/// All that were ever thrown, open ones included.
+#[utoipa::path(
+    get,
+    path = "/admin/brakes",
+    tag = tag::OPERATION,
+    operation_id = "listBrakes",
+    params(wire::PageOf),
+    responses((status = 200, body = Page<Brake>, description = "A page of brakes."))
+)]
+pub(super) async fn show(Admin(operator): Admin, uri: Uri) -> Result<Answer<Page<Brake>>, Problem> {
     let params = Params::read(&uri, &["limit", "after"])?;
-    page::cut(operator.switches().await?, |switch| switch.scope.id(), &params, wire::brake)
+    page::cut(operator.switches().await?, |switch| switch.scope.id(), &params, |it| Brake::from(&it))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Brake {
-    /// `global`, `lane:<id>` or `tenant:<id>`.
-    scope: String,
-    value: SwitchValue,
-    #[serde(default)]
-    why: String,
-    until: Option<Timestamp>,
-}
-
-/// Throws a brake, and answers which create calls may still land.
+/// Throw a brake, or open it
+///
+/// Answers which create calls may still land; none beyond them will.
+#[utoipa::path(
+    put,
+    path = "/admin/brakes",
+    tag = tag::OPERATION,
+    operation_id = "setBrake",
+    request_body = NewBrake,
+    responses((status = 200, body = ThrownBrake, description = "Thrown.")),
+    extensions(("x-codes" = json!(["busy"])))
+)]
 pub(super) async fn throw(
     Admin(operator): Admin,
     _: NoParams,
-    Json(brake): Json<Brake>,
-) -> Result<Answer<Value>, Problem> {
+    Json(brake): Json<NewBrake>,
+) -> Result<Answer<ThrownBrake>, Problem> {
     let scope = scope(&operator, &brake.scope).await?;
     let thrown = operator.set_switch(&scope, brake.value, "admin", &brake.why, brake.until).await;
     let (switch, in_flight) = thrown?;
-    let mut shown = wire::brake(&switch);
-    shown["in_flight"] = json!(in_flight);
-    Ok(Answer(shown))
+    Ok(Answer(ThrownBrake::new(&switch, in_flight)))
 }
 
 /// Reads a scope. One that covers nothing is an error: in an emergency a typo must not look like a brake.
@@ -71,7 +79,18 @@ async fn scope(operator: &Operator, text: &str) -> Result<SwitchScope, Problem> 
     wrong("is not a scope", "global, lane:<id>, tenant:<id>".to_owned())
 }
 
-/// Lifts the brake that holds one reservation.
+/// Lift the brake that holds one reservation
+///
+/// Of one whose end was held because many ended at once, this confirms the end.
+#[utoipa::path(
+    delete,
+    path = "/admin/reservations/{id}/hold",
+    tag = tag::OPERATION,
+    operation_id = "liftHold",
+    params(wire::AnyReservation),
+    responses((status = 204, description = "Lifted.")),
+    extensions(("x-codes" = json!(["conflict", "busy", "paused"])))
+)]
 pub(super) async fn lift_hold(
     Admin(operator): Admin,
     _: NoParams,

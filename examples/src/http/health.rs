@@ -2,32 +2,45 @@
 
 use std::time::Duration;
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
-use infra_core::infra::Status;
-use infra_core::nouns::installation::{Frozen, Recovery};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use infra_core::nouns::installation::Frozen;
 
 use super::Shared;
 use super::auth::Admin;
 use super::extract::{Json, NoParams};
+use super::openapi::tag;
 use super::problem::{Code, Problem};
+use super::wire::{Health, Recover, Status};
 
 /// A store that takes longer is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
+/// Is the process alive?
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = tag::SERVICE,
+    operation_id = "alive",
+    responses((status = 200, body = Health, description = "It is.")),
+    security(())
+)]
+pub(super) async fn alive() -> Answer<Health> {
+    Answer(Health { status: "ok".to_owned() })
 }
 
-async fn alive() -> Answer<Value> {
-    Answer(json!({"status": "ok"}))
-}
-
-/// 200 when the store answers and nothing is frozen; 503 with the reason otherwise.
-async fn ready(State(shared): State<Shared>) -> Result<Answer<Value>, Problem> {
+/// May it work?
+///
+/// 503 with the reason while the store does not answer or the installation is frozen.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = tag::SERVICE,
+    operation_id = "ready",
+    responses((status = 200, body = Health, description = "It may.")),
+    security(())
+)]
+pub(super) async fn ready(State(shared): State<Shared>) -> Result<Answer<Health>, Problem> {
     let operator = shared.infra.operator();
     let status = tokio::select! {
         status = operator.status() => status?,
@@ -36,7 +49,7 @@ async fn ready(State(shared): State<Shared>) -> Result<Answer<Value>, Problem> {
         }
     };
     match &status.frozen {
-        None => Ok(Answer(json!({"status": "ready"}))),
+        None => Ok(Answer(Health { status: "ready".to_owned() })),
         Some(frozen) => {
             let how = "POST /admin/recover {\"what\": \"moved\" | \"clone\" | \"restored\"}";
             Err(Problem::new(Code::Unavailable, format!("frozen: {}; say what happened: {how}", why(frozen))))
@@ -53,32 +66,35 @@ fn why(frozen: &Frozen) -> String {
     }
 }
 
-pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer<Value>, Problem> {
-    Ok(Answer(shown(&operator.status().await?)))
+/// Show what is known of the installation
+#[utoipa::path(
+    get,
+    path = "/admin/status",
+    tag = tag::OPERATION,
+    operation_id = "showStatus",
+    responses((status = 200, body = Status, description = "As it is now."))
+)]
+pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer<Status>, Problem> {
+    Ok(Answer(Status::from(&operator.status().await?)))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Recover {
-    what: Recovery,
-}
-
-/// Says what happened to a frozen store, and thaws it.
+/// Say what happened to a frozen store, and thaw it
+///
+/// `moved`: this is the one store, at a new place. `clone`: a copy; it forgets its keys and lets go of everything,
+/// which cannot be undone. `restored`: an older backup; no deadline fires for a day.
+#[utoipa::path(
+    post,
+    path = "/admin/recover",
+    tag = tag::OPERATION,
+    operation_id = "recover",
+    request_body = Recover,
+    responses((status = 200, body = Status, description = "Thawed.")),
+    extensions(("x-codes" = json!(["conflict", "busy"])))
+)]
 pub(super) async fn recover(
     Admin(operator): Admin,
     _: NoParams,
     Json(body): Json<Recover>,
-) -> Result<Answer<Value>, Problem> {
-    Ok(Answer(shown(&operator.recover(body.what).await?)))
-}
-
-fn shown(status: &Status) -> Value {
-    let mut shown = json!(status);
-    // The shapes of brakes and lanes are those of their own paths.
-    shown["switches"] = status.switches.iter().map(super::wire::brake).collect();
-    for (lane, known) in status.lanes.iter().enumerate() {
-        shown["lanes"][lane]["id"] = json!(known.lane.id());
-        shown["lanes"][lane]["switch"] = known.switch.as_ref().map_or(Value::Null, super::wire::brake);
-    }
-    shown
+) -> Result<Answer<Status>, Problem> {
+    Ok(Answer(Status::from(&operator.recover(body.what).await?)))
 }

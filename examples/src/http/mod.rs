@@ -19,6 +19,7 @@ mod extract;
 mod health;
 mod keys;
 mod offerings;
+mod openapi;
 mod page;
 mod problem;
 mod quotes;
@@ -27,20 +28,26 @@ mod refuse;
 mod reservations;
 mod sim_control;
 mod users;
-mod wire;
+mod whoami;
+pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
 use infra_core::infra::Infra;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
 use infra_core::words::secret::{Secret, digest};
 use tokio::sync::Semaphore;
+use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub use openapi::additive::broken_promises;
+pub use openapi::{error_catalogue, openapi};
 pub use problem::{Code, FieldProblem, Problem};
 pub use rates::{Peer, RateLimits};
 
@@ -130,7 +137,7 @@ pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
     let sim = options.sim_control.take();
     let shared = Shared { infra, room, options: options.settled() };
-    let mut routes = Router::new().merge(admin()).merge(user()).merge(health::routes());
+    let mut routes = api().split_for_parts().0.merge(openapi::page());
     if let Some(sim) = sim {
         routes = routes.merge(sim_control::guarded(sim, &shared));
     }
@@ -154,27 +161,42 @@ pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
         .layer(layer)
 }
 
-fn admin() -> Router<Shared> {
-    Router::new()
-        .route("/admin/users", post(users::add).get(users::list))
-        .route("/admin/users/{user}", delete(users::remove).get(users::show).patch(users::change))
-        .route("/admin/users/{user}/tokens", post(users::issue).get(users::tokens))
-        .route("/admin/users/{user}/tokens/{id}", delete(users::revoke))
-        .route("/admin/brakes", get(brakes::show).put(brakes::throw))
-        .route("/admin/reservations/{id}/hold", delete(brakes::lift_hold))
-        .route("/admin/status", get(health::status))
-        .route("/admin/recover", post(health::recover))
+/// Every documented route. A route is documented by being here: handler, schema and path are one thing.
+fn api() -> OpenApiRouter<Shared> {
+    // No handler answers it by itself: problems are written by the outermost layer.
+    let mut schemas = vec![(wire::ProblemBody::name().into_owned(), wire::ProblemBody::schema())];
+    wire::ProblemBody::schemas(&mut schemas);
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
+    let document = OpenApiBuilder::new().components(Some(components)).build();
+    OpenApiRouter::with_openapi(document).merge(admin()).merge(user()).merge(service())
 }
 
-fn user() -> Router<Shared> {
-    Router::new()
-        .route("/users/{user}/keys", post(keys::save).get(keys::list))
-        .route("/users/{user}/keys/{provider}/{label}", delete(keys::remove))
-        .route("/users/{user}/quotes", post(quotes::quote))
-        .route("/users/{user}/offerings", get(offerings::list))
-        .route("/users/{user}/reservations", post(reservations::reserve).get(reservations::list))
-        .route(
-            "/users/{user}/reservations/{id}",
-            get(reservations::show).patch(reservations::change).delete(reservations::release),
-        )
+fn admin() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(users::add, users::list))
+        .routes(routes!(users::show, users::change, users::remove))
+        .routes(routes!(users::issue, users::tokens))
+        .routes(routes!(users::revoke))
+        .routes(routes!(brakes::show, brakes::throw))
+        .routes(routes!(brakes::lift_hold))
+        .routes(routes!(health::status))
+        .routes(routes!(health::recover))
+}
+
+fn user() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(keys::save, keys::list))
+        .routes(routes!(keys::remove))
+        .routes(routes!(quotes::quote))
+        .routes(routes!(offerings::list))
+        .routes(routes!(reservations::reserve, reservations::list))
+        .routes(routes!(reservations::show, reservations::change, reservations::release))
+}
+
+fn service() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(whoami::show))
+        .routes(routes!(openapi::document))
 }

@@ -2,14 +2,14 @@
 
 use axum::Json;
 use infra_core::words::secret::hex;
-use serde_json::{Value, json};
 
 use super::extract::Params;
 use super::problem::{Code, Problem};
+use super::wire::Page;
 
 /// A page as it is answered.
-pub(super) fn answer(items: &[Value], next: Option<&str>) -> Json<Value> {
-    Json(json!({"items": items, "next": next.map(|key| hex(key.as_bytes()))}))
+pub(super) fn answer<T>(items: Vec<T>, next: Option<&str>) -> Json<Page<T>> {
+    Json(Page { items, next: next.map(|key| hex(key.as_bytes())) })
 }
 
 /// Where the page begins: after this key.
@@ -26,12 +26,12 @@ pub(super) fn after(params: &Params) -> Result<Option<String>, Problem> {
 
 /// Cuts a page out of a whole list. Items keep their place by key, so a page is right also when others come
 /// and go meanwhile.
-pub(super) fn cut<T>(
+pub(super) fn cut<T, W>(
     all: impl IntoIterator<Item = T>,
     key: impl Fn(&T) -> String,
     params: &Params,
-    show: impl Fn(&T) -> Value,
-) -> Result<Json<Value>, Problem> {
+    show: impl Fn(T) -> W,
+) -> Result<Json<Page<W>>, Problem> {
     let (limit, after) = (params.limit()?, after(params)?);
     let mut keyed: Vec<(String, T)> = all.into_iter().map(|item| (key(&item), item)).collect();
     keyed.retain(|(key, _)| after.as_ref().is_none_or(|after| key > after));
@@ -39,8 +39,8 @@ pub(super) fn cut<T>(
     let more = keyed.len() > limit;
     keyed.truncate(limit);
     let next = keyed.last().filter(|_| more).map(|(key, _)| key.clone());
-    let items: Vec<Value> = keyed.iter().map(|(_, item)| show(item)).collect();
-    Ok(answer(&items, next.as_deref()))
+    let items = keyed.into_iter().map(|(_, item)| show(item)).collect();
+    Ok(answer(items, next.as_deref()))
 }
 
 #[cfg(test)]
@@ -61,12 +61,12 @@ mod tests {
         let mut query = "limit=3".to_owned();
         loop {
             let page =
-                cut(names.iter().rev(), |n| (*n).clone(), &params(&query), |n| json!(n)).expect("a page");
-            seen.extend(page["items"].as_array().expect("a list").clone());
-            let Some(next) = page["next"].as_str() else { break };
+                cut(names.iter().rev(), |n| n.to_string(), &params(&query), |n| n.clone()).expect("a page");
+            seen.extend(page.0.items);
+            let Some(next) = page.0.next else { break };
             query = format!("limit=3&after={next}");
         }
-        assert_eq!(json!(seen), json!(names));
+        assert_eq!(seen, names);
     }
 
     #[test]

@@ -80,7 +80,7 @@ const fn plain(error: &InfraError) -> Code {
 fn nothing(code: Code, detail: String, failed: FailedLimit, nearest: &[Quote]) -> Problem {
     let mut problem = Problem::new(code, detail);
     problem.errors.push(FieldProblem { field: failed.field, message: failed.detail, limit: failed.limit });
-    problem.nearest = nearest.iter().map(wire::quote).collect();
+    problem.nearest = nearest.iter().map(wire::Quote::from).collect();
     problem
 }
 

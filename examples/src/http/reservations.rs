@@ -1,7 +1,5 @@
 //! `/users/{user}/reservations`: the heart of the API.
 
-use std::collections::BTreeMap;
-
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -11,21 +9,34 @@ use infra_core::infra::{
 };
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{Phase, Power};
-use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::ReservationId;
-use serde::Deserialize;
-use serde_json::Value;
 use std::time::Duration;
 
 use super::auth::{Reader, Writer};
 use super::extract::{Json, NoParams, Params, if_match, one};
+use super::openapi::tag;
 use super::problem::{Code, Problem};
 use super::users::segment;
+use super::wire::{Change, Page};
 use super::{Shared, page, wire};
 
 /// Names the route inside idempotency keys: the same key on another route is another key.
 const ROUTE: &str = "POST reservations";
 
+/// Reserve capacity
+///
+/// Answers at once, and the engine makes it so; with `?wait=` the answer waits until it is ready, has failed, or the
+/// time is over.
+#[utoipa::path(
+    post,
+    path = "/users/{user}/reservations",
+    tag = tag::RESERVATIONS,
+    operation_id = "reserve",
+    params(wire::OfUser, wire::Wait, wire::Idempotency, wire::Acting),
+    request_body = Request,
+    responses((status = 202, body = wire::Reservation, description = "Accepted.", headers(("Location" = String, description = "Where it is."), ("ETag" = String, description = "Its version; send it back in `If-Match`."))), (status = 200, body = wire::Reservation, description = "It is ready, or has failed: only with `?wait=`.", headers(("Location" = String, description = "Where it is."), ("ETag" = String, description = "Its version; send it back in `If-Match`.")))),
+    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "busy", "conflict", "released", "no-fit", "unknown-region", "unknown-image", "no-credentials", "invalid-credentials", "unfulfillable", "idempotency-mismatch", "provider-unavailable"])))
+)]
 pub(super) async fn reserve(
     Writer(user): Writer,
     State(shared): State<Shared>,
@@ -46,7 +57,18 @@ pub(super) async fn reserve(
     Ok(response)
 }
 
-pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Value>, Problem> {
+/// List reservations
+///
+/// Oldest first; those that are over only with `?state=all`.
+#[utoipa::path(
+    get,
+    path = "/users/{user}/reservations",
+    tag = tag::RESERVATIONS,
+    operation_id = "listReservations",
+    params(wire::OfUser, wire::PageOf, wire::Which, wire::Acting),
+    responses((status = 200, body = Page<wire::Reservation>, description = "A page of reservations."))
+)]
+pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Page<wire::Reservation>>, Problem> {
     let params = Params::read(&uri, &["limit", "after", "state"])?;
     let all = match params.get("state") {
         None => false,
@@ -61,10 +83,19 @@ pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Value>
         Problem::field(Code::OutOfRange, "?after", "must be the `next` of an earlier page", None)
     })?;
     let found = user.list(&ListOptions { all, limit: Some(params.limit()?), after }).await?;
-    let items: Vec<Value> = found.items.iter().map(wire::reservation).collect();
-    Ok(page::answer(&items, found.next.as_ref().map(ReservationId::as_str)))
+    let items = found.items.iter().map(wire::Reservation::from).collect();
+    Ok(page::answer(items, found.next.as_ref().map(ReservationId::as_str)))
 }
 
+/// Show a reservation
+#[utoipa::path(
+    get,
+    path = "/users/{user}/reservations/{id}",
+    tag = tag::RESERVATIONS,
+    operation_id = "showReservation",
+    params(wire::OfReservation, wire::Wait, wire::Acting),
+    responses((status = 200, body = wire::Reservation, description = "As it is now.", headers(("ETag" = String, description = "Its version; send it back in `If-Match`."))))
+)]
 pub(super) async fn show(
     Reader(user): Reader,
     State(shared): State<Shared>,
@@ -77,15 +108,19 @@ pub(super) async fn show(
     Ok(answer(StatusCode::OK, &view))
 }
 
-/// Exactly one of these is changed at a time.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    ends_at: Option<Timestamp>,
-    power: Option<Power>,
-    tags: Option<BTreeMap<String, String>>,
-}
-
+/// Change a reservation: extend, stop, start, tag
+///
+/// Exactly one of `ends_at`, `power` and `tags` at a time.
+#[utoipa::path(
+    patch,
+    path = "/users/{user}/reservations/{id}",
+    tag = tag::RESERVATIONS,
+    operation_id = "changeReservation",
+    params(wire::OfReservation, wire::IfMatch, wire::Acting),
+    request_body = Change,
+    responses((status = 200, body = wire::Reservation, description = "As it is now; what was asked comes true soon.", headers(("ETag" = String, description = "Its version; send it back in `If-Match`.")))),
+    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "conflict", "busy", "gone", "released", "unfulfillable", "provider-unavailable"])))
+)]
 pub(super) async fn change(
     Writer(user): Writer,
     _: NoParams,
@@ -111,7 +146,18 @@ pub(super) async fn change(
     Ok(answer(StatusCode::OK, &view))
 }
 
+/// Release a reservation
+///
 /// 202 as long as it is ending, so that a client whose answer was lost may ask again; 410 when it is over.
+#[utoipa::path(
+    delete,
+    path = "/users/{user}/reservations/{id}",
+    tag = tag::RESERVATIONS,
+    operation_id = "releaseReservation",
+    params(wire::OfReservation, wire::Acting),
+    responses((status = 202, body = wire::Reservation, description = "It is ending.", headers(("ETag" = String, description = "Its version; send it back in `If-Match`.")))),
+    extensions(("x-codes" = json!(["suspended", "busy", "paused", "released"])))
+)]
 pub(super) async fn release(
     Writer(user): Writer,
     _: NoParams,
@@ -152,7 +198,7 @@ const fn settled(state: Phase) -> bool {
 
 fn answer(status: StatusCode, view: &ReservationView) -> Response {
     let tag = HeaderValue::from_str(&format!("\"{}\"", view.version)).expect("a number in quotes");
-    (status, [(header::ETAG, tag)], Answer(wire::reservation(view))).into_response()
+    (status, [(header::ETAG, tag)], Answer(wire::Reservation::from(view))).into_response()
 }
 
 /// An id that no reservation can have is a reservation that is not there.

@@ -5,62 +5,85 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::Path;
 use axum::http::{HeaderName, StatusCode, Uri, header};
-use infra_core::nouns::account::TokenRole;
-use infra_core::words::ids::{TenantId, UserId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use infra_core::words::ids::UserId;
 
 use super::auth::Admin;
 use super::extract::{Json, NoParams, Params};
+use super::openapi::tag;
 use super::problem::{Code, Problem};
+use super::wire::{IssuedToken, NewToken, NewUser, Page, Token, User, UserChange};
 use super::{page, wire};
 
-type Created = (StatusCode, [(HeaderName, String); 1], Answer<Value>);
+type Created<T> = (StatusCode, [(HeaderName, String); 1], Answer<T>);
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewUser {
-    name: UserId,
-    team: Option<TenantId>,
-}
-
+/// Add a user
+#[utoipa::path(
+    post,
+    path = "/admin/users",
+    tag = tag::PEOPLE,
+    operation_id = "addUser",
+    request_body = NewUser,
+    responses((status = 201, body = User, description = "Added.", headers(("Location" = String, description = "Where it is.")))),
+    extensions(("x-codes" = json!(["conflict", "busy", "paused"])))
+)]
 pub(super) async fn add(
     Admin(operator): Admin,
     _: NoParams,
     Json(new): Json<NewUser>,
-) -> Result<Created, Problem> {
+) -> Result<Created<User>, Problem> {
     let user = operator.add_user(&new.name, new.team.as_ref()).await?;
     let place = format!("/admin/users/{}", segment(user.id.as_str()));
-    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(wire::user(&user))))
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(User::from(&user))))
 }
 
-pub(super) async fn list(Admin(operator): Admin, uri: Uri) -> Result<Answer<Value>, Problem> {
+/// List the users
+#[utoipa::path(
+    get,
+    path = "/admin/users",
+    tag = tag::PEOPLE,
+    operation_id = "listUsers",
+    params(wire::PageOf),
+    responses((status = 200, body = Page<User>, description = "A page of users."))
+)]
+pub(super) async fn list(Admin(operator): Admin, uri: Uri) -> Result<Answer<Page<User>>, Problem> {
     let params = Params::read(&uri, &["limit", "after"])?;
-    page::cut(operator.users().await?, |user| user.id.to_string(), &params, wire::user)
+    page::cut(operator.users().await?, |user| user.id.to_string(), &params, |user| User::from(&user))
 }
 
+/// Show a user
+#[utoipa::path(
+    get,
+    path = "/admin/users/{user}",
+    tag = tag::PEOPLE,
+    operation_id = "showUser",
+    params(wire::OfUser),
+    responses((status = 200, body = User, description = "As it is now."))
+)]
 pub(super) async fn show(
     Admin(operator): Admin,
     _: NoParams,
     Path(name): Path<String>,
-) -> Result<Answer<Value>, Problem> {
-    Ok(Answer(wire::user(&operator.get_user(&user(&name)?).await?)))
+) -> Result<Answer<User>, Problem> {
+    Ok(Answer(User::from(&operator.get_user(&user(&name)?).await?)))
 }
 
-/// What an admin may change of a user; what is not said stays.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UserChange {
-    machines_max: Option<u32>,
-    suspended: Option<bool>,
-}
-
+/// Change a user: limit, suspend
+#[utoipa::path(
+    patch,
+    path = "/admin/users/{user}",
+    tag = tag::PEOPLE,
+    operation_id = "changeUser",
+    params(wire::OfUser),
+    request_body = UserChange,
+    responses((status = 200, body = User, description = "As it is now.")),
+    extensions(("x-codes" = json!(["busy", "paused"])))
+)]
 pub(super) async fn change(
     Admin(operator): Admin,
     _: NoParams,
     Path(name): Path<String>,
     Json(change): Json<UserChange>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<User>, Problem> {
     let name = user(&name)?;
     let mut changed = operator.get_user(&name).await?;
     if let Some(max) = change.machines_max {
@@ -69,9 +92,21 @@ pub(super) async fn change(
     if let Some(suspended) = change.suspended {
         changed = operator.set_suspended(&name, suspended).await?;
     }
-    Ok(Answer(wire::user(&changed)))
+    Ok(Answer(User::from(&changed)))
 }
 
+/// Remove a user
+///
+/// With its tokens and, when it is the last of its team, the team's keys. Refused while it holds anything.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{user}",
+    tag = tag::PEOPLE,
+    operation_id = "removeUser",
+    params(wire::OfUser),
+    responses((status = 204, description = "Removed.")),
+    extensions(("x-codes" = json!(["in-use", "busy", "paused", "conflict"])))
+)]
 pub(super) async fn remove(
     Admin(operator): Admin,
     _: NoParams,
@@ -81,33 +116,28 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewToken {
-    #[serde(default = "default_label")]
-    label: String,
-    #[serde(default = "default_role")]
-    role: TokenRole,
-    expires_in_s: Option<u64>,
-}
-
-fn default_label() -> String {
-    "default".to_owned()
-}
-
-const fn default_role() -> TokenRole {
-    TokenRole::User
-}
-
 /// Longest life of a token that expires: a hundred years, within every calendar's reach.
 const TOKEN_LIFE_MAX_S: u64 = 100 * 366 * 24 * 3600;
 
+/// Issue an access token
+///
+/// The token is shown in this one answer.
+#[utoipa::path(
+    post,
+    path = "/admin/users/{user}/tokens",
+    tag = tag::PEOPLE,
+    operation_id = "issueToken",
+    params(wire::OfUser),
+    request_body = NewToken,
+    responses((status = 201, body = IssuedToken, description = "Issued.", headers(("Location" = String, description = "Where it is.")))),
+    extensions(("x-codes" = json!(["busy", "paused"])))
+)]
 pub(super) async fn issue(
     Admin(operator): Admin,
     _: NoParams,
     Path(name): Path<String>,
     Json(new): Json<NewToken>,
-) -> Result<Created, Problem> {
+) -> Result<Created<IssuedToken>, Problem> {
     let name = user(&name)?;
     if new.expires_in_s.is_some_and(|life| !(1..=TOKEN_LIFE_MAX_S).contains(&life)) {
         let limit = Some(format!("1..{TOKEN_LIFE_MAX_S}"));
@@ -120,22 +150,43 @@ pub(super) async fn issue(
     }
     let life = new.expires_in_s.map(Duration::from_secs);
     let (token, secret) = operator.issue_token(&name, &new.label, new.role, life).await?;
-    let mut shown = wire::token(&token);
-    // The one time that it is shown.
-    shown["token"] = json!(secret.expose());
     let place = format!("/admin/users/{}/tokens/{}", segment(name.as_str()), segment(&token.id));
-    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(shown)))
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Answer(IssuedToken::new(&token, secret))))
 }
 
+/// List the access tokens of a user
+#[utoipa::path(
+    get,
+    path = "/admin/users/{user}/tokens",
+    tag = tag::PEOPLE,
+    operation_id = "listTokens",
+    params(wire::OfUser, wire::PageOf),
+    responses((status = 200, body = Page<Token>, description = "A page of tokens."))
+)]
 pub(super) async fn tokens(
     Admin(operator): Admin,
     Path(name): Path<String>,
     uri: Uri,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<Page<Token>>, Problem> {
     let params = Params::read(&uri, &["limit", "after"])?;
-    page::cut(operator.tokens(&user(&name)?).await?, |token| token.id.clone(), &params, wire::token)
+    page::cut(
+        operator.tokens(&user(&name)?).await?,
+        |token| token.id.clone(),
+        &params,
+        |token| Token::from(&token),
+    )
 }
 
+/// Revoke an access token
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{user}/tokens/{id}",
+    tag = tag::PEOPLE,
+    operation_id = "revokeToken",
+    params(wire::OfToken),
+    responses((status = 204, description = "Revoked.")),
+    extensions(("x-codes" = json!(["busy"])))
+)]
 pub(super) async fn revoke(
     Admin(operator): Admin,
     _: NoParams,

@@ -38,7 +38,7 @@ pub struct Args {
     /// Serve the simulator's control API (/sim/...) to the holder of the admin token
     #[arg(long)]
     pub sim_control: bool,
-    /// Serve only the simulator, for other servers to use as their cloud
+    /// Serve only simulated clouds, for other programs: the simulator, and DigitalOcean's API below /digitalocean
     #[arg(long)]
     pub sim_only: bool,
     /// Check the configuration, start nothing, and exit

@@ -56,7 +56,11 @@ impl fmt::Display for Banner {
             }
             None => {}
         }
-        if settings.sim_control || settings.sim_only {
+        if settings.sim_only {
+            let at = super::parts::DIGITALOCEAN;
+            writeln!(f, "  DigitalOcean simulated: http://{}{at}, any token sim-NAME", self.address)?;
+            writeln!(f, "  sim control  /sim/... and {at}/sim/... with the admin token")?;
+        } else if settings.sim_control {
             writeln!(f, "  sim control  /sim/... with the admin token")?;
         }
         writeln!(f, "  ready        stop it with Ctrl-C")

@@ -172,7 +172,10 @@ use Range::{Bucket, Numbers, Share, Spans};
 table! {
     resend_within: Span = Spans("1min", "23h");
     plan_stale_after: Span = Spans("10s", "1d");
-    unknown_hold: Span = Spans("1min", "7d");
+    plan_rest_per_record: Span = Spans("0s", "1s");
+    plan_rest_min: Span = Spans("0s", "1min");
+    plan_rest_max: Span = Spans("0s", "1min");
+    unknown_hold: Span = Spans("1s", "7d");
     keep_closed_for: Span = Spans("1d", "3650d");
     call_timeout: Span = Spans("1s", "10min");
     listing_every: Span = Spans("1s", "10min");
@@ -229,7 +232,7 @@ impl LimitsFile {
         let Limits { claim_ttl, claim_renew_every, call_timeout, .. } = *limits;
         // First and second key, their values, and why the first may not be above the second.
         type Pair = (&'static str, Duration, &'static str, Duration, &'static str);
-        let pairs: [Pair; 9] = [
+        let pairs: [Pair; 10] = [
             (
                 "claim_renew_every",
                 claim_renew_every * 2,
@@ -278,6 +281,13 @@ impl LimitsFile {
                 "orphan_age_min",
                 limits.orphan_age_min,
                 "what is seen twice so far apart is older than that anyway",
+            ),
+            (
+                "plan_rest_min",
+                limits.plan_rest_min,
+                "plan_rest_max",
+                limits.plan_rest_max,
+                "the shortest rest would be longer than the longest",
             ),
             (
                 "resend_within",

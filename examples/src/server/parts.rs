@@ -13,12 +13,16 @@ use super::config::{SIM, Settings, StoreUrl, of_clouds};
 use super::data_dir::DataDir;
 use super::error::StartError;
 use super::start::store_failed;
+use infra_providers::digitalocean::fake::{DigitalOceanFake, router as digitalocean_router};
 use infra_providers::http::client::Client;
 use infra_providers::registry::{self, CloudSpec, Parts};
 use infra_providers::sim::{
     RemoteSim, SimConfig, SimDriver, SimOpenError, SimWorld, api_router, control_router,
 };
 use infra_store::{MemoryStore, SqliteStore};
+
+/// Where DigitalOcean's simulated API is served.
+pub(super) const DIGITALOCEAN: &str = "/digitalocean";
 
 /// The simulator, when one is wanted: in this process or in another one.
 #[derive(Debug)]
@@ -38,12 +42,7 @@ impl Sim {
                 .map(Self::Elsewhere)
                 .map_err(|error| StartError::Config(format!("clouds.sim.endpoint: {error}"))),
             Some(CloudSpec { endpoint: None, .. }) => {
-                let path = data.path().join("sim-world");
-                let world = SimWorld::open(&path, SimConfig::default(), Arc::new(SystemClock));
-                world.map(Self::Here).map_err(|error| match error {
-                    SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
-                    _ => StartError::Config(format!("simulator: {error}")),
-                })
+                world(data, "sim-world", SimConfig::default()).map(Self::Here)
             }
         }
     }
@@ -76,6 +75,23 @@ impl Sim {
         let Self::Here(world) = self else { return None };
         Some(api_router(world.clone()))
     }
+}
+
+/// Opens a simulated world in a file of the data folder.
+fn world(data: &DataDir, file: &str, config: SimConfig) -> Result<SimWorld, StartError> {
+    SimWorld::open(&data.path().join(file), config, Arc::new(SystemClock)).map_err(|error| match error {
+        SimOpenError::InUse { .. } => StartError::InUse(error.to_string()),
+        _ => StartError::Config(format!("simulator: {error}")),
+    })
+}
+
+/// DigitalOcean's API over a simulated world of its own: that world's control routes, and the API itself. Both stand
+/// below [`DIGITALOCEAN`].
+pub(super) fn digitalocean(data: &DataDir) -> Result<(Router, Router), StartError> {
+    let world = world(data, "digitalocean-world", DigitalOceanFake::config(0))?;
+    let control = Router::new().nest(DIGITALOCEAN, control_router(world.clone()));
+    let api = digitalocean_router(Arc::new(DigitalOceanFake::new(world)));
+    Ok((control, Router::new().nest_service(DIGITALOCEAN, api)))
 }
 
 /// An open store, and how it is closed.

@@ -126,12 +126,12 @@ fn a_default_in_the_reference_is_not_the_one_in_force() {
 #[test]
 fn an_example_of_the_reference_is_no_setting() {
     let file: File = toml::from_str(&with_examples()).expect("all examples together are a settings file");
-    assert!(file.tls.is_some() && file.clouds.len() == 2);
+    assert!(file.tls.is_some() && file.clouds.len() == 3);
     // Without AWS, which not every build has.
     let text = with_examples();
     let lab = text.split("[clouds.aws]").next().expect("a split has a first part");
     let settings = loaded(lab);
-    assert_eq!(settings.clouds.keys().collect::<Vec<_>>(), ["lab"]);
+    assert_eq!(settings.clouds.keys().collect::<Vec<_>>(), ["digitalocean", "lab"]);
 }
 
 #[test]

@@ -7,9 +7,15 @@ use std::time::Duration;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Units, largest first, each with its milliseconds.
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+/// Units, largest first, each with its microseconds.
+const UNITS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("min", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
 
 /// A duration in a settings file. A number alone is refused: nobody remembers of which unit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,13 +38,13 @@ impl FromStr for Span {
             let after = after.trim_start();
             let letters = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
             let (unit, after) = after.split_at(letters);
-            let (_, ms) = UNITS.iter().find(|(word, _)| *word == unit).ok_or_else(wrong)?;
+            let (_, us) = UNITS.iter().find(|(word, _)| *word == unit).ok_or_else(wrong)?;
             let number: u64 = number.parse().map_err(|_| wrong())?;
-            let part = number.checked_mul(*ms).ok_or_else(wrong)?;
+            let part = number.checked_mul(*us).ok_or_else(wrong)?;
             total = total.checked_add(part).ok_or_else(wrong)?;
             rest = after.trim_start();
         }
-        Ok(Self(Duration::from_millis(total)))
+        Ok(Self(Duration::from_micros(total)))
     }
 }
 
@@ -69,12 +75,12 @@ impl From<Span> for String {
 impl fmt::Display for Span {
     /// The largest unit of which it is a whole number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        if ms == 0 {
+        let us = u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX);
+        if us == 0 {
             return f.write_str("0s");
         }
-        let (word, unit) = UNITS.iter().find(|(_, unit)| ms % unit == 0).unwrap_or(&UNITS[4]);
-        write!(f, "{}{word}", ms / unit)
+        let (word, unit) = UNITS.iter().find(|(_, unit)| us % unit == 0).unwrap_or(&UNITS[5]);
+        write!(f, "{}{word}", us / unit)
     }
 }
 

@@ -78,8 +78,9 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         master_key: None,
     };
     if settings.sim_only {
-        let (control, api) = (sim.control().unwrap_or_default(), sim.api().unwrap_or_default());
-        let router = admin_only(control, api, options);
+        let (control, api) = parts::digitalocean(&data)?;
+        let control = control.merge(sim.control().unwrap_or_default());
+        let router = admin_only(control, api.merge(sim.api().unwrap_or_default()), options);
         return Ok(Server { banner, listener, router, door, work: None, _data: data });
     }
     options.sim_control = sim.control().filter(|_| settings.sim_control);

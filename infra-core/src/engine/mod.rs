@@ -18,6 +18,7 @@
 //! may land after a switch is acknowledged.
 
 mod claims;
+mod dirty;
 mod housekeeping;
 mod lane;
 mod outbox;

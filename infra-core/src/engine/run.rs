@@ -2,7 +2,8 @@
 //!
 //! # Flow
 //! The shard loop plans what changed, delivers events, starts a task for every lane it has not seen yet, and
-//! wakes all lanes; then it waits for the next change in the store, or half a second. A lane's task takes
+//! wakes all lanes when there was something to plan; then it waits for the next change in the store, the end of a
+//! reservation's rest, or half a second. A lane's task takes
 //! steps as long as there are any, and rests until it is woken or its poll is due.
 //!
 //! # Guarantees
@@ -63,7 +64,7 @@ impl Engine {
     ) -> Result<(), RepoError> {
         let mut stopping = stop.clone();
         if let Some(installation) = self.installation().await? {
-            self.shards_pass(&installation).await?;
+            let passed = self.shards_pass(&installation).await?;
             self.deliver_outbox().await?;
             for worker in self.workers().await? {
                 if known.insert(worker.id()) {
@@ -71,12 +72,27 @@ impl Engine {
                     lanes.spawn(engine.run_lane(worker, Arc::clone(changed), stop.clone()));
                 }
             }
-            changed.notify_waiters();
+            // What the lanes write themselves wakes nobody: they go on by their own step, or their own clock.
+            if passed.planned > 0 || passed.elsewhere {
+                changed.notify_waiters();
+            }
         }
         tokio::select! {
-            any = self.take_changes(WAIT_FOR_CHANGES) => any.map(drop),
+            lanes = self.take_changes(self.wait_for_changes()) => {
+                if lanes? {
+                    changed.notify_waiters();
+                }
+                Ok(())
+            }
             _ = stopping.changed() => Ok(()),
         }
+    }
+
+    /// How long to wait for a change: not beyond the next end of a rest.
+    fn wait_for_changes(&self) -> Duration {
+        let now = self.parts.clock.mono();
+        let next = self.rests.lock().expect("no panic under this lock").next_end(now);
+        next.map_or(WAIT_FOR_CHANGES, |next| next.min(WAIT_FOR_CHANGES))
     }
 
     /// One lane until the end. Its own errors stay its own: they are logged, and the next turn begins from

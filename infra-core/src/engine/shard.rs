@@ -5,6 +5,10 @@
 //! units and launches, lets the planner draft, and writes what differs. A shard that was just taken over is
 //! looked at whole once, because its changes may have been seen by somebody who is dead.
 //!
+//! A large reservation rests between two plans ([`fold`](crate::plan::fold)): what changes meanwhile is planned
+//! together. One pass plans one reservation after the other and only the holder of its shard plans it, so there is
+//! never more than one plan of it in flight.
+//!
 //! # Guarantees
 //! * Everything is written under three checks: the claim is still held, the installation is as it was read
 //!   (so not frozen meanwhile), and the reservation is as it was planned for.
@@ -33,6 +37,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::claims::Ownership;
+use super::dirty::Dirty;
 use super::world::Engine;
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{IdempotencyRecord, User};
@@ -40,6 +45,7 @@ use crate::nouns::installation::Installation;
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Phase, Reservation};
 use crate::nouns::unit::Unit;
+use crate::plan::fold::Whose;
 use crate::plan::guard;
 use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
 use crate::records::{
@@ -47,7 +53,7 @@ use crate::records::{
 };
 use crate::words::clock::later;
 use crate::words::ids::{LaunchToken, ReservationId, TenantId};
-use crate::words::lane::LaneId;
+use crate::words::lane::{LaneId, Version};
 use crate::words::planted::Bug;
 
 /// Reservations planned per shard and pass; the rest comes with the next pass.
@@ -58,6 +64,15 @@ const PLANS_IN_A_ROW: usize = 3;
 /// Changes per commit that are ours to use, of the 24 that every store takes. The rest is for checks (claim,
 /// installation, reservation) and for what goes with an end (the owner's count, the idempotency key).
 const CHANGES_PER_COMMIT: usize = 18;
+
+/// What one pass over the shards did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    /// Reservations looked at, changed or not.
+    pub(super) planned: usize,
+    /// Something changed that is somebody else's to plan.
+    pub(super) elsewhere: bool,
+}
 
 /// A reservation and everything that hangs on it, as read.
 #[derive(Debug)]
@@ -71,8 +86,7 @@ struct Read {
 }
 
 impl Engine {
-    /// Plans everything that is dirty or due in the shards this replica holds. Answers how many reservations
-    /// were looked at, changed or not.
+    /// Plans everything that is dirty or due in the shards this replica holds and does not rest.
     ///
     /// What is dirty in somebody else's shard is dropped here: its holder hears of it, too, and whoever takes
     /// the shard over later looks at all of it.
@@ -82,21 +96,22 @@ impl Engine {
     pub(super) async fn shards_pass(
         &self,
         installation: &Versioned<Installation>,
-    ) -> Result<usize, RepoError> {
-        let mut dirty = std::mem::take(&mut *self.dirty.lock().expect("no panic under this lock"));
+    ) -> Result<Passed, RepoError> {
+        let mut dirty = self.with_dirty(std::mem::take);
         let planned = self.plan_shards(installation, &mut dirty).await;
+        let elsewhere = !dirty.is_empty();
         if planned.is_err() {
             // The cursor of the feed has passed them: nobody else would name them again.
-            self.dirty.lock().expect("no panic under this lock").append(&mut dirty);
+            self.with_dirty(|all| all.append(dirty));
         }
-        planned
+        Ok(Passed { planned: planned?, elsewhere })
     }
 
     /// Shard after shard; what is left of `dirty` was not reached, or is somebody else's.
     async fn plan_shards(
         &self,
         installation: &Versioned<Installation>,
-        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+        dirty: &mut Dirty,
     ) -> Result<usize, RepoError> {
         let mut planned = 0;
         for shard in 0..self.parts.repo.shards() {
@@ -114,11 +129,7 @@ impl Engine {
     /// A shard that was just taken over is looked at whole: its changes may have been somebody else's to see.
     /// Lists the open reservations of all shards, because a store finds records by tenant, owner or lane; that
     /// happens once per shard and take-over, and again only after a listing that failed.
-    async fn scan_once(
-        &self,
-        shard: u16,
-        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
-    ) -> Result<(), RepoError> {
+    async fn scan_once(&self, shard: u16, dirty: &mut Dirty) -> Result<(), RepoError> {
         if self.scanned.lock().expect("no panic under this lock").contains(&shard) {
             return Ok(());
         }
@@ -126,39 +137,39 @@ impl Engine {
             self.parts.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
         self.scanned.lock().expect("no panic under this lock").insert(shard);
         let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
-        dirty.extend(all.into_iter().filter(|r| here(&r.value.tenant)).map(|r| (r.value.tenant, r.value.id)));
+        let mine = all.into_iter().filter(|record| here(&record.value.tenant));
+        mine.for_each(|record| dirty.touch((record.value.tenant, record.value.id), true));
         Ok(())
     }
 
     /// Plans what is due and dirty in one shard, then prunes. Answers how many reservations were looked at.
     ///
-    /// Takes from `dirty` what is of this shard. A reservation that conflicts becomes dirty anew, so it is
-    /// planned in the next pass and not in this one: whoever was faster is probably still writing.
+    /// Takes from `dirty` what is of this shard. A reservation that rests stays dirty until its rest is over. One that
+    /// conflicts becomes dirty anew, so it is planned in the next pass and not in this one: whoever was faster is
+    /// probably still writing.
     async fn shard_pass(
         &self,
         installation: &Versioned<Installation>,
         ownership: &Ownership,
         shard: u16,
-        dirty: &mut BTreeSet<(TenantId, ReservationId)>,
+        dirty: &mut Dirty,
     ) -> Result<usize, RepoError> {
         let due: Vec<Versioned<Reservation>> = self.parts.repo.due(shard, self.now(), PER_PASS).await?;
         let mass = self.mass_deadlines(&due).await?;
-        let mut work: BTreeSet<_> =
-            due.into_iter().map(|r| (r.value.tenant.clone(), r.value.id.clone())).collect();
-        let here = |tenant: &TenantId| shard_of(tenant, self.parts.repo.shards()) == shard;
-        work.extend(dirty.extract_if(.., |(tenant, _)| here(tenant)));
-        let planned = work.len();
-        let mut work = work.into_iter();
-        while let Some((tenant, id)) = work.next() {
-            let calm = !mass.contains(&tenant);
-            match self.reconcile(installation, ownership, &tenant, &id, calm).await {
-                Ok(()) => {}
+        let mut work = dirty.take_shard(shard, self.parts.repo.shards());
+        due.into_iter().for_each(|record| work.touch((record.value.tenant, record.value.id), false));
+        let mut planned = 0;
+        while let Some((whose, own)) = work.pop() {
+            let calm = !mass.contains(&whose.0);
+            match self.reconcile_rested(installation, ownership, &whose, own, calm).await {
+                Ok(done) => planned += usize::from(done),
                 Err(error) if error.is_conflict() => {
-                    self.dirty.lock().expect("no panic under this lock").insert((tenant, id));
+                    planned += 1;
+                    self.with_dirty(|all| all.touch(whose, true));
                 }
                 Err(error) => {
-                    dirty.insert((tenant, id));
-                    dirty.extend(work);
+                    dirty.touch(whose, own);
+                    dirty.append(work);
                     return Err(error);
                 }
             }
@@ -192,7 +203,24 @@ impl Engine {
         Ok(mass)
     }
 
-    /// Plans one reservation until its plan decides nothing new. `calm` is false when so many of the tenant's
+    /// Plans one reservation unless it rests; then it stays dirty. Answers whether it was planned.
+    async fn reconcile_rested(
+        &self,
+        installation: &Versioned<Installation>,
+        ownership: &Ownership,
+        whose: &Whose,
+        own: bool,
+        calm: bool,
+    ) -> Result<bool, RepoError> {
+        if self.rests(whose, own).await? {
+            self.with_dirty(|all| all.touch(whose.clone(), false));
+            return Ok(false);
+        }
+        self.reconcile(installation, ownership, whose, calm).await?;
+        Ok(true)
+    }
+
+    /// Plans one reservation until its plan decides nothing new, and lets it rest as long as that was large. `calm` is false when so many of the tenant's
     /// deadlines fell due at once that a person must say whether that is meant. A reservation that is gone is
     /// no error: there is nothing to plan.
     ///
@@ -202,17 +230,19 @@ impl Engine {
         &self,
         installation: &Versioned<Installation>,
         ownership: &Ownership,
-        tenant: &TenantId,
-        id: &ReservationId,
+        whose: &Whose,
         calm: bool,
     ) -> Result<(), RepoError> {
+        let (tenant, id) = whose;
         for _ in 0..PLANS_IN_A_ROW {
             let Some(read) = self.read(tenant, id).await? else { return Ok(()) };
             let draft = self.draft(&read, &installation.value, !calm).await?;
             let decided = draft.reservation.desired != read.reservation.value.desired;
             let writer = Writer { engine: self, installation, ownership, read: &read };
             if !decided {
-                return writer.write(draft).await;
+                let left = writer.write(draft).await?;
+                self.planned(whose.clone(), read.units.len() + read.launches.len(), left);
+                return Ok(());
             }
             // What is desired changes first, alone: nothing may end because of a decision that was not written.
             writer.decide(draft).await?;
@@ -337,8 +367,9 @@ impl Writer<'_> {
         self.engine.parts.repo.commit(txn).await.map(drop)
     }
 
-    /// Everything: slots, wishes, attempts with their slots, other slots, and the reservation last.
-    async fn write(&self, draft: Draft) -> Result<(), RepoError> {
+    /// Everything: slots, wishes, attempts with their slots, other slots, and the reservation last. Answers the version
+    /// at which that stands now.
+    async fn write(&self, draft: Draft) -> Result<Version, RepoError> {
         let Draft { reservation, units, launches, new_launches, events, .. } = draft;
         let fresh = |unit: &&Unit| unit.current.is_none() && !self.read.units.contains_key(&unit.no);
         self.write_all(units.values().filter(fresh).map(|unit| (None, unit))).await?;
@@ -407,12 +438,12 @@ impl Writer<'_> {
         &self,
         mut reservation: Reservation,
         events: Vec<crate::nouns::event::Outbox>,
-    ) -> Result<(), RepoError> {
+    ) -> Result<Version, RepoError> {
         let was = &self.read.reservation;
         let over = reservation.over_at.is_some() && was.value.over_at.is_none();
         let freed = if over { std::mem::take(&mut reservation.counted) } else { 0 };
         if reservation == was.value && events.is_empty() {
-            return Ok(());
+            return Ok(was.version);
         }
         let mut txn = self.txn();
         txn.update(was, &reservation);
@@ -423,7 +454,7 @@ impl Writer<'_> {
         if over {
             self.expire_keys(&mut txn, &reservation).await?;
         }
-        self.engine.parts.repo.commit(txn).await.map(drop)
+        self.engine.parts.repo.commit(txn).await
     }
 
     /// Gives the machines back to the owner's limit, in the commit that ends the reservation: they count until

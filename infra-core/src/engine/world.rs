@@ -11,7 +11,7 @@
 //! * A reservation that could not be written because of a conflict stays dirty.
 //!
 //! # Caveats
-//! What is in memory here may be forgotten at any time, and is, by every crash: cursor, dirty set, workers
+//! What is in memory here may be forgotten at any time, and is, by every crash: cursor, dirty set, rests, workers
 //! with their brakes, and the clock guard, which asks the store for the newest moment it knows when it
 //! starts.
 
@@ -21,16 +21,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::claims::{Claims, Moment, Ownership};
+use super::dirty::Dirty;
 use super::lane::LaneWorker;
 use crate::connect::Connections;
 use crate::contracts::store::{ListBy, RecordKind};
 use crate::nouns::installation::{Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::Launch;
 use crate::plan::clock_guard::ClockGuard;
+use crate::plan::fold::Rests;
 use crate::records::{Repo, RepoError, Versioned};
 use crate::words::clock::{Clock, Timestamp};
 use crate::words::entropy::Entropy;
-use crate::words::ids::{BootId, LaunchToken, ReplicaId, ReservationId, TenantId};
+use crate::words::ids::{BootId, LaunchToken, ReplicaId, ReservationId};
 use crate::words::lane::{Lane, LaneId, Version};
 use crate::words::limits::Limits;
 use crate::words::planted::{Bug, Planted};
@@ -76,7 +78,8 @@ pub struct Engine {
     guard: Mutex<Option<ClockGuard>>,
     workers: Mutex<BTreeMap<LaneId, Arc<LaneWorker>>>,
     cursor: AtomicU64,
-    pub(super) dirty: Mutex<BTreeSet<(TenantId, ReservationId)>>,
+    pub(super) dirty: Mutex<Dirty>,
+    pub(super) rests: Mutex<Rests>,
     pub(super) scanned: Mutex<BTreeSet<u16>>,
 }
 
@@ -94,6 +97,7 @@ impl Engine {
             workers: Mutex::default(),
             cursor: AtomicU64::new(0),
             dirty: Mutex::default(),
+            rests: Mutex::default(),
             scanned: Mutex::default(),
         }
     }
@@ -106,12 +110,12 @@ impl Engine {
         let mut report = TickReport::default();
         let Some(installation) = self.installation().await? else { return Ok(report) };
         self.take_changes(Duration::ZERO).await?;
-        report.planned = self.shards_pass(&installation).await?;
+        report.planned = self.shards_pass(&installation).await?.planned;
         for worker in self.workers().await? {
             report.changes += worker.tick(self, &installation).await?;
         }
         self.take_changes(Duration::ZERO).await?;
-        report.planned += self.shards_pass(&installation).await?;
+        report.planned += self.shards_pass(&installation).await?.planned;
         self.deliver_outbox().await?;
         Ok(report)
     }
@@ -211,23 +215,25 @@ impl Engine {
         self.claims.hold(repo, now, limits, epoch, on).await
     }
 
-    /// Reads the change feed: every reservation that was touched is planned again, every lane looked at.
+    /// Reads the change feed: every reservation that was touched is planned again. Answers whether a switch or a lane's
+    /// record was written, which no plan tells the lanes of.
     pub(super) async fn take_changes(&self, wait: Duration) -> Result<bool, RepoError> {
         let after = Version(self.cursor.load(Ordering::Acquire));
         let changes = self.parts.repo.changes(after, wait).await?;
         self.cursor.store(changes.upto.0, Ordering::Release);
-        let mut dirty = self.dirty.lock().expect("no panic under this lock");
-        let mut any = false;
-        for key in changes.keys {
-            let mine = matches!(key.kind, RecordKind::Reservation | RecordKind::Launch | RecordKind::Unit);
-            let id = key.id.split('/').next().unwrap_or_default();
-            if let Some(id) = ReservationId::new(id).ok().filter(|_| mine) {
-                dirty.insert((key.tenant, id));
-                any = true;
+        let mut lanes = false;
+        self.with_dirty(|dirty| {
+            for key in changes.keys {
+                let own = key.kind == RecordKind::Reservation;
+                let mine = own || matches!(key.kind, RecordKind::Launch | RecordKind::Unit);
+                let id = key.id.split('/').next().unwrap_or_default();
+                if let Some(id) = ReservationId::new(id).ok().filter(|_| mine) {
+                    dirty.touch((key.tenant, id), own);
+                }
+                lanes |= matches!(key.kind, RecordKind::Switch | RecordKind::Lane);
             }
-            any |= matches!(key.kind, RecordKind::Switch | RecordKind::Lane);
-        }
-        Ok(any)
+        });
+        Ok(lanes)
     }
 
     /// The worker of a lane; made on first use.

@@ -273,12 +273,14 @@ impl UserHandle {
         let until = self.core.clock.mono().saturating_add(for_);
         let mut after = self.core.repo.newest().await?;
         loop {
-            let view = self.get(id).await?;
+            // Only the last look is shown: until then the reservation's own record says enough.
+            let user = self.core.user(&self.id).await?;
+            let record = self.core.mine(&user.value, id).await?;
             let left = until.saturating_sub(self.core.clock.mono());
-            let settled =
-                matches!(view.state, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);
+            let state = show::brief(&self.core, &record).state;
+            let settled = matches!(state, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);
             if settled || left.is_zero() {
-                return Ok(view);
+                return show::whole(&self.core, &record).await;
             }
             // A change may come between the look and the wait: the wait begins where the look before it ended.
             after = self.changed(id, after, left.min(LOOK_AGAIN)).await?;

@@ -198,6 +198,7 @@ pub struct Principal {
 
 /// A create call that may still land after a switch was thrown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct InFlight {
     /// The attempt.
     pub token: LaunchToken,
@@ -208,6 +209,7 @@ pub struct InFlight {
     /// Where.
     pub lane: Lane,
     /// When its last send was written down.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub sent_at: Option<Timestamp>,
 }
 

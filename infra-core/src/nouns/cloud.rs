@@ -92,6 +92,7 @@ pub struct Cursor(pub String);
 
 /// How a thing is turned off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PowerMode {
     /// On.

@@ -29,6 +29,7 @@ pub struct Installation {
 
 /// Why nothing is changed in any cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Frozen {
     /// Opened at another place than where it lives: moved, or a copy?
@@ -49,6 +50,7 @@ pub enum Frozen {
 
 /// What a person says about a frozen store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
     /// It moved here; there is no other.

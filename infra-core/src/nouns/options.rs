@@ -9,25 +9,36 @@ use super::cloud::PowerMode;
 /// Wishes that only some clouds can fulfil. A lane whose catalogue does not name an option that was asked for is not
 /// quoted: silently ignoring a wish is worse than refusing it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct MachineOptions {
     /// The network by the cloud's id: a subnet at AWS, a VPC at DigitalOcean, a network at OpenStack, where `auto`
     /// (one is made or chosen by the cloud) and `none` are words, too. The cloud's default when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub network: Option<String>,
     /// The instance profile by name: which rights programs on the machine have at the cloud (AWS).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub profile: Option<String>,
     /// Metadata on a disk instead of at an address (OpenStack).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_drive: Option<bool>,
     /// How it is turned off; the cloud's first way when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::ways_off))]
     pub off: Option<PowerMode>,
     /// Files that stand on the disk before the first boot, by absolute path (OpenStack's personality). Sealed at rest
     /// like `setup`; a record's copy of the request keeps the paths alone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::files))]
     pub files: BTreeMap<String, String>,
 }
 

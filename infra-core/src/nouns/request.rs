@@ -11,6 +11,7 @@ use crate::words::money::Money;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// Virtual machines.
@@ -24,6 +25,7 @@ pub enum Resource {
 
 /// A processor architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub enum Arch {
     /// 64-bit x86.
     #[serde(rename = "x86_64")]
@@ -35,6 +37,7 @@ pub enum Arch {
 
 /// How capacity is bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Market {
     /// At the list price, ours until we end it.
@@ -48,28 +51,52 @@ pub enum Market {
 ///
 /// Names and types are the wire contract's; sizes are per machine, in GiB and whole vCPUs or fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "utoipa", schema(as = ReservationRequest))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Request {
     /// What is asked for.
     pub resource: Resource,
     /// How many machines; 1 when not said.
+    #[cfg_attr(feature = "utoipa", schema(minimum = 1, maximum = 1000, example = 2))]
     pub count: Option<u32>,
     /// Virtual processors at least.
+    #[cfg_attr(feature = "utoipa", schema(exclusive_minimum = 0, maximum = 4096, example = 2))]
     pub vcpus: Option<f64>,
     /// Memory at least, GiB.
+    #[cfg_attr(feature = "utoipa", schema(exclusive_minimum = 0, maximum = 65536, example = 4))]
     pub memory_gib: Option<f64>,
     /// Disk at least, GiB.
+    #[cfg_attr(feature = "utoipa", schema(exclusive_minimum = 0, maximum = 65536))]
     pub disk_gib: Option<f64>,
     /// Accelerators at least.
+    #[cfg_attr(feature = "utoipa", schema(minimum = 0, maximum = 64))]
     pub gpus: Option<u32>,
     /// Which accelerator, lower case.
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub gpu_model: Option<String>,
     /// Which architecture.
     pub arch: Option<Arch>,
     /// Which operating system: `ubuntu 24.04`. The newest image of that name is taken.
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(
+            min_length = 1,
+            max_length = 100,
+            pattern = r"^[^\x00-\x1f\x7f-\x9f]*$",
+            example = "ubuntu 24.04"
+        )
+    )]
     pub os: Option<String>,
     /// A name for people.
+    #[cfg_attr(
+        feature = "utoipa",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: Option<String>,
     /// Only in this region.
     pub region: Option<Region>,
@@ -78,26 +105,33 @@ pub struct Request {
     /// How to buy; on demand when not said.
     pub market: Option<Market>,
     /// Ends this long after it became ready, seconds.
+    #[cfg_attr(feature = "utoipa", schema(minimum = 1, maximum = 31536000, example = 3600))]
     pub duration_s: Option<u64>,
     /// Ends at this moment.
     pub ends_at: Option<Timestamp>,
     /// Ends after this long without use, seconds.
+    #[cfg_attr(feature = "utoipa", schema(minimum = 0))]
     pub idle_timeout_s: Option<u64>,
     /// Never dearer than this per machine and hour, US dollars.
+    #[cfg_attr(feature = "utoipa", schema(exclusive_minimum = 0, maximum = 1000000))]
     pub max_price_per_hour: Option<f64>,
     /// Software wanted on it.
     pub software: Vec<String>,
     /// Labels that also reach the cloud.
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::tags))]
     pub tags: BTreeMap<String, String>,
     /// OpenSSH public keys that may log in.
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::ssh_public_keys))]
     pub ssh_public_keys: Vec<String>,
     /// CIDR blocks that may connect; nobody when empty.
+    #[cfg_attr(feature = "utoipa", schema(schema_with = crate::words::schema::blocks))]
     pub allow_from: Vec<String>,
     /// No public address.
     pub private_only: bool,
     /// An image by the cloud's id, instead of `os`.
     pub image: Option<ImageId>,
     /// A script for the first boot; sealed at rest because people put secrets there.
+    #[cfg_attr(feature = "utoipa", schema(max_length = 12288))]
     pub setup: Option<String>,
     /// What only some clouds have: network, profile, way of being off.
     pub options: MachineOptions,

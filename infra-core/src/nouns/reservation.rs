@@ -27,6 +27,7 @@ pub enum Source {
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
     /// Running.
@@ -51,6 +52,7 @@ pub struct Desired {
 
 /// What to do when a machine vanishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Heal {
     /// Say so; never buy again by ourselves.
@@ -112,6 +114,7 @@ impl Deadlines {
 
 /// Nothing is done for it until a person or the engine lifts the hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Hold {
     /// Which brake.
     pub why: HoldReason,
@@ -123,6 +126,7 @@ pub struct Hold {
 
 /// Which brake holds a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HoldReason {
@@ -159,6 +163,7 @@ pub struct Choice {
 
 /// What one attempt came to: shown to the user, so that a failure explains itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Try {
     /// When it ended.
     pub at: Timestamp,
@@ -184,6 +189,7 @@ pub struct Spec {
 
 /// The state words of the wire contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Accepted, nothing begun.
@@ -226,27 +232,36 @@ pub struct Summary {
 
 /// One unit as users see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct UnitView {
     /// Which slot.
     pub slot: u32,
     /// Its stage.
     pub state: super::unit::Stage,
     /// The cloud.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub provider: Option<String>,
     /// The cloud's account.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub account: Option<String>,
     /// The region.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub region: Option<String>,
     /// The zone.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub zone: Option<String>,
     /// The type.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub type_: Option<String>,
     /// The cloud's id.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub provider_id: Option<String>,
     /// From outside.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub public_address: Option<String>,
     /// From inside.
+    #[cfg_attr(feature = "utoipa", schema(required = true))]
     pub private_address: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use crate::words::ids::{LaunchToken, ReservationId, Role, TenantId};
 
 /// Where a slot is. Authoritative; the reservation's phase is derived from its units' stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Nothing was tried yet, or the next try waits.

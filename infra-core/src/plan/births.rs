@@ -89,7 +89,13 @@ fn is_unfinished(row: &Launch, seen: &Observed) -> bool {
 /// where the cloud tells them.
 fn is_alike(row: &Launch, seen: &Observed) -> bool {
     let named = seen.name.as_deref() == Some(row.frozen.name.as_str());
-    let in_time = row.first_sent().is_some_and(|sent| between(seen.created_at, sent) <= CLOCK_SLACK);
+    // Where a cloud does not say when a satellite was made, its client tells when the token in its name was drawn: that
+    // was before the row was written, and a brake may have held the send for any time since.
+    let begun = match &row.frozen.body {
+        LaunchBody::Firewall(_) | LaunchBody::KeyPair { .. } => row.first_sent().map(|_| row.created_at),
+        LaunchBody::Machine(_) | LaunchBody::Snapshot { .. } => row.first_sent(),
+    };
+    let in_time = begun.is_some_and(|begun| between(seen.created_at, begun) <= CLOCK_SLACK);
     let same_make = match &row.frozen.body {
         LaunchBody::Machine(body) => {
             let typed = seen.type_name.as_ref().is_none_or(|name| *name == body.type_name);

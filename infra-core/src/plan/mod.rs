@@ -5,6 +5,7 @@ pub mod births;
 pub mod brake;
 pub mod clock_guard;
 pub mod fair;
+pub mod fold;
 pub mod guard;
 pub mod proof;
 pub mod reservation;

@@ -31,8 +31,8 @@ fn check(what: &'static str, value: &str) -> Result<(), InvalidName> {
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $what:literal;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident = $what:literal;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
@@ -80,6 +80,9 @@ macro_rules! names {
                 f.write_str(&self.0)
             }
         }
+
+        #[cfg(feature = "utoipa")]
+        super::schema::word!($name, concat!($($doc),*), name);
     )*};
 }
 
@@ -117,8 +120,8 @@ names! {
 }
 
 macro_rules! uuids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -143,6 +146,9 @@ macro_rules! uuids {
                 Uuid::parse_str(value).map(Self)
             }
         }
+
+        #[cfg(feature = "utoipa")]
+        super::schema::word!($name, concat!($($doc),*), uuid);
     )*};
 }
 

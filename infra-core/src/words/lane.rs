@@ -8,6 +8,7 @@ use super::ids::{AccountId, CloudName, InstallationId, LaunchToken, Region};
 
 /// The address of a cloud's API, as configured; empty for the provider's default.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Endpoint(pub String);
 
@@ -16,6 +17,7 @@ pub struct Endpoint(pub String);
 /// `account` is the *cloud's* name for who pays, as `identify()` answered. Another account, endpoint or
 /// project is another lane, never a replacement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Lane {
     /// The cloud's configured name.
     pub cloud: CloudName,
@@ -29,6 +31,7 @@ pub struct Lane {
 
 /// A lane's canonical text, used as index value and record id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct LaneId(pub String);
 
@@ -57,6 +60,7 @@ impl fmt::Display for LaneId {
 /// It also goes into every mark as restore witness: a mark newer than the store means the store is older
 /// than the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Version(pub u64);
 

@@ -24,6 +24,12 @@ pub struct Limits {
     pub resend_within: Duration,
     /// A planned launch that was not sent for this long is cancelled and planned anew.
     pub plan_stale_after: Duration,
+    /// Bursts are folded: after a plan a reservation rests this long for each slot and attempt that was read, ...
+    pub plan_rest_per_record: Duration,
+    /// ... not at all if that is less than this, ...
+    pub plan_rest_min: Duration,
+    /// ... and never longer than this.
+    pub plan_rest_max: Duration,
     /// A machine attempt without token whose outcome is unknown holds its slot this long.
     pub unknown_hold: Duration,
     /// Closed launches are kept this long: a late birth must find its row.
@@ -134,6 +140,9 @@ impl Default for Limits {
         Self {
             resend_within: secs(HOUR),
             plan_stale_after: secs(10 * MINUTE),
+            plan_rest_per_record: Duration::from_micros(2_500),
+            plan_rest_min: Duration::from_millis(100),
+            plan_rest_max: secs(5),
             unknown_hold: secs(15 * MINUTE),
             keep_closed_for: secs(30 * DAY),
             call_timeout: secs(30),

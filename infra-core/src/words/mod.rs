@@ -8,4 +8,6 @@ pub mod lane;
 pub mod limits;
 pub mod money;
 pub mod planted;
+#[cfg(feature = "utoipa")]
+pub mod schema;
 pub mod secret;

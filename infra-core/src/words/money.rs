@@ -117,6 +117,16 @@ impl Serialize for Money {
     }
 }
 
+#[cfg(feature = "utoipa")]
+impl utoipa::PartialSchema for Money {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        super::schema::money()
+    }
+}
+
+#[cfg(feature = "utoipa")]
+impl utoipa::ToSchema for Money {}
+
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(from)?;

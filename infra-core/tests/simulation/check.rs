@@ -196,6 +196,7 @@ impl World {
             self.recover();
         }
         self.throw(SwitchValue::Open);
+        self.by_hand.keys().for_each(|id| cloud::move_out(&self.sim, id));
         self.clear_orphans();
     }
 

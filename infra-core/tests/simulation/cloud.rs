@@ -12,9 +12,10 @@ use infra_core::testing::VirtualClock;
 use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::ids::{CommitId, LaunchToken, ResourceId};
 use infra_core::words::lane::ResourceKind;
-use infra_providers::sim::{FaultEffect, HandMade, Match, Rule, SimWorld};
+use infra_providers::sim::{FaultEffect, HandMade, Match, Rule};
 use infra_store::MemoryStore;
 
+use super::skin::Cloud;
 use super::world::SHARDS;
 
 /// A thing as it truly is.
@@ -30,6 +31,8 @@ pub struct Seen {
     /// Usable: running, or off, or a finished copy.
     pub whole: bool,
     pub marked: bool,
+    /// There, and billed.
+    pub there: bool,
     /// There, and nobody has ordered its end.
     pub alive: bool,
     pub on: bool,
@@ -37,9 +40,10 @@ pub struct Seen {
 }
 
 /// Everything that ever was.
-pub fn everything(sim: &SimWorld) -> Vec<Seen> {
+pub fn everything(sim: &Cloud) -> Vec<Seen> {
     let seen = |thing: infra_providers::sim::TruthThing| Seen {
         marked: thing.mark().is_some(),
+        there: thing.alive(),
         alive: thing.alive() && thing.state != ThingState::Ending,
         on: matches!(thing.state, ThingState::Building | ThingState::Running),
         token: thing.made_under,
@@ -50,62 +54,75 @@ pub fn everything(sim: &SimWorld) -> Vec<Seen> {
         whole: !matches!(thing.state, ThingState::Error | ThingState::Ending | ThingState::Ended)
             && (thing.kind != ResourceKind::Snapshot || thing.state == ThingState::Running),
         created_at: thing.created_at,
-        id: thing.id,
+        id: sim.id_of(&thing),
     };
     sim.truth().into_iter().map(seen).collect()
 }
 
 /// Machines that are there; only those that a call made, when asked so.
-pub fn machines(sim: &SimWorld, by_call: bool) -> Vec<Seen> {
+pub fn machines(sim: &Cloud, by_call: bool) -> Vec<Seen> {
     let wanted = |seen: &Seen| seen.alive && seen.machine && (!by_call || seen.token.is_some());
     everything(sim).into_iter().filter(wanted).collect()
 }
 
 /// The next calls of an operation go wrong.
-pub fn rule(sim: &SimWorld, op: &str, effect: FaultEffect, times: u64) {
+pub fn rule(sim: &Cloud, op: &str, effect: FaultEffect, times: u64) {
     sim.rule(Rule::once(op, effect).times(u32::try_from(times).ok()));
 }
 
 /// The next create call of machines goes wrong; satellites are spared.
-pub fn machine_rule(sim: &SimWorld, effect: FaultEffect) {
+pub fn machine_rule(sim: &Cloud, effect: FaultEffect) {
     let machines = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
     sim.rule(Rule::once("launch", effect).only(machines));
 }
 
-pub fn no_rules(sim: &SimWorld) {
+pub fn no_rules(sim: &Cloud) {
     sim.clear_rules();
 }
 
-pub fn make(sim: &SimWorld) -> ResourceId {
+pub fn make(sim: &Cloud) -> ResourceId {
     let wish = HandMade {
         account: "acc-ada".parse().expect("legal"),
-        region: "sim-east".parse().expect("legal"),
+        region: sim.region(),
         zone: None,
         type_name: None,
         name: Some("precious".to_owned()),
         tags: std::collections::BTreeMap::new(),
     };
-    sim.make_by_hand(wish).expect("the region offers something")
+    let made = sim.make_by_hand(wish).expect("the region offers something");
+    shown(sim, &made).expect("it was just made")
 }
 
-pub fn copy(sim: &SimWorld, id: &ResourceId) -> Option<ResourceId> {
-    sim.copy_marks(id)
+pub fn copy(sim: &Cloud, id: &ResourceId) -> Option<ResourceId> {
+    let copied = sim.copy_marks(&sim.inner(id)?)?;
+    shown(sim, &copied)
 }
 
-pub fn vanish(sim: &SimWorld, id: &ResourceId) {
-    sim.vanish(id);
+/// A firewall of DigitalOcean stands before a tag, and whoever copies a machine copies that tag: nobody ends the
+/// firewall before they have taken it off.
+pub fn move_out(sim: &Cloud, id: &ResourceId) {
+    let _known = sim.inner(id).is_some_and(|id| sim.take_tag(&id, "infra-firewall"));
 }
 
-pub fn end(sim: &SimWorld, id: &ResourceId) {
-    sim.end_by_hand(id);
+/// What the client calls a thing of the sim.
+fn shown(sim: &Cloud, id: &ResourceId) -> Option<ResourceId> {
+    sim.truth().iter().find(|thing| &thing.id == id).map(|thing| sim.id_of(thing))
 }
 
-pub fn strip(sim: &SimWorld, id: &ResourceId) {
-    sim.strip_marks(id);
+pub fn vanish(sim: &Cloud, id: &ResourceId) {
+    let _known = sim.inner(id).is_some_and(|id| sim.vanish(&id));
+}
+
+pub fn end(sim: &Cloud, id: &ResourceId) {
+    let _known = sim.inner(id).is_some_and(|id| sim.end_by_hand(&id));
+}
+
+pub fn strip(sim: &Cloud, id: &ResourceId) {
+    let _known = sim.inner(id).is_some_and(|id| sim.strip_marks(&id));
 }
 
 /// All keys of a user lead to somebody else's account, or back to their own.
-pub fn mislead(sim: &SimWorld, user: &str, away: bool) {
+pub fn mislead(sim: &Cloud, user: &str, away: bool) {
     let to = away.then(|| "elsewhere".parse().expect("legal"));
     for account in ["acc", "acc0", "acc1", "acc2"] {
         sim.lead_key(&format!("sim-{account}-{user}"), to.clone());

@@ -22,10 +22,11 @@ use infra_core::nouns::offering::Catalogue;
 use infra_core::words::fault::Effect;
 use infra_core::words::ids::{AccountId, CloudName, InstallationId, Region, ResourceId};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind, Version};
-use infra_providers::sim::SimWorld;
 use infra_store::MemoryStore;
 
+use super::cloud;
 use super::door::Door;
+use super::skin::Cloud;
 
 /// What was being done when the crash came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,8 @@ pub enum StepKind {
     Terminate,
     Power,
     Mark,
+    /// One request of a real client, inside one of the others.
+    Request,
 }
 
 /// Before the effect, or after it and before anybody learns of it.
@@ -127,16 +130,16 @@ impl Gate {
     }
 
     /// A page of a listing came; the last one is compared with the truth.
-    fn listed(&self, page: &OwnedPage, account: &AccountId, sim: &SimWorld) {
+    fn listed(&self, page: &OwnedPage, account: &AccountId, sim: &Cloud) {
         let mut state = self.state();
         state.listed.extend(page.items.iter().map(|item| item.id.clone()));
         if page.next.is_some() {
             return;
         }
         let listed = std::mem::take(&mut state.listed);
-        let there = sim.truth().into_iter().filter(|thing| thing.alive() && thing.made_under.is_some());
-        let mut mine = there.filter(|thing| &thing.account == account && thing.mark().is_some());
-        state.lagging += u64::from(mine.any(|thing| !listed.contains(&thing.id)));
+        let there = cloud::everything(sim).into_iter().filter(|seen| seen.there && seen.token.is_some());
+        let mut mine = there.filter(|seen| seen.account == account.as_str() && seen.marked);
+        state.lagging += u64::from(mine.any(|seen| !listed.contains(&seen.id)));
     }
 
     pub fn lose_commits(&self, faults: Vec<CommitFault>) {
@@ -160,7 +163,8 @@ impl Gate {
         send.is_some() || look.is_some()
     }
 
-    async fn effect<T>(&self, kind: StepKind, run: impl Future<Output = T> + Send) -> T {
+    /// Does something outside, unless the replica dies just before it or just after.
+    pub async fn effect<T>(&self, kind: StepKind, run: impl Future<Output = T> + Send) -> T {
         let number = {
             let mut state = self.state();
             if state.crashed.is_none() {
@@ -269,7 +273,7 @@ pub struct GateDriver {
     pub driver: Arc<dyn CloudDriver>,
     pub gate: Gate,
     pub door: Arc<Door>,
-    pub sim: SimWorld,
+    pub sim: Cloud,
 }
 
 #[async_trait]
@@ -307,7 +311,7 @@ struct GateProvider {
     provider: Arc<dyn CloudProvider>,
     gate: Gate,
     door: Arc<Door>,
-    sim: SimWorld,
+    sim: Cloud,
     account: AccountId,
 }
 

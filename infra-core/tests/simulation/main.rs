@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a simulation that does not print what it met proves nothing")]
 
 mod check;
+mod clients;
 mod clock;
 mod cloud;
 mod coverage;
@@ -13,6 +14,7 @@ mod drive;
 mod gate;
 mod ops;
 mod orders;
+mod skin;
 mod systematic;
 mod world;
 
@@ -22,13 +24,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coverage::Coverage;
 use infra_core::words::planted::{Bug, Planted};
+use skin::Kind;
 use world::World;
 
 /// Seeds by default; `INFRA_SEEDS` asks for more.
 const SEEDS: u64 = 1_000;
 
 fn seeds() -> u64 {
-    std::env::var("INFRA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+    seeds_or(SEEDS)
+}
+
+fn seeds_or(default: u64) -> u64 {
+    std::env::var("INFRA_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// `INFRA_CLOUD=DigitalOcean` runs the one seed of `INFRA_SEED` through that cloud's client.
+fn cloud_of_one() -> Kind {
+    match std::env::var("INFRA_CLOUD").as_deref() {
+        Ok("DigitalOcean") => Kind::DigitalOcean,
+        Ok("OpenStack") => Kind::OpenStack,
+        _ => Kind::Sim,
+    }
 }
 
 /// `INFRA_KEEP_GOING` shows every failing seed instead of the first: for whoever mends them.
@@ -37,8 +53,8 @@ fn keep_going() -> bool {
 }
 
 /// One world: 3 to 20 operations, the invariants after each, then calm, convergence and release.
-fn one(seed: u64, planted: Planted) -> (Coverage, Option<String>) {
-    let mut world = World::new(seed, planted);
+fn one(kind: Kind, seed: u64, planted: Planted) -> (Coverage, Option<String>) {
+    let mut world = World::on(kind, seed, planted);
     let operations = 3 + world.below(18);
     let crash_at = world.below(operations);
     let mut trail = Vec::new();
@@ -68,7 +84,7 @@ fn one(seed: u64, planted: Planted) -> (Coverage, Option<String>) {
 }
 
 /// Runs seeds on two threads until one fails or all are done.
-fn many(planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
+fn many(kind: Kind, planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let total = Mutex::new((Coverage::default(), None::<String>));
@@ -80,7 +96,7 @@ fn many(planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
                     if seed >= seeds {
                         return;
                     }
-                    let run = catch_unwind(AssertUnwindSafe(|| one(seed, planted)));
+                    let run = catch_unwind(AssertUnwindSafe(|| one(kind, seed, planted)));
                     let (coverage, verdict) =
                         run.unwrap_or_else(|_| (Coverage::default(), Some(format!("seed {seed} panicked"))));
                     let mut total = total.lock().expect("no panic under this lock");
@@ -102,11 +118,11 @@ fn many(planted: Planted, seeds: u64) -> (Coverage, Option<String>) {
 #[test]
 fn crash_at_every_step() {
     if let Some(seed) = std::env::var("INFRA_SEED").ok().and_then(|text| text.parse().ok()) {
-        let (_, verdict) = one(seed, Planted::NONE);
+        let (_, verdict) = one(cloud_of_one(), seed, Planted::NONE);
         assert_eq!(verdict, None);
         return;
     }
-    let (coverage, verdict) = many(Planted::NONE, seeds());
+    let (coverage, verdict) = many(Kind::Sim, Planted::NONE, seeds());
     println!("{}", coverage.line());
     assert_eq!(verdict, None);
     for (name, met) in coverage.musts() {
@@ -124,7 +140,7 @@ fn every_planted_bug_is_caught() {
     let mut caught = 0;
     let mut missed = Vec::new();
     for bug in Bug::ALL.into_iter().filter(chosen) {
-        let (coverage, verdict) = many(Planted::one(bug), SEEDS);
+        let (coverage, verdict) = many(Kind::Sim, Planted::one(bug), SEEDS);
         match verdict {
             Some(how) => {
                 caught += 1;

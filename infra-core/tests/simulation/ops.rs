@@ -226,7 +226,8 @@ impl World {
         let mut request = Request::default();
         request.count = Some(held.count);
         request.name = Some(held.key.clone());
-        request.region = Some("sim-east".parse().expect("legal"));
+        request.vcpus = self.vcpus();
+        request.region = Some(self.sim.region());
         request.heal = Some(if self.chance(50) { Heal::Replace } else { Heal::Report });
         let minutes = [0, 2, 20, 300][usize::try_from(self.below(4)).unwrap_or(0)];
         request.duration_s = (minutes > 0).then_some(minutes * 60);
@@ -524,9 +525,9 @@ impl World {
     /// The same label, valid, but of another account: another lane, never a replacement.
     fn rotate_key(&mut self) {
         let user = self.user();
-        let account = format!("acc{}", self.below(3));
+        let key = self.sim.key(&format!("acc{}-{user}", self.below(3)));
         let infra = self.replica().infra.clone();
-        let job: Job = Box::pin(async move { save_key(&infra, &user, &account).await });
+        let job: Job = Box::pin(async move { save_key(&infra, &user, &key).await });
         self.run(job);
     }
 

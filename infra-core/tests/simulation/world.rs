@@ -20,9 +20,9 @@ use infra_core::words::fault::Effect;
 use infra_core::words::ids::{ReservationId, ResourceId, UserId};
 use infra_core::words::lane::ResourceKind;
 use infra_core::words::planted::Planted;
-use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::words::secret::MasterKey;
 use infra_core::{CloudDriver, Infra, InfraError, Limits};
-use infra_providers::sim::{SimConfig, SimDriver, SimWorld, Span};
+use infra_providers::sim::{SimConfig, Span};
 use infra_store::MemoryStore;
 
 use super::clock::SkewedClock;
@@ -30,6 +30,7 @@ use super::coverage::Coverage;
 use super::door::{Door, repo};
 use super::drive::{Job, Outcome, drive};
 use super::gate::{Gate, GateDriver, GateStore};
+use super::skin::{Cloud, Kind};
 
 /// Shards of a simulated store.
 pub const SHARDS: u16 = 2;
@@ -59,7 +60,8 @@ pub struct World {
     pub seed: u64,
     pub chance: SeededEntropy,
     pub clock: VirtualClock,
-    pub sim: SimWorld,
+    pub kind: Kind,
+    pub sim: Cloud,
     pub store: Arc<MemoryStore>,
     pub door: Arc<Door>,
     pub limits: Limits,
@@ -79,12 +81,18 @@ pub struct World {
 pub const USERS: [&str; 2] = ["ada", "ben"];
 
 impl World {
-    /// A world of a seed: half of them with idempotency tokens, half without.
+    /// A world of a seed on the sim itself: half of them with idempotency tokens, half without.
     pub fn new(seed: u64, planted: Planted) -> Self {
+        Self::on(Kind::Sim, seed, planted)
+    }
+
+    /// A world of a seed; real clouds' protocols know no tokens for machines.
+    pub fn on(kind: Kind, seed: u64, planted: Planted) -> Self {
         let chance = SeededEntropy::new(seed);
         let clock = VirtualClock::default().manual();
-        let tokens = chance.below(2) == 0;
-        let sim = SimWorld::new(config(seed, tokens, &chance), Arc::new(clock.clone()));
+        let tokens = chance.below(2) == 0 && kind == Kind::Sim;
+        let plain = config(seed, tokens, &chance);
+        let sim = Cloud::new(kind, seed, plain, &chance, &clock);
         let store = Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())));
         let limits = limits();
         let door = Arc::new(Door::new(clock.clone(), Arc::clone(&store), limits.clone()));
@@ -92,6 +100,7 @@ impl World {
             seed,
             chance,
             clock,
+            kind,
             sim,
             store,
             door,
@@ -116,6 +125,11 @@ impl World {
         self.chance.below(bound)
     }
 
+    /// What is asked for per machine: the fake Nova has a price for its smallest server alone.
+    pub fn vcpus(&self) -> Option<f64> {
+        (self.kind != Kind::Sim).then_some(1.0)
+    }
+
     pub fn chance(&self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -135,7 +149,7 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(self.seed ^ (boot << 32)));
         let master = MasterKey::new([7; 32]);
         let store = Arc::new(GateStore { store, gate: gate.clone() });
-        let driver = Arc::new(SimDriver::with_clock(self.sim.clone(), Arc::<SkewedClock>::clone(&clock)));
+        let driver = self.sim.driver(&gate, Arc::<SkewedClock>::clone(&clock));
         let driver: Arc<dyn CloudDriver> =
             Arc::new(GateDriver { driver, gate: gate.clone(), door, sim: self.sim.clone() });
         let builder = Infra::builder()
@@ -190,11 +204,12 @@ impl World {
     fn settle_people(&mut self) {
         for name in USERS {
             let (infra, user) = (self.replica().infra.clone(), UserId::new(name).expect("legal"));
+            let key = self.sim.key(&format!("acc-{user}"));
             self.now_or_never(async move {
                 let text = |error: InfraError| error.to_string();
                 infra.operator().add_user(&user, None).await.map_err(text)?;
                 infra.operator().set_machines_max(&user, Some(100_000)).await.map_err(text)?;
-                save_key(&infra, &user, "acc").await
+                save_key(&infra, &user, &key).await
             });
         }
     }
@@ -296,16 +311,9 @@ pub fn tick_job(engine: &Arc<Engine>) -> Job {
     Box::pin(async move { engine.tick().await.map(drop).map_err(|error| error.to_string()) })
 }
 
-/// Saves a user's key to an account of its own.
-pub async fn save_key(infra: &Infra, user: &UserId, account: &str) -> Result<(), String> {
-    let token = Secret::new(format!("sim-{account}-{user}"));
-    let key = NewKey {
-        provider: "sim".parse().expect("legal"),
-        label: "default".to_owned(),
-        kind: "static".to_owned(),
-        fields: [("token".to_owned(), token)].into(),
-    };
-    infra.user(user).save_key(&key).await.map(drop).map_err(|error| error.to_string())
+/// Saves a user's key.
+pub async fn save_key(infra: &Infra, user: &UserId, key: &NewKey) -> Result<(), String> {
+    infra.user(user).save_key(key).await.map(drop).map_err(|error| error.to_string())
 }
 
 fn config(seed: u64, tokens: bool, chance: &SeededEntropy) -> SimConfig {

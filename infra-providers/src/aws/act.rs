@@ -1,23 +1,19 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{Authority, OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 
 use super::api::Tags;
 use super::provider::{Ec2Provider, changed};
-use crate::failure::invalid;
+use crate::failure::{allowed, invalid};
 
 pub(super) async fn act(
     provider: &Ec2Provider,
     on: &OwnedHandle,
     act: Act,
 ) -> Result<Accepted, ProviderError> {
-    if on.lane() != &provider.lane {
-        return Err(ProviderError::NotSent {
-            why: format!("{} is in lane {}, this is {}", on.id(), on.lane(), provider.lane),
-        });
-    }
+    allowed(on, &provider.lane, act)?;
     match act {
         Act::Terminate => terminate(provider, on).await,
         Act::Power(mode) => power(provider, on, mode).await,
@@ -32,9 +28,6 @@ fn mark(on: &OwnedHandle) -> Tags {
 }
 
 async fn terminate(provider: &Ec2Provider, on: &OwnedHandle) -> Result<(), ProviderError> {
-    if on.may() != Authority::PowerAndTerminate {
-        return Err(ProviderError::NotSent { why: format!("{} may not be ended", on.id()) });
-    }
     let id = on.id().as_str();
     let ended = match on.kind() {
         ResourceKind::Machine => provider.api.terminate_instance(id).await,

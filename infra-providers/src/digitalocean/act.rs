@@ -1,6 +1,6 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{Authority, OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 
@@ -9,18 +9,14 @@ use super::observe::FirewallId;
 use super::provider::{DigitalOceanProvider, changed, looked, not_made};
 use super::tags;
 use super::wire::Order;
-use crate::failure::{half_done, invalid, own};
+use crate::failure::{allowed, half_done, invalid, own};
 
 pub(super) async fn act(
     provider: &DigitalOceanProvider,
     on: &OwnedHandle,
     act: Act,
 ) -> Result<Accepted, ProviderError> {
-    if on.lane() != &provider.lane {
-        return Err(ProviderError::NotSent {
-            why: format!("{} is in lane {}, this is {}", on.id(), on.lane(), provider.lane),
-        });
-    }
+    allowed(on, &provider.lane, act)?;
     match act {
         Act::Terminate => terminate(provider, on).await,
         Act::Power(mode) => power(provider, on, mode).await,
@@ -35,9 +31,6 @@ fn number(on: &OwnedHandle) -> Result<u64, ProviderError> {
 }
 
 async fn terminate(provider: &DigitalOceanProvider, on: &OwnedHandle) -> Result<(), ProviderError> {
-    if on.may() != Authority::PowerAndTerminate {
-        return Err(ProviderError::NotSent { why: format!("{} may not be ended", on.id()) });
-    }
     let ended = match on.kind() {
         ResourceKind::Machine => provider.api.delete_droplet(number(on)?).await.map_err(changed),
         ResourceKind::Snapshot => provider.api.delete_image(number(on)?).await.map_err(changed),

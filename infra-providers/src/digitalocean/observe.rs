@@ -53,6 +53,8 @@ pub(super) fn firewall(one: &Firewall, asked: Option<&ResourceId>) -> Result<Obs
     Ok(Observed {
         fault,
         created_at: one.created_at,
+        // Its name is unique in the account, which makes the token in it as good as the cloud's own stamp.
+        stamp: mark.map(|mark| mark.token),
         ..satellite(id, ResourceKind::Firewall, state, mark, &one.name)
     })
 }

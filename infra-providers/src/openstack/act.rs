@@ -1,6 +1,6 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{Authority, OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::api::{Ask, Service};
 use super::provider::{OpenStackProvider, changed, looked};
 use super::shapes::{Server, ServerAnswer};
-use crate::failure::{invalid, own};
+use crate::failure::{allowed, invalid, own};
 use crate::http::{Method, encoded};
 
 pub(super) async fn act(
@@ -16,11 +16,7 @@ pub(super) async fn act(
     on: &OwnedHandle,
     act: Act,
 ) -> Result<Accepted, ProviderError> {
-    if on.lane() != &provider.lane {
-        return Err(ProviderError::NotSent {
-            why: format!("{} is in lane {}, this is {}", on.id(), on.lane(), provider.lane),
-        });
-    }
+    allowed(on, &provider.lane, act)?;
     match act {
         Act::Terminate => terminate(provider, on).await,
         Act::Power(mode) => power(provider, on, mode).await,
@@ -42,9 +38,6 @@ fn path(on: &OwnedHandle) -> Result<(Service, String), ProviderError> {
 }
 
 async fn terminate(provider: &OpenStackProvider, on: &OwnedHandle) -> Result<(), ProviderError> {
-    if on.may() != Authority::PowerAndTerminate {
-        return Err(ProviderError::NotSent { why: format!("{} may not be ended", on.id()) });
-    }
     let (service, path) = path(on)?;
     let ended = provider.api.done(&Ask::new(service, Method::Delete, path)).await.map_err(changed);
     match ended {

@@ -2,6 +2,8 @@
 //!
 //! Nova filters servers by name, but not by metadata, so everything of the project is read and sorted here.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use infra_core::contracts::provider::{FindQuery, ProviderError};
 use infra_core::nouns::cloud::{Cursor, Observed, OwnedPage, Sighting, ThingState};
@@ -21,6 +23,9 @@ use crate::http::encoded;
 
 /// Look-ups by id under way at once.
 const LOOKS_MAX: usize = 8;
+
+/// So many servers are asked for one by one.
+const SINGLES_MAX: usize = 4;
 
 /// Pages that one look-up may have.
 const PAGES_MAX: usize = 100;
@@ -145,20 +150,52 @@ fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
+/// Nova has no way to ask for several ids: many servers are looked for in a listing, and only what it does not show is
+/// asked for by its id.
 pub(super) async fn get(
     provider: &OpenStackProvider,
     kind: ResourceKind,
     ids: &[ResourceId],
 ) -> Result<Vec<Sighting>, ProviderError> {
-    let looks = ids.iter().cloned().map(|id| sighting(provider, kind, id));
+    let listed = if kind == ResourceKind::Machine { listed(provider, ids).await? } else { BTreeMap::new() };
+    let looks = ids.iter().cloned().map(|id| sighting(provider, kind, listed.get(&id), id));
     stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS_MAX).try_collect().await
+}
+
+/// Those of these servers that a listing shows. It is read on only while that is cheaper than asking for the rest.
+async fn listed(
+    provider: &OpenStackProvider,
+    ids: &[ResourceId],
+) -> Result<BTreeMap<ResourceId, Observed>, ProviderError> {
+    let mut missing: BTreeSet<&ResourceId> = ids.iter().collect();
+    let (mut found, mut after) = (BTreeMap::new(), None);
+    for _ in 0..PAGES_MAX {
+        if missing.len() <= SINGLES_MAX {
+            break;
+        }
+        let shown = page(provider, ResourceKind::Machine, "", after.as_deref()).await?;
+        for one in shown.items {
+            if missing.remove(&one.id) {
+                found.insert(one.id.clone(), one);
+            }
+        }
+        after = shown.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 async fn sighting(
     provider: &OpenStackProvider,
     kind: ResourceKind,
+    listed: Option<&Observed>,
     id: ResourceId,
 ) -> Result<Sighting, ProviderError> {
+    if let Some(listed) = listed {
+        return Ok(Sighting::Present(Box::new(listed.clone())));
+    }
     let seen = one(provider, kind, &id).await?;
     Ok(seen.map_or(Sighting::Absent(id), |seen| Sighting::Present(Box::new(seen))))
 }

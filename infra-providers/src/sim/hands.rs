@@ -211,6 +211,13 @@ impl SimWorld {
         })
     }
 
+    /// Somebody takes one tag off. `false` when the id is unknown.
+    pub fn take_tag(&self, id: &ResourceId, key: &str) -> bool {
+        self.hand_change(id, |thing, _| {
+            thing.tags.remove(key);
+        })
+    }
+
     /// Publishes newer images of an operating system, one per architecture.
     pub fn publish_image(&self, os: &str) -> Vec<ImageId> {
         self.with(|state, now| {

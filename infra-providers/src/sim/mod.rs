@@ -45,7 +45,7 @@ pub(crate) mod skin {
 
     use infra_core::nouns::launch::LaunchBody;
     use infra_core::nouns::offering::Image;
-    use infra_core::words::ids::{Region, ResourceId, Zone};
+    use infra_core::words::ids::{AccountId, Region, ResourceId, Zone};
 
     use super::SimWorld;
     pub(crate) use super::wire::{Answer, Asked, Call, Port};
@@ -53,6 +53,11 @@ pub(crate) mod skin {
     /// All images, in an order that never changes: protocols that number them need one.
     pub(crate) fn images(world: &SimWorld) -> Vec<Image> {
         world.lock().small.images.clone()
+    }
+
+    /// Whom a key reaches now; `None` when it is not known.
+    pub(crate) fn account_of(world: &SimWorld, key: &str) -> Option<AccountId> {
+        world.account_of(&world.lock(), key)
     }
 
     /// Every zone of a region; none where the region is unknown or has none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra_core::CloudProvider;
 use infra_core::contracts::provider::{
-    Authority, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send, Series,
+    Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send, Series,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::launch::FrozenLaunch;
@@ -16,6 +16,7 @@ use infra_core::words::lane::{Lane, ResourceKind};
 use infra_core::words::secret::Secret;
 
 use super::wire::{Answer, Asked, Call, Port, said};
+use crate::failure::allowed;
 
 /// One key in one lane.
 #[derive(Debug)]
@@ -106,13 +107,7 @@ impl CloudProvider for SimProvider {
     }
 
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
-        if on.lane() != &self.lane {
-            let why = format!("{} is in {}, this connection in {}", on.id(), on.lane(), self.lane);
-            return Err(ProviderError::NotSent { why });
-        }
-        if act == Act::Terminate && on.may() != Authority::PowerAndTerminate {
-            return Err(ProviderError::NotSent { why: format!("{} may not be terminated by us", on.id()) });
-        }
+        allowed(on, &self.lane, act)?;
         let call = Call::Act { id: on.id().clone(), kind: on.kind(), mark: *on.mark(), act };
         match self.call(call).await? {
             Answer::Accepted => Ok(Accepted),

@@ -94,7 +94,8 @@ impl SimWorld {
         about
     }
 
-    fn account_of(&self, state: &State, key: &str) -> Option<AccountId> {
+    /// Whom a key reaches now; `None` when it is not known.
+    pub(super) fn account_of(&self, state: &State, key: &str) -> Option<AccountId> {
         if let Some(led) = state.small.led.get(&key_name(key)) {
             return Some(led.clone());
         }

@@ -58,6 +58,34 @@ async fn a_listing_that_changed_while_it_was_read_is_not_complete() {
 }
 
 #[tokio::test]
+async fn looking_at_a_fleet_does_not_use_up_the_requests_of_its_account() {
+    let bench = Bench::new().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(bench.made(&bench.droplet()).await.id);
+    }
+    bench.settle();
+    // One that no listing by its mark shows, and one that never was.
+    let stripped = bench.alive(ResourceKind::Machine)[1].id.clone();
+    assert!(bench.world.strip_marks(&stripped));
+    let nothing = ResourceId::new("4711").expect("a number");
+    let mut ids = made.clone();
+    ids.insert(0, nothing);
+    bench.wire.forget();
+    let seen = bench.provider.get(ResourceKind::Machine, &ids).await.expect("answers");
+    let shown = |sighting: &Sighting| match sighting {
+        Sighting::Present(seen) => Some((seen.id.clone(), seen.mark.is_some())),
+        Sighting::Absent(_) => None,
+    };
+    let expected = made.iter().enumerate().map(|(nth, id)| Some((id.clone(), nth != 1)));
+    let expected: Vec<_> = [None].into_iter().chain(expected).collect();
+    assert_eq!(seen.iter().map(shown).collect::<Vec<_>>(), expected);
+    // Pages of two: the second shows all but the two that no page shows.
+    let calls = bench.wire.calls();
+    assert_eq!(calls.len(), 4, "one call each, instead of a listing and the rest: {calls:?}");
+}
+
+#[tokio::test]
 async fn droplets_of_another_region_are_not_of_this_lane() {
     let bench = Bench::new().await;
     let there = bench.elsewhere("nyc3", "sim-lab").await;

@@ -6,6 +6,7 @@ use infra_core::Clock;
 use infra_core::nouns::cloud::{Act, PowerMode, Sighting, ThingState};
 use infra_core::nouns::launch::LaunchBody;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
+use infra_core::words::ids::ResourceId;
 use infra_core::words::lane::ResourceKind;
 use infra_providers::openstack::OpenStackFake;
 use infra_providers::sim::{FaultEffect, Rule};
@@ -82,6 +83,24 @@ async fn a_token_that_ends_in_the_middle_is_renewed_once_for_all() {
     cloud.fake.revoke_tokens();
     provider.launch(&cloud.machine(), &cloud.send()).await.expect("the refused create is sent again");
     assert_eq!(cloud.alive().len(), 2, "and made one machine");
+}
+
+#[tokio::test]
+async fn looking_at_a_fleet_is_one_question() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(provider.launch(&cloud.machine(), &cloud.send()).await.expect("is made").remove(0).id);
+    }
+    cloud.clock.advance(SETTLED);
+    ids.push(ResourceId::new("nothing").expect("a plain name"));
+    let asked = |op: &str| cloud.fake.world().counts().get(op).copied().unwrap_or_default();
+    let (listed, looked) = (asked("list_owned"), asked("get"));
+    let seen = provider.get(ResourceKind::Machine, &ids).await.expect("can be looked at");
+    let shown: Vec<_> = seen.iter().map(|seen| state(seen).is_some()).collect();
+    assert_eq!(shown, [true, true, true, true, true, true, false]);
+    assert_eq!((asked("list_owned") - listed, asked("get") - looked), (1, 1), "and one by id");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 """The clouds behind the fault proxy, and what is truly in them, read without the product.
 
 A cloud answers: `things()`, every machine and satellite as a dict with `id`, `kind`, `alive`, `state`, `ours`,
-and `raw` for comparing; `operations`, how the proxy calls create, power and terminate; and it makes machines by
+and `raw` for comparing; `creates`, `power` and `end`, how the proxy knows those calls; and it makes machines by
 hand, which nobody but the test may touch.
 """
 
@@ -9,17 +9,20 @@ import os
 import sys
 from pathlib import Path
 
-from parts import START_WITHIN_S, FaultProxy, HttpServer, Process, free_ports, require, send, until
+from openstack import Nova
+from parts import START_WITHIN_S, Cloud, FaultProxy, HttpServer, Process, free_ports, require, send, until
 
 MOTO_PROGRAM = Path(__file__).resolve().parent.parent / "aws" / "moto_strict.py"
 
 
-class Sim:
+class Sim(Cloud):
     """The simulator, served by a process of its own and used by the server as a remote cloud."""
 
     name = "sim"
-    end = "POST /sim/api/terminate"
-    power = {"off": "POST /sim/api/power-off", "on": "POST /sim/api/power-on"}
+    end = {"operation": "POST /sim/api/terminate"}
+    power = {word: [{"operation": f"POST /sim/api/power-{word}"}] for word in ("off", "on")}
+    # Where the control API of its world is served.
+    control = "/sim"
     # The call that makes one, by its operation and by what its frozen body makes.
     creates = {
         kind: {"operation": "POST /sim/api/launch", "body_regex": rf'"body":\{{"{kind}"'} for kind in ("machine", "firewall")
@@ -50,16 +53,21 @@ class Sim:
         require(status in (200, 201, 204), f"the sim says {status} {answer} to {method} {path}")
         return answer
 
+    @staticmethod
+    def shown(identity):
+        """A world's id as its API shows it."""
+        return identity
+
     def make_by_hand(self):
         for number, (account, region) in enumerate(self.places):
             wish = {"account": account, "region": region, "name": f"by-hand-{number}", "tags": {"team": "lab"}}
-            self.ask("POST", "/sim/machines", wish)
+            self.ask("POST", f"{self.control}/machines", wish)
 
     def things(self):
         found = []
-        for raw in self.ask("GET", "/sim/machines")["items"]:
+        for raw in self.ask("GET", f"{self.control}/machines")["items"]:
             found.append({
-                "id": raw["id"], "kind": raw["kind"], "alive": raw["ended_at"] is None, "state": raw["state"],
+                "id": self.shown(raw["id"]), "kind": raw["kind"], "alive": raw["ended_at"] is None, "state": raw["state"],
                 "ours": not raw["by_hand"], "token": raw["made_under"], "raw": raw,
             })  # fmt: skip
         return found
@@ -70,12 +78,65 @@ class Sim:
         self.server.stop()
 
 
-class Moto:
+class DigitalOcean(Sim):
+    """DigitalOcean's API over a world of its own, in a process that outlives the server: no token, and off is a copy."""
+
+    name = "digitalocean"
+    control = "/digitalocean/sim"
+    end = {"method": "DELETE", "path_regex": "^/digitalocean/v2/droplets/"}
+    power = {
+        # Turned off, copied, ended: each of the three is a call that may be lost.
+        "off": [
+            {"method": "POST", "path_regex": "/actions$", "body_regex": '"type":"(shutdown|power_off)"'},
+            {"method": "POST", "path_regex": "/actions$", "body_regex": '"type":"snapshot"'},
+            {"method": "DELETE", "path_regex": "^/digitalocean/v2/droplets/"},
+        ],
+        "on": [{"operation": "POST /digitalocean/v2/droplets"}],
+    }
+    creates = {
+        "machine": {"operation": "POST /digitalocean/v2/droplets"},
+        "firewall": {"operation": "POST /digitalocean/v2/firewalls"},
+    }
+    tokenless = off_is_copy = True
+    reservations, powered, ended_under_fire, kills_per_window_min, late = 36, 9, 12, 10, 4
+    regions = ["ams3", "nyc3"]
+    places = [(user, region) for user in ("ada", "bob") for region in ("ams3", "nyc3")]
+    request = {"vcpus": 1, "provider": "digitalocean"}
+    # The world's longest lag is 3 s; a copy takes 3 to 8 s.
+    visible_within_s, snapshot_within_s, unknown_hold_s = 4, 12, 8
+
+    def __init__(self, binary, folder):
+        super().__init__(binary, folder)
+        self.folder = Path(folder)
+
+    def tables(self):
+        return f"""[clouds.digitalocean]
+endpoint = "http://127.0.0.1:{self.proxy.port}/digitalocean"
+regions = {self.regions!r}
+simulated = true
+visible_within_s = {self.visible_within_s}
+snapshot_within_s = {self.snapshot_within_s}
+"""
+
+    @staticmethod
+    def shown(identity):
+        """DigitalOcean counts: the number stands before eight digits of noise."""
+        return str(int(identity.rsplit("-", 1)[-1][:-8], 16))
+
+    def server_arguments(self):
+        return Cloud.server_arguments(self)
+
+    @staticmethod
+    def key(user):
+        return {"provider": "digitalocean", "kind": "token", "token": f"sim-{user}"}
+
+
+class Moto(Cloud):
     """The strict EC2 emulator; needs the interpreter of the AWS testbed, which has boto3."""
 
     name = "moto"
-    end = "TerminateInstances"
-    power = {"off": "StopInstances", "on": "StartInstances"}
+    end = {"operation": "TerminateInstances"}
+    power = {"off": [{"operation": "StopInstances"}], "on": [{"operation": "StartInstances"}]}
     creates = {"machine": {"operation": "RunInstances"}, "firewall": {"operation": "CreateSecurityGroup"}}
     hand_made_running = "running"
     regions = ["us-east-1"]
@@ -111,10 +172,8 @@ class Moto:
             for region in self.regions
         }
 
-    def server_arguments(self):
-        config = self.folder / "server.toml"
-        config.write_text(
-            f"""[clouds.aws]
+    def tables(self):
+        return f"""[clouds.aws]
 endpoint = "http://127.0.0.1:{self.proxy.port}"
 regions = {self.regions!r}
 simulated = true
@@ -125,8 +184,6 @@ owner = "099720109477"
 pattern = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*"
 arch = "x86_64"
 """
-        )
-        return ["--config", str(config)]
 
     @staticmethod
     def key(user):
@@ -134,6 +191,8 @@ arch = "x86_64"
         return {"provider": "aws", "kind": "static", **fields}
 
     def make_by_hand(self):
+        # What the emulator's own images are made of.
+        self.stock = {one["SnapshotId"] for client in self.clients.values() for one in self.snapshots(client)}
         for client in self.clients.values():
             group = client.create_security_group(GroupName="by-hand", Description="made by a person")["GroupId"]
             made = client.run_instances(
@@ -145,6 +204,10 @@ arch = "x86_64"
             self.by_hand |= {one["GroupId"] for one in self.groups(client) if one["GroupName"] == "default"}
 
     @staticmethod
+    def snapshots(client):
+        return client.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+
+    @staticmethod
     def groups(client):
         pages = client.get_paginator("describe_security_groups").paginate()
         return [group for page in pages for group in page["SecurityGroups"]]
@@ -152,10 +215,10 @@ arch = "x86_64"
     def things(self):
         found = []
 
-        def add(identity, kind, state, raw):
+        def add(identity, kind, state, raw, of=()):
             found.append({
                 "id": identity, "kind": kind, "alive": state != "terminated", "state": state,
-                "ours": identity not in self.by_hand, "raw": raw,
+                "ours": not self.by_hand & {identity, *of}, "raw": raw,
             })  # fmt: skip
 
         for client in self.clients.values():
@@ -166,6 +229,14 @@ arch = "x86_64"
                 add(group["GroupId"], "firewall", "there", group)
             for pair in client.describe_key_pairs()["KeyPairs"]:
                 add(pair["KeyPairId"], "key_pair", "there", pair)
+            for volume in client.describe_volumes()["Volumes"]:
+                of = [one["InstanceId"] for one in volume["Attachments"]]
+                add(volume["VolumeId"], "volume", volume["State"], volume, of)
+            for copy in self.snapshots(client):
+                if copy["SnapshotId"] not in self.stock:
+                    add(copy["SnapshotId"], "snapshot", copy["State"], copy)
+            for address in client.describe_addresses()["Addresses"]:
+                add(address["AllocationId"], "address", "there", address)
         return found
 
     def stop(self):
@@ -175,4 +246,4 @@ arch = "x86_64"
                 part.stop() if one == "proxy" else part.end()
 
 
-BY_NAME = {"sim": Sim, "moto": Moto}
+BY_NAME = {"sim": Sim, "moto": Moto, "digitalocean": DigitalOcean, "nova": Nova}

@@ -10,6 +10,10 @@ data, and the client repeats what it asked for.
 At the end the cloud's own listing and the API's must agree, every slot must have had one machine, and after the
 release nothing of ours may be left, while the machines made by hand are as they were. What the store held at each
 restart is counted, not judged. Exit codes: 0 every promise held, 1 one did not (said on standard error).
+
+Where a cloud takes no token (`tokenless`), two more things happen: a create call sits in a queue while its server is
+killed, and arrives after its slot was filled anew, which makes the one machine too many that nobody can avoid, and
+that has to be ended; and a create call is lost whose lease ends before the server is back, which must not be sent.
 """
 
 import argparse
@@ -27,22 +31,24 @@ import clouds
 from parts import Api, HttpServer, Violation, launches, require, state_of, until
 
 WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "after": "after_reply_sent"}
-RESERVATIONS = 54
-KILLS_PER_WINDOW_MIN = 10
-POWERED = 8
-ENDED_UNDER_FIRE = 15
 # Waits are for a loaded machine; what is waited for takes seconds, but for a power order that never arrived: that
 # is given again after a minute.
 KILL_WITHIN_S = 180
 CONVERGE_WITHIN_S = 300
 LIVES_S = 20
 LIVES_TRIED_MAX = 3
+UNWANTED = 2
 PROGRESS_EVERY = 9
 
 
 def second_of(text):
     """RFC 3339 in UTC as a whole second since 1970, rounded down."""
     return datetime.datetime.fromisoformat(text[:19] + "+00:00").timestamp()
+
+
+def moment_of(text):
+    """RFC 3339 in UTC as seconds since 1970."""
+    return second_of(text) + float("0" + text[19:].rstrip("Z"))
 
 
 class Run:
@@ -56,6 +62,9 @@ class Run:
         self.restarts_with = collections.Counter()
         self.wanted = {}  # reservation id -> (api, count)
         self.short = 0  # leases that end by themselves
+        self.copies = 0  # machines that were made again from a copy of the one that was turned off
+        self.late = set()  # machines whose create call was kept until its slot was filled anew
+        self.unwanted = 0  # leases that were over before anything was made
         self.off = set()
         self.started = time.monotonic()
 
@@ -67,17 +76,21 @@ class Run:
     def shoot(self, window, match, ask):
         """Arms a kill, asks for what leads to the call, waits for the death, starts again. Answers what `ask` did."""
         delay_s = self.dice.randrange(16) / 1000 if window == "after" else 0
-        self.cloud.proxy.arm(self.server.process.pid, WINDOWS[window], match, delay_s)
+        proxy = self.cloud.before(match)
+        proxy.arm(match, self.kill_at(window, delay_s))
         answer = ask()
         require(
             self.server.wait_killed(KILL_WITHIN_S),
             f"no call {match} came within {KILL_WITHIN_S} s of {answer}, so nothing was killed",
         )
-        entry = self.cloud.proxy.fired()
-        happened = (entry["operation"], entry["at"])
-        require(happened == (match["operation"], WINDOWS[window]), f"another kill happened: {entry}")
+        [entry] = proxy.fired("killed")
+        same = entry["operation"] == match.get("operation", entry["operation"])
+        require(same and entry["at"] == WINDOWS[window], f"another kill happened: {entry}")
         self.restart()
         return answer
+
+    def kill_at(self, window, delay_s=0):
+        return {"at": WINDOWS[window], "then": "kill_pid", "pid": self.server.process.pid, "delay_s": delay_s}
 
     def restart(self):
         found = collections.Counter(state_of(launch) for launch in launches(self.server.data))
@@ -89,9 +102,11 @@ class Run:
 
     def reserve_under_fire(self):
         """Every client repeats its request with its Idempotency-Key after the kill, whatever it was answered."""
-        for number in range(RESERVATIONS):
+        most = self.cloud.reservations
+        satellites = [kind for kind in self.cloud.creates if kind != "machine"]
+        for number in range(most):
             window = list(WINDOWS)[number % 3]
-            what = "firewall" if number % 9 >= 6 else "machine"
+            what = satellites[number // 9 % len(satellites)] if number % 9 >= 6 else "machine"
             api, count, key = self.apis[number // 3 % 2], 1 + number // 2 % 3, f"kill-{number}"
             request = dict(self.cloud.request, count=count, name=f"r{number}")
             request["region"] = self.cloud.regions[number // 6 % len(self.cloud.regions)]
@@ -102,9 +117,9 @@ class Run:
             self.repeat(api, request, key, first)
             if "duration_s" in request and number % 8 == 0:
                 self.extend(api, key, request)
-            if (number + 1) % PROGRESS_EVERY == 0 and number + 1 < RESERVATIONS:
-                self.say(f"{number + 1} of {RESERVATIONS} reservations, {sum(self.kills.values())} kills")
-        self.say(f"{RESERVATIONS} reservations, {sum(self.kills.values())} kills")
+            if (number + 1) % PROGRESS_EVERY == 0 and number + 1 < most:
+                self.say(f"{number + 1} of {most} reservations, {sum(self.kills.values())} kills")
+        self.say(f"{most} reservations, {sum(self.kills.values())} kills")
 
     def repeat(self, api, request, key, first):
         ids = {first[1]["id"]} if first[0] in (200, 202) else set()
@@ -114,7 +129,7 @@ class Run:
             require(status in (200, 202), f"the repeated request was refused: {status} {again}")
             ids.add(again["id"])
         require(len(ids) == 1, f"one Idempotency-Key made several reservations: {ids}")
-        self.wanted[ids.pop()] = (api, request["count"])
+        self.wanted[ids.pop()] = (api, request.get("count", 1))
 
     def extend(self, api, key, request):
         [identity] = [one for one, (owner, _) in list(self.wanted.items())[-1:] if owner is api]
@@ -124,20 +139,23 @@ class Run:
         require(status == 200, f"{key} {request} was not extended: {status} {answer}")
 
     def off_under_fire(self):
-        for number, (identity, (api, _)) in enumerate(list(self.wanted.items())[:POWERED]):
-            self.power(list(WINDOWS)[number % 3], identity, api, "off")
+        for number, (identity, (api, _)) in enumerate(list(self.wanted.items())[: self.cloud.powered]):
+            # Each window of one call, then of the next.
+            self.power(list(WINDOWS)[number % 3], identity, api, "off", number // 3)
         self.say(f"{self.kills['power']} kills while turning machines off")
 
     def on_under_fire(self):
         """An order that never arrived is given again only after a minute; the half that turns off shows that."""
-        chosen = list(self.wanted.items())[: POWERED // 2]
-        for number, (identity, (api, _)) in enumerate(chosen):
+        chosen = list(self.wanted.items())[: self.cloud.powered // 2]
+        for number, (identity, (api, count)) in enumerate(chosen):
             self.power(("held", "after")[number % 2], identity, api, "on")
+            self.copies += count if self.cloud.off_is_copy else 0
         self.say(f"{self.kills['power']} kills while turning machines off and on")
 
-    def power(self, window, identity, api, power):
+    def power(self, window, identity, api, power, nth=0):
         patch = lambda: api.call("PATCH", f"/reservations/{identity}", {"power": power})  # noqa: E731
-        first = self.shoot(window, {"operation": self.cloud.power[power]}, patch)
+        calls = self.cloud.power[power]
+        first = self.shoot(window, calls[nth % len(calls)], patch)
         status, again = patch()
         require(first[0] in (None, 200) and status == 200, f"power {power} was refused: {first} {status} {again}")
         self.kills["power"] += 1
@@ -181,20 +199,91 @@ class Run:
     def release_under_fire(self):
         chosen = list(self.wanted.items())
         self.dice.shuffle(chosen)
-        for number, (identity, (api, _)) in enumerate(chosen):
+        for identity, (api, _) in chosen:
             release = lambda: api.call("DELETE", f"/reservations/{identity}")  # noqa: E731
-            if number < ENDED_UNDER_FIRE:
-                first = self.shoot(list(WINDOWS)[number % 3], {"operation": self.cloud.end}, release)
+            shot = self.kills["ending"]
+            if shot < self.cloud.ended_under_fire and not (self.cloud.off_is_copy and identity in self.off):
+                first = self.shoot(list(WINDOWS)[shot % 3], self.cloud.end, release)
                 require(first[0] in (None, 202), f"the release was refused: {first}")
                 self.kills["ending"] += 1
             status, answer = release()
             require(status in (202, 410), f"the release was refused: {status} {answer}")
         self.say(f"{self.kills['ending']} kills while ending")
 
+    # ------------------------------------------------------------ without a token
+
+    def arrive_late(self):
+        """Create calls sit in a queue; their server dies, their slots get other machines; then they arrive."""
+        match, asked = self.cloud.creates["machine"], []
+        proxy = self.cloud.before(match)
+        proxy.arm(match, {"at": WINDOWS["before"], "then": "hold", "times": self.cloud.late})
+        for number in range(self.cloud.late):
+            api, key = self.apis[number % 2], f"kill-late-{number}"
+            region = self.cloud.regions[number // 2 % len(self.cloud.regions)]
+            request = dict(self.cloud.request, count=1, region=region)
+            asked.append((api, request, key, api.reserve(request, key)))
+        proxy.fired(*["held"] * self.cloud.late)
+        self.server.kill_9()
+        self.kills["late"] += 1
+        self.restart()
+        for one in asked:
+            self.repeat(*one)
+        self.all_as_wanted()
+        before = {one["id"] for one in self.machines()}
+        require(proxy.let_pass() == self.cloud.late, "a create call left the queue too early")
+
+        def born():
+            found = {one["id"] for one in self.machines()} - before
+            return found if len(found) >= self.cloud.late else None
+
+        self.late = until(born, CONVERGE_WITHIN_S, "the late calls made nothing")
+        require(len(self.late) == self.cloud.late, f"{self.cloud.late} late calls made {self.late}")
+        self.say(f"{len(self.late)} create calls arrived after their slots were filled anew")
+
+    def late_ones_end(self):
+        def alive():
+            return {one["id"] for one in self.machines() if one["alive"]} & self.late
+
+        until(lambda: not alive(), CONVERGE_WITHIN_S, lambda: f"born late, and not ended: {alive()}")
+
+    def never_resumed(self):
+        """Two lost create calls, one of which had made its machine, whose leases are over when the server is back."""
+        before, api, match = len(self.machines()), self.apis[0], self.cloud.creates["machine"]
+        ends_at = time.time() + LIVES_S
+        moment = datetime.datetime.fromtimestamp(ends_at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        proxy = self.cloud.before(match)
+        proxy.arm(match, {"at": WINDOWS["before"], "then": "drop"}, self.kill_at("held"))
+        for number in range(UNWANTED):
+            request = dict(self.cloud.request, count=1, region=self.cloud.regions[0], ends_at=moment)
+            api.reserve(request, f"kill-unwanted-{number}")
+        require(self.server.wait_killed(KILL_WITHIN_S), "nothing was killed")
+        proxy.fired("dropped", "killed")
+        in_time = time.time() < ends_at
+        self.kills["unwanted"] += 1
+        time.sleep(max(0, ends_at - time.time()) + 2)
+        sent = proxy.calls(match["operation"])
+        self.restart()
+        found = [one["id"] for one in api.list(everything=True) if (one["ends_at"] or "")[:19] == moment[:19]]
+        self.unwanted = len(found)
+        require(self.unwanted == UNWANTED, f"{UNWANTED} were asked for, {found} are there")
+        states = lambda: [api.get(one)["state"] for one in found]  # noqa: E731
+        until(lambda: set(states()) == {"released"}, CONVERGE_WITHIN_S, lambda: f"{states()}")
+        # Whoever still waits for a hold to be over would send now.
+        time.sleep(self.cloud.unknown_hold_s)
+        require(in_time, f"the kill took more than {LIVES_S} s: this shows nothing")
+        now, made = proxy.calls(match["operation"]), len(self.machines()) - before
+        require(now == sent, f"{now - sent} create calls were sent for leases that were over")
+        require(made == 1, f"{made} machines were made, and one of the lost calls had made one")
+        self.say("nothing was sent again for leases that were over")
+
     # ------------------------------------------------------------ what must hold
 
     def converge(self):
         """Every reservation is what its owner wants, and cloud and API name the same machines."""
+        self.all_as_wanted()
+        self.agree()
+
+    def all_as_wanted(self):
 
         def missing():
             wrong = {}
@@ -206,34 +295,67 @@ class Run:
             return wrong
 
         until(lambda: not missing(), CONVERGE_WITHIN_S, lambda: f"not as wanted: {missing()}")
-        self.agree()
 
     def agree(self):
         time.sleep(self.cloud.lag_s)
         views = {view["id"]: view for api in self.apis for view in api.list()}
         require(set(views) == set(self.wanted), f"reservations {set(views) ^ set(self.wanted)} are too many or missing")
-        slots = collections.defaultdict(set)
+        slots, copied = collections.defaultdict(set), 0
         for identity, view in views.items():
             for unit in view["units"]:
-                slots[unit["provider_id"]].add((identity, unit["slot"]))
+                if self.cloud.off_is_copy and identity in self.off:
+                    require(unit["provider_id"] is None, f"off, and it has a machine: {view}")
+                    copied += 1
+                else:
+                    slots[unit["provider_id"]].add((identity, unit["slot"]))
             require(len(view["units"]) == self.wanted[identity][1], f"units of {view}")
-        machines = {one["id"] for one in self.ours() if one["kind"] == "machine" and one["alive"]}
+        machines = {one["id"] for one in self.machines() if one["alive"]}
+        copies = [one["id"] for one in self.ours() if one["kind"] == "snapshot" and one["alive"]]
+        require(len(copies) == copied, f"{copied} machines are off, and their copies are {copies}")
         leaked, lost = machines - set(slots), set(slots) - machines
         require(not leaked, f"machines without reservation: {leaked}")
         require(not lost, f"units without machine: {lost}")
         require(all(len(of) == 1 for of in slots.values()), f"one machine in two slots: {slots}")
         self.foreign_untouched()
-        self.say(f"the cloud's {len(machines)} machines are the API's {sum(map(len, slots.values()))} units")
+        of = f" and its {copied} copies" if copied else ""
+        self.say(f"the cloud's {len(machines)} machines{of} are the API's {sum(map(len, slots.values())) + copied} units")
+
+    def machines(self):
+        return [one for one in self.ours() if one["kind"] == "machine"]
 
     def ours(self):
         return [one for one in self.cloud.things() if one["ours"]]
 
     def made_once(self):
-        """Not one machine more was ever made than slots were asked for, those included that are gone by now."""
-        made = [one["id"] for one in self.ours() if one["kind"] == "machine"]
+        """Not one machine more was ever made than slots were asked for, those included that are gone by now.
+
+        Without a token there is one exception: what an attempt made whose slot was filled anew after the hold. Such a
+        one must have been ended.
+        """
+        made = {one["id"]: one["alive"] for one in self.machines()}
         asked = sum(count for _, count in self.wanted.values()) + self.short
-        require(len(made) == asked, f"{len(made)} machines were made for {asked} slots")
-        self.say(f"{len(made)} machines were ever made for {asked} slots")
+        # Of the lost calls whose leases were over, one had made its machine.
+        asked += self.copies + (1 if self.unwanted else 0)
+        self.born_late = self.allowed_doubles() if self.cloud.tokenless else set()
+        require(self.late <= self.born_late <= set(made), f"{self.late} came late, known is {self.born_late} of {made}")
+        require(not any(made[one] for one in self.born_late), f"born late, and not ended: {self.born_late}")
+        require(len(made) - len(self.born_late) == asked, f"{len(made)} machines were made for {asked} slots")
+        self.say(f"{len(made)} machines were ever made for {asked} slots and {len(self.born_late)} late births")
+
+    def allowed_doubles(self):
+        """What attempts made whose slots were filled anew, none of them before its hold was over."""
+        rows = [row for row in launches(self.server.data) if "machine" in row["frozen"]["body"]]
+        given_up = [row for row in rows if row["superseded"]]
+        for row in given_up:
+            held_until = moment_of(row["sends"][-1]["at"]) + self.cloud.unknown_hold_s
+            slots = lambda one: (one["reservation"], set(range(one["units"]["start"], one["units"]["end"])))  # noqa: E731
+            identity, units = slots(row)
+            for other in rows:
+                of, its = slots(other)
+                if of == identity and its & units and other["created_at"] > row["created_at"]:
+                    early = held_until - moment_of(other["created_at"])
+                    require(early <= 0, f"a slot was filled anew {early:.1f} s before its hold was over: {row} {other}")
+        return {thing["id"] for row in given_up for thing in row["things"]}
 
     def remember_foreign(self):
         def running():
@@ -254,7 +376,7 @@ class Run:
         until(lambda: not open_ones(), CONVERGE_WITHIN_S, lambda: f"not released: {open_ones()}")
         every = [view for api in self.apis for view in api.list(everything=True)]
         require({view["state"] for view in every} == {"released"}, f"{[(one['id'], one['state']) for one in every]}")
-        keys = len(self.wanted) + self.short
+        keys = len(self.wanted) + self.short + self.unwanted
         require(len(every) == keys, f"{len(every)} reservations for {keys} keys")
         left = [(one["kind"], one["id"], one["state"]) for one in self.ours() if one["alive"]]
         require(not left, f"everything is released, and there is still {left}")
@@ -277,6 +399,10 @@ class Run:
         self.end_while_down()
         self.converge()
         self.on_under_fire()
+        if self.cloud.tokenless:
+            self.arrive_late()
+            self.late_ones_end()
+            self.never_resumed()
         self.converge()
         self.release_under_fire()
         self.nothing_left()
@@ -284,17 +410,20 @@ class Run:
 
     def report(self):
         """The figures; nothing is counted that was not checked above."""
-        for window in WINDOWS:
-            require(self.kills[window] >= KILLS_PER_WINDOW_MIN, f"only {self.kills[window]} kills in {window}")
-        require(self.kills["ending"] >= KILLS_PER_WINDOW_MIN, f"only {self.kills['ending']} kills while ending")
+        least = self.cloud.kills_per_window_min
+        for window in (*WINDOWS, "ending"):
+            require(self.kills[window] >= least, f"only {self.kills[window]} kills in {window}")
         require(self.states["sent"] > 0, "no restart found a launch that was sent and not answered")
         names = ("sent", "unknown", "planned", "live", "ending", "closed")
         print("COUNT kill_states", *(f"{name}={self.states[name]}" for name in names))
         print("COUNT kill_restarts_with", *(f"{name}={self.restarts_with[name]}" for name in names))
-        windows = " ".join(f"kills_{name}={self.kills[name]}" for name in (*WINDOWS, "ending", "power", "down"))
+        names = (*WINDOWS, "ending", "power", "down", *(("late", "unwanted") if self.cloud.tokenless else ()))
+        windows = " ".join(f"kills_{name}={self.kills[name]}" for name in names)
+        late = f"late_calls={len(self.late)} late_births={len(self.born_late)} late_births_left=0 " if self.cloud.tokenless else ""
+        reservations = len(self.wanted) + self.short + self.unwanted
         print(
-            f"COUNT kill_9 counterpart={self.cloud.name} reservations={len(self.wanted) + self.short} {windows} "
-            f"foreign={len(self.foreign)} leaked=0 doubled=0 foreign_touched=0",
+            f"COUNT kill_9 counterpart={self.cloud.name} reservations={reservations} {windows} "
+            f"foreign={len(self.foreign)} {late}leaked=0 doubled=0 foreign_touched=0",
             flush=True,
         )
 

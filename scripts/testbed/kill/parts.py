@@ -22,6 +22,7 @@ PROXY_PROGRAM = Path(__file__).resolve().parent.parent / "aws" / "fault_proxy.py
 # Nothing here measures speed: what is waited for comes within moments, and a loaded machine may take this long.
 START_WITHIN_S = 120
 ANSWER_WITHIN_S = 180
+FIRES_WITHIN_S = 120
 LAUNCH_KIND = 3  # RecordKind::Launch in infra-core/src/contracts/store.rs
 
 
@@ -175,25 +176,61 @@ class FaultProxy:
         require(status == 200, f"the fault proxy says {status} {answer}")
         return answer
 
-    def arm(self, pid, window, match, delay_s):
-        self.ask("POST", "/reset")
-        rule = {"match": match, "at": window, "then": "kill_pid", "pid": pid, "delay_s": delay_s}
-        self.ask("POST", "/rules", rule)
+    def arm(self, match, *rules):
+        """Rules for such calls, instead of all others; `at`, `then` and what goes with it as the proxy has them."""
+        self.disarm()
+        self.ask("POST", "/rules", [{"match": match, **rule} for rule in rules])
 
-    def fired(self):
-        """The kill that happened, as the proxy saw it; disarms whatever is left."""
-        fired = self.ask("GET", "/fired?count=1&wait_s=30")["fired"]
-        require(len(fired) == 1, f"one kill was armed, and the proxy did {fired}")
-        [entry] = fired
-        require(entry["state"] == "killed", f"the proxy could not kill: {entry}")
-        self.ask("POST", "/reset")
-        return entry
+    def fired(self, *states):
+        """What the rules did, as the proxy saw it: the last one just now, one state for each deed."""
+
+        def done():
+            fired = self.ask("GET", f"/fired?count={len(states)}&wait_s=30")["fired"]
+            return len(fired) >= len(states) and fired
+
+        fired = until(done, FIRES_WITHIN_S, lambda: f"{states} were due: {self.ask('GET', '/fired')}")
+        happened = sorted(entry["state"] for entry in fired)
+        require(happened == sorted(states), f"the proxy did not what it should ({states}): {fired}")
+        return fired
+
+    def let_pass(self):
+        """Every request or reply that is held goes on. How many were."""
+        return len(self.ask("POST", "/release", {"then": "pass"})["released"])
+
+    def calls(self, operation):
+        """How often such a call reached the cloud since the proxy's last reset."""
+        return self.ask("GET", "/log")["operations"].get(operation, {}).get("forwarded", 0)
 
     def disarm(self):
         self.ask("POST", "/reset")
 
     def stop(self):
         self.process.end()
+
+
+class Cloud:
+    """What they have in common; each number is how many of something one run has."""
+
+    # Does the cloud take no idempotency token, so that PROTOCOL's rule C8 is all there is?
+    tokenless = False
+    # Does a machine that is turned on again count as another one, made from a copy of the first?
+    off_is_copy = False
+    reservations, powered, ended_under_fire, kills_per_window_min, late = 54, 8, 15, 10, 0
+    unknown_hold_s = 900
+
+    def tables(self):
+        """Its part of the settings file."""
+        raise NotImplementedError
+
+    def server_arguments(self):
+        config = self.folder / "server.toml"
+        config.write_text(f"[limits]\nunknown_hold = \"{self.unknown_hold_s}s\"\n{self.tables()}")
+        return ["--config", str(config)]
+
+    def before(self, match):
+        """The fault proxy that such a call passes."""
+        del match
+        return self.proxy
 
 
 def launches(data):
@@ -227,10 +264,16 @@ class Api:
         return answer
 
     def join(self, key):
+        self.enter()
+        self.save(key)
+
+    def enter(self):
         self.admin("POST", "/admin/users", {"name": self.user})
         self.admin("PATCH", f"/admin/users/{self.user}", {"machines_max": 500})
         issued = self.admin("POST", f"/admin/users/{self.user}/tokens", {"label": "kill", "role": "user"})
         self.token = issued["token"]
+
+    def save(self, key):
         status, answer = self.call("POST", "/keys", key)
         require(status == 201, f"the key was not taken: {status} {answer}")
 

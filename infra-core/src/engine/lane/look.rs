@@ -44,14 +44,16 @@ const IDS_PER_CALL: usize = 100;
 impl Tick<'_> {
     /// Looks at everything in motion, and at what a listing did not show. Answers what was seen, each with the moment
     /// by the monotonic clock: that is what proofs are made of. Empty when no look is due, or the read breaker says
-    /// no; then nothing is ended or powered in this tick either.
+    /// no; then nothing is ended or powered in this tick either. Also answers whether anything was looked at, and so may
+    /// have been written down.
     ///
     /// Suspects are taken here and asked once. One whose look fails is found missing again by the next listing.
-    pub(super) async fn look(&self, rows: &[Versioned<Launch>]) -> Result<Fresh, RepoError> {
+    pub(super) async fn look(&self, rows: &[Versioned<Launch>]) -> Result<(Fresh, bool), RepoError> {
         let mut fresh = Fresh::new();
         if !self.worker.look_due(self.engine) || !self.worker.may_call(VerbClass::Read, self.mono()) {
-            return Ok(fresh);
+            return Ok((fresh, false));
         }
+        let mut looked = false;
         let suspects = self.worker.take_suspects();
         let mut by_kind: BTreeMap<ResourceKind, Vec<(&Versioned<Launch>, ResourceId)>> = BTreeMap::new();
         for row in rows {
@@ -69,9 +71,10 @@ impl Tick<'_> {
         for (kind, wanted) in by_kind {
             for chunk in wanted.chunks(IDS_PER_CALL) {
                 self.look_at(kind, chunk, &mut fresh).await?;
+                looked = true;
             }
         }
-        Ok(fresh)
+        Ok((fresh, looked))
     }
 
     /// Looks at up to a hundred things of one kind in one call. A cloud that fails is no error of the tick: nothing is

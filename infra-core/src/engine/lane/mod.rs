@@ -19,8 +19,8 @@
 //! beginning of a tick was left behind by a crash.
 //!
 //! # Caveats
-//! An attempt that conflicts is left to the next tick. A lane with very many rows reads them three times per
-//! tick, because every phase writes what it learned.
+//! An attempt that conflicts is left to the next tick. A lane with very many rows reads them again after
+//! every phase that may have written what it learned: up to three times per tick.
 
 mod act;
 mod births;
@@ -101,13 +101,13 @@ impl Tick<'_> {
         if listing_due && !self.list(&rows).await? {
             return Ok(done);
         }
+        let rows = if done > 0 || listing_due { self.worker.rows(self.engine).await? } else { rows };
         // Nothing is changed before one complete listing has shown that the store is not older than the cloud.
         if !self.worker.is_identity_right() || !self.worker.is_witnessed() {
             return Ok(done);
         }
-        let rows = self.worker.rows(self.engine).await?;
-        let fresh = self.look(&rows).await?;
-        let rows = self.worker.rows(self.engine).await?;
+        let (fresh, looked) = self.look(&rows).await?;
+        let rows = if looked { self.worker.rows(self.engine).await? } else { rows };
         let mass = self.is_mass(&rows);
         let rows = in_turns(rows, self.worker.next_turn(), |row| row.value.tenant.clone());
         let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());

@@ -178,7 +178,8 @@ fn droplet(fake: &DigitalOceanFake, region: &Region, one: &Observed) -> Value {
     let v4 = [address(&one.private_address, "private"), address(&one.public_address, "public")];
     json!({
         "id": number_of(&one.id),
-        "name": one.name,
+        // No droplet is without a name: one made by hand is called by its id.
+        "name": one.name.as_deref().unwrap_or(one.id.as_str()),
         "memory": size["memory"],
         "vcpus": size["vcpus"],
         "disk": size["disk"],

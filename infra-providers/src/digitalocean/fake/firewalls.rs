@@ -13,7 +13,7 @@ use super::{DigitalOceanFake, number_of, tags, time};
 /// Beginning of a firewall's uuid; its number is the end.
 const PREFIX: u128 = 0xbb48_d0a1_0000_4000_8000_0000_0000_0000;
 
-fn uuid(number: u64) -> String {
+pub(super) fn uuid(number: u64) -> String {
     Uuid::from_u128(PREFIX | u128::from(number)).to_string()
 }
 

@@ -85,6 +85,18 @@ impl DigitalOceanFake {
         }
     }
 
+    /// What the client calls a thing of the sim: droplets and snapshots by their number, a firewall by its uuid and the
+    /// token of the attempt that made it.
+    #[must_use]
+    pub fn id_of(thing: &TruthThing) -> Option<ResourceId> {
+        let number = number_of(&thing.id)?;
+        let shown = match thing.kind {
+            ResourceKind::Firewall => format!("{}/{}", firewalls::uuid(number), thing.made_under?),
+            _ => number.to_string(),
+        };
+        ResourceId::new(shown).ok()
+    }
+
     /// The truth behind it.
     #[must_use]
     pub fn world(&self) -> &SimWorld {

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use super::reply::{Of, Outcome, Refusal, Reply};
 use super::{Granted, HOME, OpenStackFake, Ordering};
 use crate::http::Method;
-use crate::sim::skin::{Answer, Call};
+use crate::sim::skin::{self, Answer, Call};
 
-/// Whoever holds this token, if it is still good.
+/// Whoever holds this token, if it is still good. A token is of one project: where its key leads elsewhere now, the
+/// token ends, and whoever logs in again finds out.
 pub(super) fn granted(fake: &OpenStackFake, token: &str) -> Option<Granted> {
     let now = fake.world.now();
-    fake.kept().tokens.get(token).filter(|granted| now < granted.until).cloned()
+    let granted = fake.kept().tokens.get(token).filter(|granted| now < granted.until).cloned()?;
+    let reaches = skin::account_of(&fake.world, &granted.key);
+    (reaches.as_ref() == Some(&granted.account)).then_some(granted)
 }
 
 pub(super) async fn route(

@@ -43,7 +43,7 @@ use uuid::Uuid;
 use self::reply::{Of, Outcome, Refusal};
 use crate::http::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use crate::sim::skin::{Answer, Asked, Call, Port};
-use crate::sim::{FaultEffect, Match, RegionConfig, Rule, Shape, SimConfig, SimWorld, Span};
+use crate::sim::{FaultEffect, Match, RegionConfig, Rule, Shape, SimConfig, SimWorld, Span, TruthThing};
 
 /// How long a token is good for unless said otherwise.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -159,6 +159,15 @@ impl OpenStackFake {
     #[must_use]
     pub fn auth_url() -> String {
         format!("{HOME}/identity/v3")
+    }
+
+    /// What the services call a thing of the sim: a key pair by its name, everything else by the sim's id.
+    #[must_use]
+    pub fn id_of(thing: &TruthThing) -> Option<ResourceId> {
+        match thing.kind {
+            ResourceKind::KeyPair => ResourceId::new(thing.name.clone()?).ok(),
+            _ => Some(thing.id.clone()),
+        }
     }
 
     /// The truth behind it.

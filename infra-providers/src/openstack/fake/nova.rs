@@ -180,8 +180,10 @@ fn shown(fake: &OpenStackFake, one: &Observed) -> Value {
     };
     let addresses =
         [address(&one.private_address, "fixed"), address(&one.public_address, "floating")].concat();
+    // No server is without a name: one made by hand is called by its id.
+    let name = one.name.as_deref().unwrap_or(one.id.as_str());
     let mut server = json!({
-        "id": one.id, "name": one.name, "status": status, "metadata": one.tags, "created": time(one.created_at),
+        "id": one.id, "name": name, "status": status, "metadata": one.tags, "created": time(one.created_at),
         "flavor": {"original_name": one.type_name, "vcpus": 1}, "image": {"id": one.image}, "addresses": {},
         "OS-EXT-STS:vm_state": status.to_lowercase(), "OS-EXT-STS:task_state": task, "OS-EXT-STS:power_state": 1,
         "OS-EXT-AZ:availability_zone": one.zone, "locked": fake.kept().locked.contains(one.id.as_str()),

@@ -1,0 +1,210 @@
+//! `infra list`, `show`, `access`, `history`, `offerings`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::error::CliError;
+use crate::cli::session::{Session, meant};
+use crate::cli::show::{self, Table};
+use crate::client::{ListQuery, Page};
+
+/// Which ones.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  infra list                     what there is now
+  infra list --all               also what is over
+  infra list --tag team=red      those with this tag
+  infra list --json | jq -r '.items[].id'")]
+pub(in crate::cli) struct ListArgs {
+    /// Also those that are over
+    #[arg(short, long)]
+    all: bool,
+    /// Only those with this tag: team=red, or team for whatever value; repeat for more, all must fit
+    #[arg(long = "tag", value_name = "NAME[=VALUE]")]
+    tags: Vec<String>,
+    /// Those that team mates share with you, instead of your own
+    #[arg(long)]
+    shared: bool,
+    /// One page of so many instead of all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: Option<u32>,
+    /// Begin after this: the `next` of an earlier page
+    #[arg(long, value_name = "NEXT", requires = "limit")]
+    after: Option<String>,
+}
+
+/// Which one.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct IdArgs {
+    /// Its id, or its name
+    id: String,
+}
+
+/// Which one, and where its key goes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Every look is written into the reservation's history.
+
+Examples:
+  infra access web
+  infra access web --key-file web.key && ssh -i web.key ubuntu@203.0.113.7")]
+pub(in crate::cli) struct AccessArgs {
+    /// Its id, or its name
+    id: String,
+    /// Write the key that was made for it into this new file, for you alone to read
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<String>,
+}
+
+/// Which one.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  infra show web
+  infra show rsv_... --json | jq -r '.units[].public_address'")]
+pub(in crate::cli) struct ShowArgs {
+    /// Its id, or its name
+    id: String,
+}
+
+pub(in crate::cli) async fn list(session: &Session<'_>, args: &ListArgs) -> Result<(), CliError> {
+    let client = session.own().await?;
+    let query = ListQuery {
+        all: args.all,
+        limit: args.limit,
+        after: args.after.clone(),
+        tags: args.tags.iter().map(|tag| tag.replacen('=', ":", 1)).collect(),
+        shared: args.shared,
+    };
+    let page = client.reservations(&query).await?;
+    let now = session.out.now();
+    session.out.answer(&page.raw, || show::reservations(&page.items, now))?;
+    if let Some(next) = &page.next {
+        session.out.hint(&format!("there are more: --limit N --after {next}"));
+    }
+    Ok(())
+}
+
+pub(in crate::cli) async fn show(session: &Session<'_>, args: &ShowArgs) -> Result<(), CliError> {
+    let client = session.own().await?;
+    let id = meant(&client, &args.id).await?;
+    let answer = client.reservation(&id).await?;
+    session.out.answer(&answer.raw, || show::reservation(&answer.value, &session.out))
+}
+
+pub(in crate::cli) async fn access(session: &Session<'_>, args: &AccessArgs) -> Result<(), CliError> {
+    let client = session.own().await?;
+    let id = meant(&client, &args.id).await?;
+    let answer = client.access(&id).await?;
+    let key = answer.value["private_key"].as_str();
+    if let (Some(file), Some(key)) = (&args.key_file, key) {
+        write_key(file, key).map_err(|error| CliError::Local(format!("{file}: {error}")))?;
+    }
+    session.out.answer(&answer.raw, || doors(&answer.value, args.key_file.as_deref()))?;
+    match (&args.key_file, key) {
+        (Some(_), None) => {
+            session.out.note("no key was made for it: its request named those that may log in");
+        }
+        (None, Some(_)) => {
+            session.out.note("a key was made for it: --key-file FILE writes it, for you alone to read")
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A new file that only its owner reads. One that is there already is never written over.
+fn write_key(file: &str, key: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(file)?;
+    file.write_all(key.trim_end().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// How to get in, one machine a line.
+fn doors(access: &Value, key_file: Option<&str>) -> String {
+    let key = key_file.map(|file| format!(" -i {file}")).unwrap_or_default();
+    let machines = access["machines"].as_array().map_or(&[][..], Vec::as_slice);
+    let line = |machine: &Value| {
+        let host = machine["host"].as_str().unwrap_or_default();
+        let user = machine["user"].as_str().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = machine["port"].as_u64().filter(|port| *port != 22);
+        let port = port.map(|port| format!(" -p {port}")).unwrap_or_default();
+        format!("ssh{key}{port} {}\n", show::plain(&format!("{user}{host}")))
+    };
+    let lines: String = machines.iter().map(line).collect();
+    if lines.is_empty() { "none of its machines has an address\n".to_owned() } else { lines }
+}
+
+pub(in crate::cli) async fn history(session: &Session<'_>, args: &IdArgs) -> Result<(), CliError> {
+    let client = session.own().await?;
+    let id = meant(&client, &args.id).await?;
+    let page = client.history(&id).await?;
+    session.out.answer(&page.raw, || events(&page))
+}
+
+/// A line each: when, who, what, and whatever else is said.
+fn events(page: &Page<Value>) -> String {
+    let mut table = Table::new(&["AT", "BY", "WHAT", "COST", "MORE"]);
+    for event in &page.items {
+        let text =
+            |name: &str| event.get(name).filter(|value| !value.is_null()).map(word).unwrap_or_default();
+        let at = text("at").parse().map_or_else(|_| text("at"), show::moment);
+        let cost = event.get("cost").and_then(|cost| serde_json::from_value(cost.clone()).ok());
+        let more = event["details"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let more: Vec<String> = more.map(|(name, value)| format!("{name}={}", word(value))).collect();
+        let cost = cost.map(|cost| show::money(&cost)).unwrap_or_default();
+        table.row([at, text("by"), text("event"), cost, more.join(" ")]);
+    }
+    if page.items.is_empty() { "nothing happened yet\n".to_owned() } else { table.render(0) }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+pub(in crate::cli) async fn offerings(session: &Session<'_>) -> Result<(), CliError> {
+    let client = session.own().await?;
+    let page = client.offerings().await?;
+    session.out.answer(&page.raw, || {
+        let mut table = Table::new(&[
+            "CLOUD", "REGION", "ZONES", "TYPE", "VCPUS", "MEMORY", "DISK", "GPUS", "ARCH", "MARKET",
+            "PER HOUR",
+        ]);
+        for offer in &page.items {
+            let text = |name: &str| offer.get(name).filter(|v| !v.is_null()).map(word).unwrap_or_default();
+            let gib = |name: &str| offer[name].as_f64().filter(|n| *n > 0.0).map(|n| format!("{n} GiB"));
+            let zones = offer["zones"].as_array().map(|zones| zones.iter().map(word).collect::<Vec<_>>());
+            let price =
+                serde_json::from_value(offer["per_hour"].clone()).ok().map(|price| show::money(&price));
+            let gpus = if text("gpus") == "0" {
+                String::new()
+            } else {
+                format!("{} {}", text("gpus"), text("gpu_model"))
+            };
+            table.row([
+                text("provider"),
+                text("region"),
+                zones.unwrap_or_default().join(" "),
+                text("type"),
+                text("vcpus"),
+                gib("memory_gib").unwrap_or_default(),
+                gib("disk_gib").unwrap_or_default(),
+                gpus.trim().to_owned(),
+                text("arch"),
+                text("market"),
+                price.unwrap_or_else(|| "not known".to_owned()),
+            ]);
+        }
+        if page.items.is_empty() {
+            "nothing: save a key to a cloud first\n".to_owned()
+        } else {
+            table.render(0)
+        }
+    })
+}

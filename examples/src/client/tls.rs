@@ -1,0 +1,57 @@
+//! The transport: `reqwest` on rustls and ring.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::error::{ClientError, chain};
+use super::target::{Target, is_here};
+
+/// How long connecting may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A transport for a target. The root certificates are read only where they are needed.
+pub(super) fn transport(target: &Target) -> Result<reqwest::Client, ClientError> {
+    let broken = |why: String| ClientError::Target { address: target.address().to_owned(), why };
+    if target.is_exposed() {
+        let why = "plain HTTP to another machine shows the token to whoever is on the way: use https, or allow it \
+                   with --insecure";
+        return Err(broken(why.to_owned()));
+    }
+    let mut roots = RootCertStore::empty();
+    if target.url.scheme() == "https" {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(file) = &target.ca_file {
+            add(&mut roots, file).map_err(|why| broken(format!("{}: {why}", file.display())))?;
+        }
+    }
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| broken(chain(&error)))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT_WITHIN)
+        .user_agent(concat!("infra/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never());
+    // A proxy of the environment is for the world outside, not for this machine.
+    let builder = if is_here(&target.url) { builder.no_proxy() } else { builder };
+    builder.build().map_err(|error| broken(chain(&error)))
+}
+
+fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
+    let found = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
+    let before = roots.len();
+    for certificate in found {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.len() == before { Err("holds no certificate".to_owned()) } else { Ok(()) }
+}

@@ -1,0 +1,173 @@
+//! What can be had, and what it costs.
+
+use infra_core::contracts::pricing;
+use infra_core::infra::LaneOfferings;
+use infra_core::nouns::offering::{self, Price};
+use infra_core::nouns::request::{Arch, Market};
+use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{AccountId, CloudName, ImageId, Region, TypeName, Zone};
+use infra_core::words::money::Money;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// One way to fulfil a whole request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quote {
+    /// The cloud.
+    pub provider: CloudName,
+    /// The cloud's own name for who pays.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// The zone; `null` when the cloud has none.
+    #[schema(required = true)]
+    pub zone: Option<Zone>,
+    /// The machine type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// Virtual processors of one machine.
+    #[serde(serialize_with = "number")]
+    pub vcpus: f64,
+    /// Memory of one machine, GiB.
+    #[serde(serialize_with = "number")]
+    pub memory_gib: f64,
+    /// Disk of one machine, GiB.
+    #[schema(format = Int64)]
+    pub disk_gib: u32,
+    /// Accelerators of one machine.
+    #[schema(format = Int64)]
+    pub gpus: u32,
+    /// Which accelerator.
+    #[schema(required = true)]
+    pub gpu_model: Option<String>,
+    /// Architecture.
+    pub arch: Arch,
+    /// How it is bought.
+    pub market: Market,
+    /// The image by the cloud's id.
+    pub image: ImageId,
+    /// One machine for one hour, disk included.
+    pub machine_per_hour: Money,
+    /// All machines for one hour.
+    pub per_hour: Money,
+    /// All machines for the duration asked, by the cloud's billing rules; `null` when none was asked.
+    #[schema(required = true)]
+    pub total: Option<Money>,
+    /// The price is old.
+    pub stale: bool,
+}
+
+impl From<&pricing::Quote> for Quote {
+    fn from(quote: &pricing::Quote) -> Self {
+        let choice = &quote.choice;
+        let offer = &choice.offering;
+        Self {
+            provider: choice.lane.cloud.clone(),
+            account: choice.lane.account.clone(),
+            region: choice.lane.region.clone(),
+            zone: choice.zone.clone(),
+            type_name: offer.type_name.clone(),
+            vcpus: f64::from(offer.vcpus_milli) / 1000.0,
+            memory_gib: mib_as_gib(offer.memory_mib),
+            disk_gib: choice.disk_gib.max(offer.disk_gib),
+            gpus: offer.gpus,
+            gpu_model: offer.gpu_model.clone(),
+            arch: offer.arch,
+            market: offer.market,
+            image: choice.image.clone(),
+            machine_per_hour: choice.per_hour,
+            per_hour: quote.per_hour,
+            total: quote.total,
+            stale: quote.stale,
+        }
+    }
+}
+
+/// One machine type in one region of one account, with its price.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Offering {
+    /// The cloud.
+    pub provider: CloudName,
+    /// The cloud's own name for who pays.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// Zones that have it; empty when the cloud has none.
+    pub zones: Vec<Zone>,
+    /// The machine type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// Virtual processors.
+    #[serde(serialize_with = "number")]
+    pub vcpus: f64,
+    /// Memory, GiB.
+    #[serde(serialize_with = "number")]
+    pub memory_gib: f64,
+    /// Disk that comes with it, GiB; 0 when disks are bought apart.
+    #[schema(format = Int64)]
+    pub disk_gib: u32,
+    /// Accelerators.
+    #[schema(format = Int64)]
+    pub gpus: u32,
+    /// Which accelerator.
+    #[schema(required = true)]
+    pub gpu_model: Option<String>,
+    /// Architecture.
+    pub arch: Arch,
+    /// How it is bought.
+    pub market: Market,
+    /// One machine for one hour; `null` when it is not known.
+    #[schema(required = true)]
+    pub per_hour: Option<Money>,
+    /// Why the price is not known.
+    #[schema(required = true)]
+    pub price_unknown: Option<String>,
+    /// When it was read.
+    pub as_of: Timestamp,
+}
+
+impl Offering {
+    /// One offering of a lane.
+    #[must_use]
+    pub fn new(lane: &LaneOfferings, offer: &offering::Offering) -> Self {
+        let (per_hour, price_unknown) = match &offer.price {
+            Price::Known { per_hour, .. } => (Some(*per_hour), None),
+            Price::Unknown { reason } => (None, Some(reason.clone())),
+            _ => (None, Some("not known".to_owned())),
+        };
+        Self {
+            provider: lane.lane.cloud.clone(),
+            account: lane.lane.account.clone(),
+            region: lane.lane.region.clone(),
+            zones: offer.zones.clone(),
+            type_name: offer.type_name.clone(),
+            vcpus: f64::from(offer.vcpus_milli) / 1000.0,
+            memory_gib: mib_as_gib(offer.memory_mib),
+            disk_gib: offer.disk_gib,
+            gpus: offer.gpus,
+            gpu_model: offer.gpu_model.clone(),
+            arch: offer.arch,
+            market: offer.market,
+            per_hour,
+            price_unknown,
+            as_of: lane.catalogue.as_of,
+        }
+    }
+}
+
+/// Exact below 8 EiB of memory, which no machine has.
+#[allow(clippy::cast_precision_loss, reason = "a machine's memory in MiB is far below 2^52")]
+fn mib_as_gib(mib: u64) -> f64 {
+    mib as f64 / 1024.0
+}
+
+/// Whole numbers without a decimal point: `2`, not `2.0`.
+#[allow(clippy::cast_possible_truncation, reason = "checked to be whole and small just before")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn number<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        to.serialize_i64(*value as i64)
+    } else {
+        to.serialize_f64(*value)
+    }
+}

@@ -1,0 +1,129 @@
+//! Parameters of paths, queries and headers, as the document shows them.
+
+use infra_core::words::ids::{CloudName, ReservationId, UserId};
+use utoipa::IntoParams;
+
+/// Everything below a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfUser {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+}
+
+/// One reservation of a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfReservation {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+    /// The reservation's id.
+    pub id: ReservationId,
+}
+
+/// One reservation, whoever has it.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct AnyReservation {
+    /// The reservation's id.
+    pub id: ReservationId,
+}
+
+/// One key of a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfKey {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+    /// The cloud's configured name.
+    #[param(example = "sim")]
+    pub provider: CloudName,
+    /// The team's own name for the key.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$", example = "default")]
+    pub label: String,
+}
+
+/// One token of a user.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfToken {
+    /// The user's name; `/` in it is written `%2F`.
+    #[param(example = "ada")]
+    pub user: UserId,
+    /// The token's public id.
+    #[param(min_length = 1, example = "tok_0123456789abcdef")]
+    pub id: String,
+}
+
+/// Who a bot acts for.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Acting {
+    /// A bot's token names here the user it acts for: the path's. Other tokens leave it out.
+    #[param(rename = "Infra-On-Behalf-Of", required = false)]
+    pub on_behalf_of: Option<UserId>,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageOf {
+    /// Items of the page at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u16>,
+    /// The `next` of the page before.
+    #[param(min_length = 2, pattern = "^([0-9a-f]{2})+$")]
+    pub after: Option<String>,
+}
+
+/// Which reservations.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// `all`: also those that are over.
+    #[param(pattern = "^all$")]
+    pub state: Option<String>,
+}
+
+/// How long the answer may wait.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Wait {
+    /// Waits until it is ready, stopped, failed or released, but not longer than this: `60`, `60s`, `2m`, `1m30s`,
+    /// `500ms`; at most ten minutes.
+    #[param(
+        pattern = "^(([0-9]{1,2}|[1-5][0-9]{2}|600)s?|[0-9]m([0-9]|[1-5][0-9])s|[0-9]m|10m|[0-9]{1,5}ms)$",
+        example = "60s"
+    )]
+    pub wait: Option<String>,
+}
+
+/// Which version a change is meant for.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatch {
+    /// The `ETag` of the answer that the change was decided on; when it has changed since, nothing is changed: 409
+    /// `conflict`. `*` means whatever version there is.
+    #[param(rename = "If-Match", required = false, pattern = "^(\\*|\"[0-9]{1,19}\")$", example = "\"42\"")]
+    pub if_match: Option<String>,
+}
+
+/// A name for one attempt.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Idempotency {
+    /// The caller's own name for this attempt: the same key and body again answers what the first made, another body
+    /// 422 `idempotency-mismatch`. Kept until a day after the end of what it made.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[ -~]+$",
+        example = "my-first"
+    )]
+    pub idempotency_key: Option<String>,
+}

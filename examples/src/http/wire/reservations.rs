@@ -1,0 +1,175 @@
+//! Reservations.
+
+use std::collections::BTreeMap;
+
+use infra_core::infra::ReservationView;
+use infra_core::nouns::request::Request;
+use infra_core::nouns::reservation::{Hold, Phase, Power, Try, UnitView};
+use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{ReservationId, UserId};
+use infra_core::words::lane::Version;
+use infra_core::words::money::Money;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// What stands in the place of a first-boot script.
+const SEALED: &str = "[sealed]";
+
+/// A reservation: what a user holds, where, until when and at what price.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reservation {
+    /// Its id.
+    pub id: ReservationId,
+    /// Its owner.
+    pub user: UserId,
+    /// Where it is.
+    pub state: Phase,
+    /// Rises with every change of its record; in quotes it is the `ETag`.
+    pub version: Version,
+    /// Nothing of it costs real money.
+    pub simulated: bool,
+    /// What is in force now: as asked; an extension has put `ends_at` in the place of `duration_s`.
+    pub request: Asked,
+    /// How many machines are wanted now.
+    #[schema(format = Int64)]
+    pub count: u32,
+    /// Whether they are wanted on or off.
+    pub power: Power,
+    /// Its machines. Lists show at most 20.
+    pub units: Vec<UnitView>,
+    /// All wanted machines for one hour; `null` when nothing is wanted any more.
+    #[schema(required = true)]
+    pub price: Option<Money>,
+    /// An upper estimate of its cost so far, by list price; `null` in lists.
+    #[schema(required = true)]
+    pub cost_so_far: Option<Money>,
+    /// Asked at.
+    pub created_at: Timestamp,
+    /// First time everything wanted was usable.
+    #[schema(required = true)]
+    pub ready_at: Option<Timestamp>,
+    /// Ends then; `null` when it never ends by itself.
+    #[schema(required = true)]
+    pub ends_at: Option<Timestamp>,
+    /// Nothing of it was left at.
+    #[schema(required = true)]
+    pub over_at: Option<Timestamp>,
+    /// Why it is where it is.
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    /// A brake that holds it.
+    #[schema(required = true)]
+    pub hold: Option<Hold>,
+    /// What was tried, newest last.
+    pub tries: Vec<Try>,
+    /// Clusters bring notebooks; machines have none.
+    #[schema(required = true)]
+    pub notebook_url: Option<String>,
+}
+
+impl From<&ReservationView> for Reservation {
+    fn from(view: &ReservationView) -> Self {
+        let mut request = view.request.clone();
+        request.setup = view.has_setup.then(|| SEALED.to_owned());
+        Self {
+            id: view.id.clone(),
+            user: view.user.clone(),
+            state: view.state,
+            version: view.version,
+            simulated: view.simulated,
+            request: Asked(request),
+            count: view.desired.count,
+            power: view.desired.power,
+            units: view.units.clone(),
+            price: view.price_per_hour,
+            cost_so_far: view.cost_so_far,
+            created_at: view.created_at,
+            ready_at: view.ready_at,
+            ends_at: view.ends_at,
+            over_at: view.over_at,
+            reason: view.reason.clone(),
+            hold: view.hold.clone(),
+            tries: view.tries.clone(),
+            notebook_url: None,
+        }
+    }
+}
+
+/// What was asked: only what was said. The first-boot script may hold secrets and stays inside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked(pub Request);
+
+impl Serialize for Asked {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut said = json!(self.0);
+        if let Some(fields) = said.as_object_mut() {
+            fields.retain(|_, value| match value {
+                Value::Null | Value::Bool(false) => false,
+                Value::Array(list) => !list.is_empty(),
+                Value::Object(map) => !map.is_empty(),
+                _ => true,
+            });
+        }
+        said.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Asked {
+    /// Passes over fields that a newer server may know.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut said = Map::deserialize(from)?;
+        let known = json!(Request::default());
+        said.retain(|field, _| known.get(field).is_some());
+        serde_json::from_value(Value::Object(said)).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl PartialSchema for Asked {
+    /// A request's fields, open to more of them.
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Request::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.additional_properties = None;
+            object.description =
+                Some("What was asked: only what was said; `setup` is never shown.".to_owned());
+        }
+        schema
+    }
+}
+
+impl ToSchema for Asked {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        <Request as ToSchema>::schemas(schemas);
+    }
+}
+
+/// A change of a reservation: exactly one of these at a time. `null` says as little as a field that is not there: an
+/// end that was set can be moved but not taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReservationChange, example = json!({"power": "off"}))]
+pub struct Change {
+    /// The new end.
+    #[serde(default)]
+    pub ends_at: Option<Timestamp>,
+    /// Turns it on or off.
+    #[serde(default)]
+    pub power: Option<Power>,
+    /// The new tags, in the place of all old ones.
+    #[serde(default)]
+    #[schema(schema_with = change_tags)]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// Tags, or nothing said.
+fn change_tags() -> RefOr<Schema> {
+    use utoipa::openapi::schema::{SchemaType, Type};
+    let mut schema = infra_core::words::schema::tags();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.schema_type = SchemaType::from_iter([Type::Object, Type::Null]);
+        object.description = Some("The new tags, in the place of all old ones.".to_owned());
+    }
+    schema
+}

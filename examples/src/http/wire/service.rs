@@ -1,0 +1,173 @@
+//! The installation: health, brakes, what happened to its store.
+
+use infra_core::infra::{self, InFlight};
+use infra_core::nouns::installation::{Frozen, Recovery};
+use infra_core::nouns::switch::{Switch, SwitchValue};
+use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{CloudName, InstallationId};
+use infra_core::words::lane::{Lane, LaneId, Version};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Whether the process lives, or may work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `ready`.
+    pub status: String,
+}
+
+/// A brake, and who threw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Brake {
+    /// What it covers: `global`, `lane:<id>` or `tenant:<id>`.
+    pub scope: String,
+    /// What it forbids.
+    pub value: SwitchValue,
+    /// Who threw it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+    /// It opens by itself then; `null` never.
+    #[schema(required = true)]
+    pub until: Option<Timestamp>,
+}
+
+impl From<&Switch> for Brake {
+    fn from(switch: &Switch) -> Self {
+        Self {
+            scope: switch.scope.id(),
+            value: switch.value,
+            by: switch.by.clone(),
+            why: switch.why.clone(),
+            at: switch.at,
+            until: switch.until,
+        }
+    }
+}
+
+/// A brake to throw, or to open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"scope": "global", "value": "no_creates", "why": "looking into it"}))]
+pub struct NewBrake {
+    /// What it covers: `global`, `lane:<id>` of a lane that was used, or `tenant:<id>` of a team with users.
+    #[schema(pattern = "^(global$|lane:|tenant:)")]
+    pub scope: String,
+    /// What it forbids.
+    pub value: SwitchValue,
+    /// Why.
+    #[serde(default)]
+    pub why: String,
+    /// It opens by itself then; never when not said.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// A thrown brake, and what it came too late for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ThrownBrake {
+    /// What it covers: `global`, `lane:<id>` or `tenant:<id>`.
+    pub scope: String,
+    /// What it forbids.
+    pub value: SwitchValue,
+    /// Who threw it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+    /// It opens by itself then; `null` never.
+    #[schema(required = true)]
+    pub until: Option<Timestamp>,
+    /// Create calls that may still land; none beyond them will.
+    pub in_flight: Vec<InFlight>,
+}
+
+impl ThrownBrake {
+    /// A brake that was just thrown.
+    #[must_use]
+    pub fn new(switch: &Switch, in_flight: Vec<InFlight>) -> Self {
+        let Brake { scope, value, by, why, at, until } = switch.into();
+        Self { scope, value, by, why, at, until, in_flight }
+    }
+}
+
+/// What a person says about a store that was moved, copied or restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"what": "moved"}))]
+pub struct Recover {
+    /// What happened.
+    pub what: Recovery,
+}
+
+/// A lane (cloud, endpoint, account and region) and what covers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaneStatus {
+    /// Its canonical text, as in a brake's scope.
+    pub id: LaneId,
+    /// Which.
+    pub lane: Lane,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Keys that reach it, of all teams.
+    #[schema(format = Int64)]
+    pub keys: u64,
+    /// Its own brake, when one was ever thrown.
+    #[schema(required = true)]
+    pub switch: Option<Brake>,
+}
+
+/// The installation at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Part of every mark of ownership.
+    pub installation: InstallationId,
+    /// Bumped at every restore or clone.
+    #[schema(format = Int64)]
+    pub epoch: u32,
+    /// Where the store lives.
+    pub home: String,
+    /// Where it is open now.
+    pub opened_at: String,
+    /// Why nothing is changed, when nothing is.
+    #[schema(required = true)]
+    pub frozen: Option<Frozen>,
+    /// No deadline fires before.
+    #[schema(required = true)]
+    pub deadlines_held_until: Option<Timestamp>,
+    /// The store's newest commit.
+    pub newest: Version,
+    /// Configured clouds.
+    pub providers: Vec<CloudName>,
+    /// Lanes ever used.
+    pub lanes: Vec<LaneStatus>,
+    /// All brakes ever thrown.
+    pub switches: Vec<Brake>,
+}
+
+impl From<&infra::Status> for Status {
+    fn from(status: &infra::Status) -> Self {
+        let lane = |known: &infra::LaneStatus| LaneStatus {
+            id: known.lane.id(),
+            lane: known.lane.clone(),
+            created_at: known.created_at,
+            keys: known.keys as u64,
+            switch: known.switch.as_ref().map(Brake::from),
+        };
+        Self {
+            installation: status.installation,
+            epoch: status.epoch,
+            home: status.home.clone(),
+            opened_at: status.opened_at.clone(),
+            frozen: status.frozen.clone(),
+            deadlines_held_until: status.deadlines_held_until,
+            newest: status.newest,
+            providers: status.providers.clone(),
+            lanes: status.lanes.iter().map(lane).collect(),
+            switches: status.switches.iter().map(Brake::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What people and scripts read: exact, the same every time, and nothing else on standard output.
+
+use super::{Ran, World, run, squeezed};
+use crate::common::Scratch;
+
+#[track_caller]
+fn shows(ran: &Ran, lines: &[&str]) {
+    assert_eq!(squeezed(&ran.out), lines, "{}", ran.out);
+}
+
+#[test]
+fn a_reservation_reads_well_from_beginning_to_end() {
+    let world = World::new("talk");
+    let ran = world.ada(&["quote", "-n", "2", "--vcpus", "1", "--memory", "1", "--for", "1h"]).ok();
+    assert!(ran.out.starts_with("CLOUD"), "{ran:?}");
+    world.reserved("web");
+    shows(
+        &world.ada(&["list"]).ok(),
+        &[
+            "ID NAME STATE READY WHERE PER HOUR ENDS",
+            "rsv_* web ready 2/2 sim sim-east t4g.nano $0.01016 in TIME",
+        ],
+    );
+    shows(
+        &world.ada(&["show", "web"]).ok(),
+        &[
+            "rsv_* \"web\": ready",
+            "user ada",
+            "machines 2 of 2 ready",
+            "asked for 2 machines, 1 vcpu, for TIME",
+            "price $0.01016 per hour, $COST so far (simulated: nothing costs money)",
+            "created TIME ago (MOMENT)",
+            "ready TIME ago (MOMENT)",
+            "ends in TIME (MOMENT)",
+            "",
+            "SLOT STATE CLOUD REGION ZONE TYPE PUBLIC PRIVATE CLOUD'S ID",
+            "0 ready sim sim-east use1-az1 t4g.nano 198.18.0.2 10.64.0.2 vm-*",
+            "1 ready sim sim-east use1-az1 t4g.nano 198.18.0.3 10.64.0.3 vm-*",
+        ],
+    );
+    shows(
+        &world.ada(&["watch", "web", "--timeout", "1m"]).ok(),
+        &["CLOCK rsv_* \"web\" is ready, 2 of 2 machines ready"],
+    );
+    shows(&world.ada(&["extend", "web", "--for", "2h"]).ok(), &["rsv_* ends in TIME (MOMENT)"]);
+    shows(&world.ada(&["stop", "web", "--wait"]).ok(), &["rsv_* \"web\" is stopped"]);
+    shows(&world.ada(&["start", "web", "--wait"]).ok(), &["rsv_* \"web\" is ready, 2 of 2 machines ready"]);
+    shows(&world.ada(&["release", "web", "--yes", "--wait"]).ok(), &["rsv_* \"web\" is released"]);
+    shows(&world.ada(&["whoami"]).ok(), &[&format!("ada (user) at {}", world.url)]);
+    shows(
+        &world.ada(&["keys"]).ok(),
+        &["CLOUD LABEL KIND STATUS WHO CHECKED", "sim default static valid sim:planted-key/* TIME ago"],
+    );
+    shows(&world.admin(&["users"]).ok(), &["NAME TEAM MACHINES AT MOST NOTE"]);
+}
+
+#[test]
+fn scripts_get_the_apis_own_json_and_nothing_else() {
+    let world = World::new("json");
+    let made = world.reserved("web");
+    assert_eq!(made["state"], "ready");
+    let id = made["id"].as_str().expect("an id");
+    // To the letter what the server says.
+    let path = format!("/users/ada/reservations/{id}");
+    let show = world.ada(&["show", "web", "--json"]).ok();
+    let mut told = world.server.send("GET", &path, &world.token, "").json;
+    let mut shown = show.json();
+    for one in [&mut told, &mut shown] {
+        one["cost_so_far"] = serde_json::Value::Null;
+        one["version"] = serde_json::Value::Null;
+    }
+    assert_eq!(shown, told);
+    for (line, field) in [
+        (&["list", "--json"][..], "items"),
+        (&["quote", "--vcpus", "1", "--json"], "items"),
+        (&["keys", "--json"], "items"),
+        (&["offerings", "--json"], "items"),
+        (&["extend", "web", "--for", "2h", "--json"], "ends_at"),
+        (&["stop", "web", "--wait", "--json"], "state"),
+        (&["start", "web", "--wait", "--json"], "state"),
+        (&["watch", "web", "--json"], "state"),
+        (&["release", "web", "--yes", "--wait", "--json"], "state"),
+    ] {
+        let ran = world.ada(line).ok();
+        assert!(!ran.json()[field].is_null(), "{line:?}: {ran:?}");
+        assert_eq!(ran.err, "", "{line:?}: progress is for terminals");
+    }
+    assert_eq!(world.ada(&["list", "--json"]).ok().json()["items"], serde_json::json!([]));
+    for line in [&["users", "--json"][..], &["brakes", "--json"], &["tokens", "list", "ada", "--json"]] {
+        assert!(world.admin(line).ok().json()["items"].is_array(), "{line:?}");
+    }
+}
+
+#[test]
+fn a_list_is_whole_however_long_and_a_page_when_one_is_asked_for() {
+    let world = World::new("pages");
+    for n in 0..5 {
+        let body = format!("{{\"label\":\"t{n}\"}}");
+        assert_eq!(world.server.admin("POST", "/admin/users/ada/tokens", &body).status, 201);
+    }
+    for n in 0..3 {
+        let name = format!("web-{n}");
+        world.ada(&["reserve", "--vcpus", "1", "--for", "1h", "--yes", "--name", &name]).ok();
+    }
+    let page = world.ada(&["list", "--limit", "2", "--json"]).ok().json();
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
+    let next = page["next"].as_str().expect("there is more");
+    let rest = world.ada(&["list", "--limit", "2", "--after", next, "--json"]).ok().json();
+    assert_eq!((rest["items"].as_array().map(Vec::len), rest["next"].is_null()), (Some(1), true));
+    let all = world.ada(&["list", "--json"]).ok().json();
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_name_stands_for_an_id_only_while_it_is_clear_which() {
+    let world = World::new("names");
+    let line = ["reserve", "--vcpus", "1", "--for", "1h", "--yes", "--name", "twin"];
+    world.ada(&line).ok();
+    world.ada(&["show", "twin"]).ok();
+    world.ada(&line).ok();
+    let ran = world.ada(&["release", "twin", "--yes"]);
+    assert!(ran.code == 64 && ran.err.contains("more than one"), "{ran:?}");
+    assert!(world.held().iter().all(|one| one["state"] != "releasing"), "neither was touched");
+}
+
+#[test]
+fn extending_counts_from_what_it_says() {
+    let world = World::new("extend");
+    world.reserved("web");
+    let end = |ran: Ran| -> jiff::Timestamp {
+        ran.ok().json()["ends_at"].as_str().and_then(|text| text.parse().ok()).expect("a moment")
+    };
+    let first = end(world.ada(&["show", "web", "--json"]));
+    let later = end(world.ada(&["extend", "web", "--by", "90m", "--json"]));
+    assert_eq!(later.duration_since(first).as_secs().div_ceil(60), 90);
+    let exact = end(world.ada(&["extend", "web", "--until", "2030-01-01T00:00:00+01:00", "--json"]));
+    assert_eq!(exact.to_string(), "2029-12-31T23:00:00Z");
+    let past = world.ada(&["extend", "web", "--until", "2000-01-01T00:00:00Z"]);
+    assert_eq!(past.code, 2, "{past:?}");
+}
+
+#[test]
+fn help_is_for_newcomers_and_completions_are_for_shells() {
+    let scratch = Scratch::new("cli-help");
+    let help = run(&scratch, &["--help"], &[], "").ok();
+    for word in [
+        "login",
+        "quote",
+        "reserve",
+        "list",
+        "show",
+        "watch",
+        "extend",
+        "stop",
+        "start",
+        "release",
+        "save",
+        "keys",
+        "templates",
+        "brakes",
+        "Exit codes:",
+        "First steps",
+    ] {
+        assert!(help.out.contains(word), "{word}: {}", help.out);
+    }
+    assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);
+    for command in ["reserve", "watch", "keys save", "extend", "release", "tokens"] {
+        let line: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = run(&scratch, &line, &[], "").ok();
+        assert!(help.out.contains("Example") || help.out.contains("infra --profile"), "{}", help.out);
+    }
+    assert_eq!(run(&scratch, &[], &[], "").code, 64);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&scratch, &["completions", shell], &[], "").ok();
+        assert!(script.out.contains("reserve") && script.out.contains("idempotency-key"), "{shell}");
+        let path = scratch.0.join(shell);
+        std::fs::write(&path, script.out).expect("the folder is ours");
+        // Where the shell is there, it reads it without a word.
+        if let Ok(output) = std::process::Command::new(shell).arg("-n").arg(&path).output() {
+            assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn no_colour_reaches_a_file_and_a_closed_pipe_is_no_failure() {
+    let world = World::new("colour");
+    world.reserved("web");
+    for env in [&[][..], &[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]] {
+        let url = [("INFRA_URL", world.url.as_str()), ("INFRA_TOKEN", &world.token), ("INFRA_USER", "ada")];
+        let env: Vec<(&str, &str)> = url.iter().chain(env).copied().collect();
+        for line in [&["show", "web"][..], &["list"], &["show", "none"], &["reserve", "--vcpsu", "1"]] {
+            let ran = world.run(line, &env, "");
+            assert!(!ran.out.contains('\u{1b}') && !ran.err.contains('\u{1b}'), "{ran:?}");
+        }
+    }
+    let script = format!("{} --help | head -n 1", env!("CARGO_BIN_EXE_infra"));
+    let output =
+        std::process::Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("bash");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
