@@ -226,85 +226,57 @@ table! {
     offers_kept: usize = Numbers(1, 1_000);
 }
 
+/// First and second key, their values, and why the first may not be above the second.
+type Pair = (&'static str, Duration, &'static str, Duration, &'static str);
+
+/// Two keys of which the first must not be above the second.
+macro_rules! pair {
+    ($limits:ident, $low:ident, $high:ident, $why:literal) => {
+        (stringify!($low), $limits.$low, stringify!($high), $limits.$high, $why)
+    };
+}
+
+fn pairs(limits: &Limits) -> [Pair; 10] {
+    let mut renewed = pair!(
+        limits,
+        claim_renew_every,
+        claim_ttl,
+        "a claim must be renewed twice within its life, or one lost renewal stops the work"
+    );
+    renewed.1 *= 2;
+    [
+        renewed,
+        pair!(
+            limits,
+            call_timeout,
+            claim_ttl,
+            "a call must end while its claim lasts, or two processes change one cloud"
+        ),
+        pair!(limits, listing_every, listing_stale_after, "every listing would be too old to act upon"),
+        pair!(
+            limits,
+            listing_every,
+            listing_idle_every,
+            "a lane at rest would be listed more often than one at work"
+        ),
+        pair!(limits, retry_min, retry_max, "the first pause would be longer than the longest"),
+        pair!(limits, breaker_open_min, breaker_open_max, "the first pause would be longer than the longest"),
+        pair!(limits, plan_rest_min, plan_rest_max, "the shortest rest would be longer than the longest"),
+        pair!(
+            limits,
+            orphan_sightings_apart,
+            orphan_age_min,
+            "what is seen twice so far apart is older than that anyway"
+        ),
+        pair!(limits, resend_within, keep_closed_for, "a late birth of the last sending would find no row"),
+        pair!(limits, unknown_hold, keep_closed_for, "a late birth of an unknown attempt would find no row"),
+    ]
+}
+
 impl LimitsFile {
     /// Values that are fine alone and nonsense together. The key that is named is one that was said.
     fn absurd(&self, limits: &Limits) -> Option<Wrong> {
-        let Limits { claim_ttl, claim_renew_every, call_timeout, .. } = *limits;
-        // First and second key, their values, and why the first may not be above the second.
-        type Pair = (&'static str, Duration, &'static str, Duration, &'static str);
-        let pairs: [Pair; 10] = [
-            (
-                "claim_renew_every",
-                claim_renew_every * 2,
-                "claim_ttl",
-                claim_ttl,
-                "a claim must be renewed twice within its life, or one lost renewal stops the work",
-            ),
-            (
-                "call_timeout",
-                call_timeout,
-                "claim_ttl",
-                claim_ttl,
-                "a call must end while its claim lasts, or two processes change one cloud",
-            ),
-            (
-                "listing_every",
-                limits.listing_every,
-                "listing_stale_after",
-                limits.listing_stale_after,
-                "every listing would be too old to act upon",
-            ),
-            (
-                "listing_every",
-                limits.listing_every,
-                "listing_idle_every",
-                limits.listing_idle_every,
-                "a lane at rest would be listed more often than one at work",
-            ),
-            (
-                "retry_min",
-                limits.retry_min,
-                "retry_max",
-                limits.retry_max,
-                "the first pause would be longer than the longest",
-            ),
-            (
-                "breaker_open_min",
-                limits.breaker_open_min,
-                "breaker_open_max",
-                limits.breaker_open_max,
-                "the first pause would be longer than the longest",
-            ),
-            (
-                "orphan_sightings_apart",
-                limits.orphan_sightings_apart,
-                "orphan_age_min",
-                limits.orphan_age_min,
-                "what is seen twice so far apart is older than that anyway",
-            ),
-            (
-                "plan_rest_min",
-                limits.plan_rest_min,
-                "plan_rest_max",
-                limits.plan_rest_max,
-                "the shortest rest would be longer than the longest",
-            ),
-            (
-                "resend_within",
-                limits.resend_within,
-                "keep_closed_for",
-                limits.keep_closed_for,
-                "a late birth of the last sending would find no row",
-            ),
-            (
-                "unknown_hold",
-                limits.unknown_hold,
-                "keep_closed_for",
-                limits.keep_closed_for,
-                "a late birth of an unknown attempt would find no row",
-            ),
-        ];
-        pairs.into_iter().find_map(|(low, low_value, high, high_value, why)| {
+        pairs(limits).into_iter().find_map(|(low, low_value, high, high_value, why)| {
             if low_value <= high_value {
                 return None;
             }
