@@ -51,6 +51,8 @@
 //!
 //! The whole handle is shown in the repository's README, and why all of this is so in its ARCHITECTURE.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod connect;
 pub mod contracts;
 pub mod engine;

@@ -8,6 +8,8 @@
 //! [`registry`] makes drivers from what an operator writes. What clouds share: [`failure`] turns a failed call into the contract's error, [`http`] is the way to an HTTP API,
 //! `first_boot` puts public keys beside a user's script.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod aws;
 pub mod digitalocean;
 pub mod failure;

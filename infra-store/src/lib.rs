@@ -3,6 +3,8 @@
 //!
 //! Both are held to the same laws: `infra_core::testing::laws::store`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod memory;
 mod rules;
 #[cfg(feature = "sqlite")]
@@ -10,4 +12,4 @@ mod sqlite;
 
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{SQLITE_SCHEMA, SqliteStore};

@@ -109,7 +109,17 @@ impl FromRequestParts<Shared> for Writer {
 
 /// Is this the admin's token? Used where there is no installation to ask.
 pub(super) fn is_admin(headers: &HeaderMap, options: &HttpOptions) -> bool {
-    bearer(headers).is_ok_and(|token| same_digest(&digest(token.as_bytes()), &options.admin))
+    sent_digest(headers).is_some_and(|sent| is_admins(&sent, options))
+}
+
+/// The digest of whatever was sent as token.
+pub(super) fn sent_digest(headers: &HeaderMap) -> Option<String> {
+    bearer(headers).ok().map(|token| digest(token.as_bytes()))
+}
+
+/// Is this the digest of the admin's token?
+pub(super) fn is_admins(sent: &str, options: &HttpOptions) -> bool {
+    same_digest(sent, &options.admin)
 }
 
 /// No token, or one that does not count.
@@ -123,6 +133,7 @@ async fn who(headers: &HeaderMap, shared: &Shared) -> Result<Caller, Problem> {
         return Ok(Caller::Admin);
     }
     let principal = shared.infra.operator().authenticate(token).await?;
+    shared.options.meter.judged(&digest(token.as_bytes()), principal.is_some());
     principal.map(Caller::Token).ok_or_else(unauthenticated)
 }
 

@@ -13,7 +13,8 @@ use infra_core::words::secret::hex;
 use tokio::sync::Semaphore;
 
 use super::problem::{Code, Problem};
-use super::{HttpOptions, Shared};
+use super::rates::{Payer, Peer};
+use super::{HttpOptions, Shared, auth};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,20 +48,42 @@ async fn around(options: &HttpOptions, room: &Semaphore, mut request: Request, n
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "-".to_owned(), |p| p.as_str().to_owned());
     let begun = options.clock.mono();
-    let response = match room.try_acquire() {
-        Ok(_place) => within_bounds(options, request, next).await,
-        Err(_) => {
+    let response = match (charge(options, &route, &request), room.try_acquire()) {
+        (Ok(()), Ok(_place)) => within_bounds(options, request, next).await,
+        (Err(wait), _) => limited("this caller asks too often".to_owned(), wait),
+        (_, Err(_)) => {
             let limit = options.in_flight_max;
-            let mut problem =
-                Problem::new(Code::RateLimited, format!("{limit} requests are in flight already"));
-            problem.retry_after_s = Some(1);
-            problem.into_response()
+            limited(format!("{limit} requests are in flight already"), Duration::from_secs(1))
         }
     };
     let response = finish(response, &id).await;
     let took_ms = u64::try_from(options.clock.mono().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = &*id, %method, route, status = response.status().as_u16(), took_ms, "request");
     response
+}
+
+/// Probes ask often, know no token, and must be answered above all when everything else is too much.
+const NEVER_LIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Charges the request to its caller; the error is how long to wait.
+fn charge(options: &HttpOptions, route: &str, request: &Request) -> Result<(), Duration> {
+    if NEVER_LIMITED.contains(&route) {
+        return Ok(());
+    }
+    let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+    match auth::sent_digest(request.headers()) {
+        None => options.meter.charge(&Payer::Stranger(from)),
+        Some(sent) if auth::is_admins(&sent, options) => options.meter.charge(&Payer::Admin),
+        Some(sent) => options.meter.charge(&Payer::Token(&sent, from)),
+    }
+}
+
+fn limited(why: String, wait: Duration) -> Response {
+    let mut problem = Problem::new(Code::RateLimited, why);
+    // Rounded up: who comes back as told is let in.
+    let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    problem.retry_after_s = Some(whole.max(1));
+    problem.into_response()
 }
 
 async fn within_bounds(options: &HttpOptions, request: Request, next: Next) -> Response {

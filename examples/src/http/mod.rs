@@ -26,6 +26,7 @@ mod page;
 mod problem;
 mod profile;
 mod quotes;
+mod rates;
 mod refuse;
 mod reservations;
 mod shares;
@@ -56,6 +57,7 @@ pub use metrics::Metrics;
 pub use openapi::additive::broken_promises;
 pub use openapi::{error_catalogue, openapi};
 pub use problem::{Code, FieldProblem, Problem};
+pub use rates::{Peer, RateLimits};
 
 use crate::server::Stop;
 
@@ -87,6 +89,10 @@ pub struct HttpOptions {
     metrics_token: Option<String>,
     /// Is `/metrics` open to everybody who reaches it?
     pub metrics_open: bool,
+    /// How often callers may ask; nobody is limited unless said.
+    pub rates: RateLimits,
+    /// The buckets themselves, made with the router.
+    meter: Arc<rates::Rates>,
     /// Told when the server stops: whoever waits is answered at once.
     pub stop: Option<Stop>,
     /// Where waiting gets its time from.
@@ -101,6 +107,7 @@ impl HttpOptions {
     /// The defaults, with the token that opens every path.
     #[must_use]
     pub fn new(admin_token: &Secret) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {
             admin: digest(admin_token.expose().as_bytes()),
             body_bytes_max: 1024 * 1024,
@@ -114,8 +121,10 @@ impl HttpOptions {
             metrics: None,
             metrics_token: None,
             metrics_open: false,
+            rates: RateLimits::OPEN,
+            meter: Arc::new(rates::Rates::new(RateLimits::OPEN, Arc::clone(&clock))),
             stop: None,
-            clock: Arc::new(SystemClock),
+            clock,
             entropy: Arc::new(SystemEntropy),
             sim_control: None,
         }
@@ -126,6 +135,14 @@ impl HttpOptions {
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_token = Some(digest(token.expose().as_bytes()));
         self
+    }
+}
+
+impl HttpOptions {
+    /// Makes the buckets, now that clock and rates are settled.
+    fn settled(mut self) -> Arc<Self> {
+        self.meter = Arc::new(rates::Rates::new(self.rates, Arc::clone(&self.clock)));
+        Arc::new(self)
     }
 }
 
@@ -155,7 +172,7 @@ pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
     let sim = options.sim_control.take();
     let streams = Arc::new(Semaphore::new(options.streams_max));
-    let shared = Shared { infra, room, streams, ready: Arc::default(), options: Arc::new(options) };
+    let shared = Shared { infra, room, streams, ready: Arc::default(), options: options.settled() };
     let mut routes = api().split_for_parts().0.merge(openapi::page());
     if let Some(sim) = sim {
         routes = routes.merge(sim_control::guarded(sim, &shared));
@@ -171,7 +188,7 @@ pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
 /// A router beside the API (the simulator alone, for one) behind the same admin token and the same outer layer.
 pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
-    let edge = edge::Bare { options: Arc::new(options), room };
+    let edge = edge::Bare { options: options.settled(), room };
     let guard = axum::middleware::from_fn_with_state(Arc::clone(&edge.options), sim_control::guard_bare);
     let layer = axum::middleware::from_fn_with_state(edge, edge::bare);
     open.merge(inner.layer(guard))

@@ -14,6 +14,15 @@ pub struct Args {
     /// Address and port to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Certificate chain of the server, PEM; with --tls-key it speaks TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS: whoever reads the network reads every token
+    #[arg(long)]
+    pub insecure: bool,
     /// Folder of everything that must survive [default: ./infra-data]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,

@@ -26,7 +26,11 @@ impl fmt::Display for Banner {
             (false, false) => "REAL clouds: what is reserved here costs money",
         };
         writeln!(f, "infra http-server {} ({what})", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  address      http://{}", self.address)?;
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        writeln!(f, "  address      {scheme}://{}", self.address)?;
+        if settings.tls.is_none() && !self.address.ip().to_canonical().is_loopback() {
+            writeln!(f, "  INSECURE     without TLS whoever reads the network reads every token and key")?;
+        }
         writeln!(f, "  data folder  {}", self.data.display())?;
         if !settings.sim_only {
             writeln!(f, "  store        {}", settings.store)?;

@@ -6,13 +6,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use infra_core::words::limits::Limits;
 use infra_core::words::secret::Secret;
 use infra_providers::registry::{self, CloudSpec, Place, RegistryError};
 use serde::{Deserialize, Serialize};
 
 use super::args::{self, Args};
 use super::error::StartError;
-use super::file::{self, File, LimitsFile, LogFile};
+use super::file::{File, LogFile, Source, TlsFile, nearest};
+use super::http_settings::HttpSettings;
+use super::limits::LimitsFile;
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -75,11 +78,24 @@ pub enum LogFormat {
     Json,
 }
 
+/// The files of the server's certificate, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and whatever stands between it and a known root, in this order.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// Everything the server is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// May it listen beyond this machine without TLS?
+    pub insecure: bool,
+    /// Certificate chain and key, PEM, when it speaks TLS itself.
+    pub tls: Option<TlsFiles>,
     /// Folder of what must survive.
     pub data: PathBuf,
     /// Where records are kept.
@@ -96,8 +112,10 @@ pub struct Settings {
     pub log_filter: String,
     /// How.
     pub log_format: LogFormat,
-    /// Limits other than the documented ones.
-    pub(super) limits: LimitsFile,
+    /// Connections, requests, rates.
+    pub http: HttpSettings,
+    /// Durations and thresholds of the engine.
+    pub limits: Limits,
     /// The master key itself, when the environment carries it.
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
@@ -125,13 +143,18 @@ impl Settings {
         // An empty variable is one that somebody meant to unset.
         let env = |name: &str| environment(name).filter(|value| !value.is_empty());
         let path = args.config.clone().or_else(|| env("INFRA_CONFIG").map(PathBuf::from));
-        let file = path.map_or_else(|| Ok(File::default()), |path| file::read(&path))?;
+        let source = path.map_or_else(|| Ok(Source::default()), |path| Source::read(&path))?;
+        let file = source.file.clone();
+        let http = HttpSettings::of(&file.http).map_err(|(key, why)| source.wrong(&["http", key], why))?;
+        let limits = file.limits.limits().map_err(|(key, why)| source.wrong(&["limits", key], why))?;
         let listen = args.listen.or(read(&env, "INFRA_LISTEN")?).or(file.listen);
         let data = args.data.clone().or_else(|| env("INFRA_DATA").map(PathBuf::from)).or(file.data);
         let data = data.unwrap_or_else(|| PathBuf::from("./infra-data"));
         let store = args.store.clone().or(read(&env, "INFRA_STORE")?).or(file.store);
         let settings = Self {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            insecure: args.insecure || read(&env, "INFRA_INSECURE")?.or(file.insecure).unwrap_or(false),
+            tls: tls(args, &env, file.tls)?,
             store: store.unwrap_or_else(|| StoreUrl::Sqlite(data.clone())),
             data,
             home: env("INFRA_HOME").or(file.home),
@@ -141,7 +164,8 @@ impl Settings {
             sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
             log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
-            limits: file.limits,
+            http,
+            limits,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
             config_home: config_home(&env),
@@ -149,7 +173,7 @@ impl Settings {
             metrics_token: env("INFRA_METRICS_TOKEN").map(Secret::new),
             metrics_open: read(&env, "INFRA_METRICS_OPEN")?.unwrap_or(false),
         };
-        settings.check()?;
+        settings.check(&source)?;
         Ok(settings)
     }
 
@@ -164,14 +188,17 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let file = File {
             listen: Some(self.listen),
+            insecure: Some(self.insecure),
             data: Some(self.data.clone()),
             store: Some(self.store.clone()),
             home: self.home.clone(),
             master_key_file: self.master_key_file.clone(),
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
+            tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
             log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
-            limits: self.limits.clone(),
+            http: self.http.file(),
+            limits: LimitsFile::of(&self.limits),
             clouds: self.clouds.clone(),
         };
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");
@@ -188,7 +215,9 @@ impl Settings {
         text
     }
 
-    fn check(&self) -> Result<(), StartError> {
+    /// Checks what no single value can tell. The source says where in the file a wrong one stands.
+    fn check(&self, source: &Source) -> Result<(), StartError> {
+        self.check_address(source)?;
         let sim = self.clouds.get(SIM);
         let remote = sim.is_some_and(|sim| sim.endpoint.is_some());
         let others: Vec<&str> = self.clouds.keys().map(String::as_str).filter(|name| *name != SIM).collect();
@@ -205,11 +234,7 @@ impl Settings {
             return config(format!("{why} clouds.sim.endpoint: give them to that server"));
         }
         for (name, cloud) in &self.clouds {
-            if name == SIM {
-                registry::check_endpoint(name, cloud).map_err(|why| of_clouds(&why))?;
-            } else {
-                registry::check(name, cloud).map_err(|why| of_clouds(&why))?;
-            }
+            check_cloud(name, cloud, source)?;
         }
         for (name, token) in
             [("INFRA_ADMIN_TOKEN", &self.admin_token), ("INFRA_METRICS_TOKEN", &self.metrics_token)]
@@ -220,6 +245,56 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+impl Settings {
+    /// Without TLS every token and every cloud key that is saved crosses the network for anybody to read.
+    fn check_address(&self, source: &Source) -> Result<(), StartError> {
+        if self.listen.ip().to_canonical().is_loopback() || self.tls.is_some() || self.insecure {
+            return Ok(());
+        }
+        let why = "is not loopback and there is no TLS: tokens and keys would cross the network in the clear. Name a \
+                   certificate ([tls] cert and key), listen on 127.0.0.1 behind a proxy that speaks TLS, or say \
+                   --insecure where the network itself is private";
+        // The file's own line only when it is the file's own address.
+        let key: &[&str] = if source.file.listen == Some(self.listen) { &["listen"] } else { &["--listen"] };
+        Err(source.wrong(key, format!("{} {why}", self.listen)))
+    }
+}
+
+fn check_cloud(name: &str, cloud: &CloudSpec, source: &Source) -> Result<(), StartError> {
+    let checked =
+        if name == SIM { registry::check_endpoint(name, cloud) } else { registry::check(name, cloud) };
+    let wrong = match checked {
+        // A setting of its own has a line of its own.
+        Err(RegistryError::Misplaced { setting, kind, of, .. }) => {
+            Some((Some(setting), format!("is no setting of {kind}, only of {of}")))
+        }
+        Err(RegistryError::Setting { setting, why, .. }) => Some((Some(setting), why)),
+        Err(RegistryError::UnknownKind { kind, known, .. }) => {
+            let near = nearest(&kind, registry::kinds())
+                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            Some((
+                cloud.kind.as_ref().map(|_| "kind"),
+                format!("{kind:?} is no kind of cloud that is known; {known} and {SIM} are{near}"),
+            ))
+        }
+        Err(other) => return Err(of_clouds(&other)),
+        // It would stand in logs, in records and in what is printed.
+        Ok(()) if cloud.endpoint.as_deref().is_some_and(has_password) => {
+            Some((Some("endpoint"), "must not hold a name or a password; keys are saved by users".to_owned()))
+        }
+        Ok(()) => None,
+    };
+    let Some((setting, why)) = wrong else { return Ok(()) };
+    let key: Vec<&str> = ["clouds", name].into_iter().chain(setting).collect();
+    Err(source.wrong(&key, why))
+}
+
+/// Does something stand between the scheme and an `@` of the host?
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'))
 }
 
 /// What is wrong with a cloud, as settings name it.
@@ -245,6 +320,22 @@ where
     env(name)
         .map(|value| value.parse().map_err(|why| StartError::Config(format!("{name} {value:?}: {why}"))))
         .transpose()
+}
+
+/// Both files or neither.
+fn tls(
+    args: &Args,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: Option<TlsFile>,
+) -> Result<Option<TlsFiles>, StartError> {
+    let (file_cert, file_key) = file.map_or((None, None), |tls| (Some(tls.cert), Some(tls.key)));
+    let cert = args.tls_cert.clone().or_else(|| env("INFRA_TLS_CERT").map(PathBuf::from)).or(file_cert);
+    let key = args.tls_key.clone().or_else(|| env("INFRA_TLS_KEY").map(PathBuf::from)).or(file_key);
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        _ => config("TLS needs a certificate and its key: --tls-cert and --tls-key, or both in [tls]".into()),
+    }
 }
 
 fn log_format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<LogFormat>, StartError> {
@@ -369,7 +460,34 @@ mod tests {
         let text = settings.to_toml();
         assert!(!text.contains("planted"), "{text}");
         assert!(!format!("{settings:?}").contains("planted"));
-        let file = file::parse(&text).expect("what is printed can be read");
+        let file = crate::server::file::parse(&text).expect("what is printed can be read");
         assert_eq!(file.clouds["sim"].endpoint.as_deref(), Some("http://127.0.0.1:9"));
+    }
+
+    #[test]
+    fn everybody_on_the_network_reads_tokens_without_tls() {
+        for open in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+            let why = load(&["--listen", open], &[]).expect_err(open);
+            assert!(why.code() == 78 && why.to_string().contains("no TLS"), "{why}");
+            load(&["--listen", open, "--insecure"], &[]).expect("somebody takes the responsibility");
+            load(&["--listen", open, "--tls-cert", "c", "--tls-key", "k"], &[]).expect("TLS is enough");
+            load(&["--listen", open, "--tls-cert", "c"], &[]).expect_err("a certificate without its key");
+        }
+        for private in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            load(&["--listen", private], &[]).expect(private);
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_endpoint_would_be_logged() {
+        for (url, wrong) in [
+            ("sim=http://ada:planted@127.0.0.1:1", true),
+            ("sim=http://planted@127.0.0.1", true),
+            ("sim=http://127.0.0.1/a@b", false),
+        ] {
+            let loaded = load(&["--cloud", url], &[]);
+            assert_eq!(loaded.is_err(), wrong, "{url}");
+            assert!(!loaded.is_err_and(|why| why.to_string().contains("planted")));
+        }
     }
 }

@@ -13,18 +13,26 @@ mod config;
 mod data_dir;
 mod error;
 mod file;
+mod http_settings;
+mod limits;
 mod logging;
 mod master_key;
 mod parts;
+#[cfg(test)]
+mod reference_tests;
 mod shutdown;
+mod span;
 mod start;
+mod tls;
 
 pub use args::Args;
 pub use banner::Banner;
-pub use config::{Environment, LogFormat, Settings, StoreUrl};
+pub use config::{Environment, LogFormat, Settings, StoreUrl, TlsFiles};
 pub use data_dir::DataDir;
 pub use error::StartError;
+pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
 pub use logging::install as install_logging;
-pub use shutdown::{Stop, serve};
+pub use shutdown::{Door, Stop, serve};
 pub use start::{Server, check, start};
+pub use tls::Tls;

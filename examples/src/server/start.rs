@@ -19,7 +19,8 @@ use super::banner::Banner;
 use super::config::Settings;
 use super::data_dir::DataDir;
 use super::error::StartError;
-use super::shutdown::{Stop, serve};
+use super::shutdown::{Door, Stop, serve};
+use super::tls::Tls;
 use super::{logging, master_key, parts};
 use crate::http::{HttpOptions, Metrics, admin_only, router};
 
@@ -32,6 +33,7 @@ pub struct Server {
     banner: Banner,
     listener: TcpListener,
     router: Router,
+    door: Door,
     work: Option<(Infra, parts::Store)>,
     // Held until the end: the lock on the data folder.
     _data: DataDir,
@@ -43,6 +45,9 @@ pub struct Server {
 /// [`StartError::Config`].
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     logging::filter(settings)?;
+    if let Some(files) = &settings.tls {
+        Tls::open(files)?;
+    }
     if settings.sim_only { Ok(()) } else { master_key::check(settings) }
 }
 
@@ -52,6 +57,7 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
 /// [`StartError`]; nothing is left running then.
 pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let door = door(&settings)?;
     let data = DataDir::open(&settings.data)?;
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -62,7 +68,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
     let sim = parts::Sim::open(&settings, &data).await?;
     let clock = sim.clock();
-    let mut options = HttpOptions::new(&token);
+    let mut options = options(&settings, &token);
     options.stop = Some(stop);
     let mut banner = Banner {
         address,
@@ -75,7 +81,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         let (control, api) = parts::digitalocean(&data)?;
         let control = control.merge(sim.control().unwrap_or_default());
         let router = admin_only(control, api.merge(sim.api().unwrap_or_default()), options);
-        return Ok(Server { banner, listener, router, work: None, _data: data });
+        return Ok(Server { banner, listener, router, door, work: None, _data: data });
     }
     options.sim_control = sim.control().filter(|_| settings.sim_control);
     let new = parts::store_is_new(&settings.store);
@@ -94,8 +100,8 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_pricing(parts::pricing())
         .with_clock(Arc::clone(&clock))
         .with_entropy(entropy)
+        .with_limits(settings.limits.clone())
         .with_master_key(master)
-        .with_limits(settings.limits.limits())
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
         .with_observer(Arc::<Metrics>::clone(&metrics));
     for driver in parts::drivers(&settings, &sim)? {
@@ -103,7 +109,34 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     }
     let infra = builder.build().await.map_err(not_built)?;
     let router = router(infra.clone(), options);
-    Ok(Server { banner, listener, router, work: Some((infra, store)), _data: data })
+    Ok(Server { banner, listener, router, door, work: Some((infra, store)), _data: data })
+}
+
+fn door(settings: &Settings) -> Result<Door, StartError> {
+    Ok(Door {
+        connections_max: settings.http.connections_max,
+        head_within: settings.http.head_within,
+        tls: settings.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new),
+    })
+}
+
+fn options(settings: &Settings, admin: &Secret) -> HttpOptions {
+    let http = &settings.http;
+    let mut options = HttpOptions::new(admin);
+    options.body_bytes_max = http.body_bytes_max;
+    options.body_within = http.body_within;
+    options.in_flight_max = http.in_flight_max;
+    options.wait_max = http.wait_max;
+    options.answer_within = http.answer_within;
+    if settings.sim_only {
+        // Its callers are other servers, which bring no token and ask as often as they must.
+        return options;
+    }
+    options.rates.token = http.token_rate;
+    options.rates.address = http.address_rate;
+    options.rates.admin = http.admin_rate;
+    options.rates.callers_max = http.callers_max;
+    options
 }
 
 impl Server {
@@ -116,7 +149,7 @@ impl Server {
     /// Serves until told to stop, then ends everything: below 10 s after the word.
     pub async fn run(self, stop: Stop) {
         let waiting: Arc<dyn Clock> = Arc::new(SystemClock);
-        serve(self.listener, self.router, stop, Arc::clone(&waiting)).await;
+        serve(self.listener, self.router, self.door, stop, Arc::clone(&waiting)).await;
         let Some((infra, store)) = self.work else { return };
         let ending = async {
             infra.shutdown().await;

@@ -77,7 +77,7 @@ impl Scratch {
             address = line
                 .trim()
                 .strip_prefix("address")
-                .map(|rest| rest.trim().replace("http://", ""))
+                .map(|rest| rest.trim().replace("http://", "").replace("https://", ""))
                 .or(address);
             banner.push_str(&line);
             banner.push('\n');
@@ -125,6 +125,11 @@ impl Server {
         kill_process(pid, signal).expect("the process is ours and runs");
     }
 
+    /// Does it still run?
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("it is our child")
     }
@@ -151,9 +156,9 @@ impl Server {
         );
         stream.write_all(head.as_bytes()).expect("it reads");
         stream.write_all(body.as_bytes()).expect("it reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("it answers");
-        Reply::parse(&text)
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("it answers");
+        Reply::parse(&String::from_utf8_lossy(&bytes))
     }
 
     pub fn admin(&self, method: &str, path: &str, body: &str) -> Reply {
@@ -185,14 +190,21 @@ pub struct Reply {
     pub head: String,
     pub body: String,
     pub json: Value,
+    /// Head and body as they came.
+    pub text: String,
 }
 
 impl Reply {
-    fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let json = serde_json::from_str(body).unwrap_or(Value::Null);
-        Self { status, head: head.to_lowercase(), body: body.to_owned(), json }
+        Self {
+            status,
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+            json: serde_json::from_str(body).unwrap_or(Value::Null),
+            text: text.to_owned(),
+        }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -77,6 +77,22 @@ fn the_page_points_at_nothing_that_is_gone() {
 }
 
 #[test]
+fn a_paper_promises_what_no_test_keeps() {
+    let functions = functions(&rust());
+    for paper in ["SECURITY.md", "CONTRIBUTING.md"] {
+        let text = file(paper).text;
+        assert_none(paper, &missing_tests(&text, &functions));
+        assert_none(
+            paper,
+            &missing_paths(&text).into_iter().filter(|path| path.contains('/')).collect::<Vec<_>>(),
+        );
+    }
+    let named =
+        quoted(&file("SECURITY.md").text).iter().filter(|word| word.matches('_').count() >= 3).count();
+    assert!(named > 25, "only {named} tests are named: is this the paper?");
+}
+
+#[test]
 fn the_page_leaves_out_no_rule_no_record_and_no_defect() {
     let page = page();
     assert_none("rules on the page", &unnamed(&page, (1..=24).map(|n| format!("C{n}"))));

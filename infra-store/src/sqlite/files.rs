@@ -68,7 +68,7 @@ fn private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -9,7 +9,8 @@
 //! * An acknowledged commit survives `kill -9` and power loss (WAL, `synchronous = FULL`).
 //! * One process at a time: a lock file is held while the store is open, and freed by the kernel when the holder
 //!   dies, however it dies.
-//! * Data of a newer program is refused before anything is written to it.
+//! * Data of a newer program is refused before anything is written to it; of data of an older one a copy is on disk
+//!   before anything is changed.
 //! * A commit's id is remembered for at least an hour of the process's monotonic clock: neither a jump of the
 //!   wall clock nor a restart shortens that.
 //!
@@ -26,6 +27,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod write;
 mod writer;
 
@@ -47,6 +49,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::rules::{LIMITS, check_shape};
 use writer::{Ended, Job, Writer};
+
+/// The newest layout of tables that [`SqliteStore`] knows: what it makes, what it upgrades older ones to, and above which it
+/// touches nothing.
+pub const SQLITE_SCHEMA: i64 = schema::SCHEMA;
 
 /// Commits that may wait for the writer; beyond that, callers wait to be queued.
 const QUEUE_MAX: usize = 256;

@@ -8,12 +8,16 @@ use infra_core::words::fault::Effect;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::upgrade::{Step, upgrade};
 use super::{files, unavailable};
 
 /// Marks a file as ours, in its header.
 const APPLICATION: i64 = 0x494e_4652;
-/// The newest layout this program knows. It never reads, and never touches, a newer one.
+/// The newest layout this program knows. It never reads, and never touches, a newer one. Whoever raises it adds a step,
+/// and keeps a store of the layout before: `tests/stores`.
 pub(super) const SCHEMA: i64 = 1;
+/// From each older layout to the next.
+pub(super) const STEPS: [Step; 0] = [];
 /// How long a connection waits for a lock of SQLite's own; only a checkpoint ever holds one.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -44,8 +48,11 @@ const TABLES: &str = "
 pub(super) fn open_or_create(path: &Path) -> Result<Connection, StoreError> {
     files::make_private(path)?;
     let made = made_before(path)?;
+    if let Some(schema) = made {
+        upgrade(path, schema, SCHEMA, &STEPS)?;
+    }
     let connection = open_writer(path).map_err(|error| refusal(&error, Effect::NotApplied))?;
-    if !made {
+    if made.is_none() {
         create(&connection).map_err(|error| refusal(&error, Effect::NotApplied))?;
     }
     Ok(connection)
@@ -78,8 +85,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|error| refusal(&error, Effect::NotApplied))
 }
 
-/// Looks, without being able to write, whether the file is empty, ours, or something else.
-fn made_before(path: &Path) -> Result<bool, StoreError> {
+/// Looks, without being able to write, whether the file is empty, ours and of which layout, or something else.
+fn made_before(path: &Path) -> Result<Option<i64>, StoreError> {
     let unread = |error| refusal(&error, Effect::NotApplied);
     let connection = open_reader(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(unread)?;
@@ -87,7 +94,7 @@ fn made_before(path: &Path) -> Result<bool, StoreError> {
     let application = number("PRAGMA application_id")?;
     let schema = number("PRAGMA user_version")?;
     if (application, schema, number("SELECT count(*) FROM sqlite_schema")?) == (0, 0, 0) {
-        return Ok(false);
+        return Ok(None);
     }
     let path = path.display();
     if application != APPLICATION {
@@ -97,7 +104,7 @@ fn made_before(path: &Path) -> Result<bool, StoreError> {
         let why = format!("{path} has schema {schema}, this program knows up to {SCHEMA}");
         return Err(StoreError::Corrupt { why });
     }
-    Ok(true)
+    Ok(Some(schema))
 }
 
 /// Makes the tables, all or none: a crash in between leaves an empty file, which is made again.

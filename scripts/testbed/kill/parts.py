@@ -225,7 +225,7 @@ class Cloud:
 
     def server_arguments(self):
         config = self.folder / "server.toml"
-        config.write_text(f"[limits]\nunknown_hold_s = {self.unknown_hold_s}\n{self.tables()}")
+        config.write_text(f"[limits]\nunknown_hold = \"{self.unknown_hold_s}s\"\n{self.tables()}")
         return ["--config", str(config)]
 
     def before(self, match):

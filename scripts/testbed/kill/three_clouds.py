@@ -305,7 +305,7 @@ def arguments(clouds, folder):
     config = os.path.join(folder, "three.toml")
     hold = max(cloud.unknown_hold_s for cloud in clouds.values() if cloud.tokenless)
     with open(config, "w") as file:
-        file.write(f"[limits]\nunknown_hold_s = {hold}\n" + "\n".join(cloud.tables() for cloud in clouds.values()))
+        file.write(f"[limits]\nunknown_hold = \"{hold}s\"\n" + "\n".join(cloud.tables() for cloud in clouds.values()))
     return ["--config", config]
 
 

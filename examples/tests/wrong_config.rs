@@ -1,0 +1,95 @@
+//! Wrong settings files, each kept with the exact message that it gets: `tests/config/NAME.toml` and `NAME.txt`.
+//!
+//! To keep a new one, add the `.toml`, run this test, and judge the message that it prints before saving it as `.txt`.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use common::Scratch;
+use infra_examples::server::{Args, Settings};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
+}
+
+/// Names of all files with this ending.
+fn names(ending: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder()).expect("the folder is kept");
+    let paths = entries.map(|entry| entry.expect("an entry reads").path());
+    let named = paths.filter(|path| path.extension().is_some_and(|found| found == ending));
+    named.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+fn message(path: &Path) -> String {
+    let args = Args { config: Some(path.to_owned()), ..Args::default() };
+    let why = Settings::load(&args, &|_| None).expect_err(&path.display().to_string());
+    assert_eq!(why.code(), 78, "{}: {why}", path.display());
+    why.to_string().replace(&path.display().to_string(), "FILE")
+}
+
+#[test]
+fn each_wrong_file_gets_exactly_its_message() {
+    let files = names("toml");
+    assert!(files.len() >= 20, "{files:?}");
+    assert_eq!(files, names("txt"), "each file with its message");
+    let mut wrong = Vec::new();
+    for name in &files {
+        let kept = std::fs::read_to_string(folder().join(format!("{name}.txt"))).expect("it is kept");
+        let said = message(&folder().join(format!("{name}.toml")));
+        if said != kept.trim_end() {
+            wrong.push(format!("{name} says\n  {said}\nand not\n  {}", kept.trim_end()));
+        }
+        assert!(!said.contains("planted"), "{name} shows a secret: {said}");
+        assert!(!said.contains('\n'), "{name}: one line");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("COUNT wrong_config_files kept={}", files.len());
+}
+
+#[test]
+fn the_program_refuses_a_wrong_file_before_it_touches_anything() {
+    let scratch = Scratch::new("wrong-config");
+    for name in ["typo_in_a_limit", "open_to_everybody", "setting_of_another_kind"] {
+        let path = folder().join(format!("{name}.toml"));
+        for flags in [&[][..], &["--check-config"], &["--print-config"]] {
+            let args = [flags, &["--config", path.to_str().expect("text")]].concat();
+            let output = scratch.output(&args, &[]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(78), "{name} {flags:?}: {said}");
+            assert!(said.starts_with("http-server: ") && said.lines().count() == 1, "{said}");
+            assert!(output.stdout.is_empty(), "{name} {flags:?}");
+        }
+    }
+    assert!(!scratch.data().exists());
+}
+
+#[test]
+fn the_printed_configuration_of_the_program_is_read_as_the_same() {
+    let scratch = Scratch::new("print-config");
+    let key = "77".repeat(32);
+    let env = [("INFRA_MASTER_KEY", &*key), ("INFRA_ADMIN_TOKEN", "planted-admin-token")];
+    let flags = ["--listen", "[::]:9", "--insecure", "--cloud", "lab=http://127.0.0.1:5000"];
+    let file = scratch.0.join("some.toml");
+    let text = "home = \"here\"\n[clouds.lab]\nkind = \"openstack\"\nregions = [\"one\"]\n[limits]\nmachines_max = 3\n\
+                retry_min = \"1500ms\"\ncreate_rate = { per_second = 0.5, burst = 7 }\n[http]\nwait_max = \"90s\"\n";
+    std::fs::write(&file, text).expect("the folder is ours");
+    let some = file.to_str().expect("text");
+    let first = scratch.output(&[&flags[..], &["--config", some, "--print-config"]].concat(), &env);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let printed = String::from_utf8(first.stdout).expect("TOML is text");
+    assert!(!printed.contains("planted") && !printed.contains(&key), "{printed}");
+    for said in [
+        "machines_max = 3",
+        "retry_min = \"1500ms\"",
+        "wait_max = \"90s\"",
+        "insecure = true",
+        "home = \"here\"",
+    ] {
+        assert!(printed.contains(said), "{said} is not in {printed}");
+    }
+    std::fs::write(&file, &printed).expect("the folder is ours");
+    let again = scratch.output(&["--config", some, "--print-config"], &env);
+    assert_eq!(String::from_utf8_lossy(&again.stdout), printed, "{}", String::from_utf8_lossy(&again.stderr));
+}
