@@ -5,6 +5,22 @@
 //! too, and the offers ranked; when nothing can be had with both, they are ranked again without the region, then without
 //! the system, then without either.
 //!
+//! | field | added when the request | gives way when |
+//! |---|---|---|
+//! | `ssh_public_keys` | names none | never |
+//! | `software` | names none | nothing here installs software by name |
+//! | `region` | does not say | nobody's key reaches it, or nothing fits there |
+//! | `os` | names neither system nor image | there is no image of it, or nothing fits with it |
+//! | `time_zone` | never: it is for whoever speaks with the user | |
+//!
+//! # Assumptions
+//! Ranking is repeatable and cheap beside asking a cloud: catalogues are kept for minutes, so that up to four rankings of
+//! one request read them once.
+//!
+//! # Errors
+//! Those of the request: a profile is checked when it is set, and adds nothing that could be refused by itself. The one
+//! exception is `setup`, whose room is shared with the public keys: a long script may leave none for many keys.
+//!
 //! # Guarantees
 //! * A request says more than a profile: nothing that was said is changed.
 //! * A default is a preference. A region that the named cloud does not have, or where nothing fits; a system of which

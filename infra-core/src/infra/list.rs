@@ -1,5 +1,14 @@
 //! Pages of reservations, whole under any filter.
 //!
+//! # Flow
+//! Without a filter one read of the owner's index answers a page: it asks for one record more than the page takes, and
+//! whether that one is there says whether there is another page. With a filter records are read in larger bites, in key
+//! order, until the page is full or there are no more. What is shared is found among all of the tenant's.
+//!
+//! # Errors
+//! [`InfraError::OutOfRange`] for `limit` and `tag`; nothing else is refused. A cursor that names a reservation which is
+//! gone by now is fine: the page begins behind where it stood.
+//!
 //! # Guarantees
 //! * A page is full unless it is the last, whatever is filtered: what does not match is read past, not counted.
 //! * A reservation that matches throughout all pages is on exactly one of them: the next page begins after the last

@@ -1,5 +1,14 @@
 //! A user's profile: what its requests are filled up with.
 //!
+//! # Flow
+//! Setting checks every field, spells the time zone as the IANA data does, and writes the record whole. Reading answers an
+//! empty profile of version 0 where none was set, so that a first writer can say that it saw none.
+//!
+//! # Errors
+//! [`InfraError::OutOfRange`] with every wrong field at once; a pasted private key is refused without being repeated.
+//! [`InfraError::Conflict`] names the version that stands. A region is not looked up here: which ones there are depends
+//! on the keys, which come and go.
+//!
 //! # Guarantees
 //! * It is the user's own, whatever the team: it goes along when the user moves, and ends with the user.
 //! * It is replaced whole, in one commit, and only as the caller saw it when the caller says which version that was.

@@ -4,6 +4,18 @@
 //! A share is a line in the reservation itself, so giving one is a change like any other. What somebody may do is
 //! asked at every call, of the record that the call decides upon.
 //!
+//! | who | looks, waits | stops, starts, extends | tags, count, shares, template, release |
+//! |---|---|---|---|
+//! | owner | yes | yes | yes |
+//! | `user` | yes | yes, unless the owner is suspended | no: told so by name |
+//! | `viewer` | yes | no: told so by name | no: told so by name |
+//! | other team mates | not there | not there | not there |
+//! | other teams | not there | not there | not there |
+//!
+//! # Assumptions
+//! A membership is named by the moment it began. Two memberships of one name in one tenant never begin at the same
+//! moment: between them a user was removed or moved, which takes a commit each.
+//!
 //! # Guarantees
 //! * Shares reach nobody outside the team: the reservation's tenant is in its key, and a look-up goes through the
 //!   caller's own. Whoever leaves the team loses what was shared, also when coming back, and the next user of the same

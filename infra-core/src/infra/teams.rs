@@ -4,6 +4,21 @@
 //! Where a user is, the user's own record says: its tenant. Moving writes that record, and the teams left and joined, in
 //! one commit. Setting a team's members looks first whether everybody may move, then moves one after the other.
 //!
+//! | what | when its user moves |
+//! |---|---|
+//! | reservations that are not over, machines counted | forbid it |
+//! | keys of a tenant that nobody would be left in | forbid it |
+//! | keys of a team that others stay in | stay with the team |
+//! | reservations that are over | stay, readable from within the team |
+//! | shares that the user was given | are over, also for who comes back |
+//! | templates, profile, access tokens | go along |
+//! | idempotency keys | stay: the same key in another team is another key |
+//!
+//! # Errors
+//! [`InfraError::InUse`] names what stands in the way: ids of reservations, and `key provider/label/account`. It is said
+//! before anybody moves, but for what comes about at that very moment. [`InfraError::Busy`] when somebody else sets the
+//! same team: read it again, and decide again.
+//!
 //! # Guarantees
 //! * A user moves whole or not at all, and only while holding nothing: reservations stay in the tenant they were made in,
 //!   so whoever held one would lose it.

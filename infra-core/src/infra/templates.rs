@@ -5,6 +5,19 @@
 //! which versions there are. Asking again opens what is sealed, writes the caller's changes over it, and goes the way of
 //! any other reservation: the caller's keys, profile and limits, the caller as owner.
 //!
+//! # Assumptions
+//! What is sealed opens under the master key of this process. A store whose master key was changed keeps its templates,
+//! but those with a script cannot be asked again: that is an internal error, and its log line names both keys.
+//!
+//! # Errors
+//! [`InfraError::NotFound`] (`template`) for a name or a number that there is not, that was deleted, or that is somebody's
+//! of another team; the caller cannot tell which. Saving is refused by field, as a request would be, but not for wishes
+//! that nothing acts upon yet: a template may wait for what is to come, and asking it again says so until then.
+//!
+//! # Cancel safety
+//! Saving is one commit and then the removal of what a deletion left over. Deleting is one commit and then the removal of
+//! what it made unreachable. Either may be dropped after its commit: the next save or deletion removes the rest.
+//!
 //! # Guarantees
 //! * A version never changes, and a number is never given twice: savers at once move the same name on, so that one of
 //!   them is first and the others follow. A name that was deleted goes on counting when it is used again.

@@ -1,5 +1,18 @@
 //! Access tokens: issued, shown once, recognised, ended.
 //!
+//! # Flow
+//! Issuing draws 32 random bytes, stores their digest, and answers them once. Recognising looks the digest up, asks
+//! whether the user of that name is still the one it was issued to, and whether its life is over. Revoking deletes the
+//! record; expired ones stay listed until they are revoked, so that people see what became of them.
+//!
+//! # Errors
+//! [`InfraError::OutOfRange`] names `label`, `role` or `expires_in_s`; [`InfraError::NotFound`] (`token`) for one that is
+//! gone or somebody else's. That a token is not good is no error: [`Operator::authenticate`] answers `None`, and never
+//! says why.
+//!
+//! # Cancel safety
+//! An issue that is dropped may have stored a token whose secret nobody has: it opens nothing, and can be revoked.
+//!
 //! # Guarantees
 //! * A token's secret exists in the answer that issues it and nowhere else.
 //! * A revoked or expired token opens nothing from that moment on, and neither does one that was issued while its user

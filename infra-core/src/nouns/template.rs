@@ -2,6 +2,14 @@
 //!
 //! A template is a name of its owner's with numbered versions. A version never changes; saving again under the name
 //! makes the next one, and no number is ever given twice, not even after the name was deleted.
+//!
+//! # Guarantees
+//! * `gone_through <= newest`. What is above the one and up to the other is there; everything else was never saved, or is
+//!   deleted, whatever records may still stand.
+//! * The name's record is written with every version, so whoever holds its version has seen all of them.
+//!
+//! # Caveats
+//! The record of a deleted name stays: it is small, and it is what keeps a number from being given again.
 
 use serde::{Deserialize, Serialize};
 

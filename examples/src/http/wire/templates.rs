@@ -7,7 +7,6 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ReservationId, TemplateName, UserId};
 use infra_core::words::lane::Version;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -111,6 +110,7 @@ impl PartialSchema for Overrides {
 
 /// Lets a field's schema take `null`, too.
 fn or_null(field: &mut RefOr<Schema>) {
+    use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
     match field {
         RefOr::T(Schema::Object(object)) => add_null(&mut object.schema_type),
         RefOr::T(Schema::Array(array)) => add_null(&mut array.schema_type),
@@ -123,7 +123,8 @@ fn or_null(field: &mut RefOr<Schema>) {
     }
 }
 
-fn add_null(kind: &mut SchemaType) {
+fn add_null(kind: &mut utoipa::openapi::schema::SchemaType) {
+    use utoipa::openapi::schema::{SchemaType, Type};
     if let SchemaType::Type(one) = kind {
         *kind = SchemaType::from_iter([one.clone(), Type::Null]);
     }
