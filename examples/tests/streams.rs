@@ -143,9 +143,13 @@ fn kill_9_in_the_middle_loses_and_repeats_nothing_for_who_follows_or_waits() {
         }
     }
     assert_eq!(kills, 2);
+    each_once(&seen, &history(&server, &path, &token));
+}
+
+/// What was seen is the history, each entry once and in order, and the states up to the last.
+fn each_once(seen: &[Event], all: &[Value]) {
     let told: Vec<&Value> =
-        seen.iter().filter(|event| event.word != "state").map(|e| &e.data["place"]).collect();
-    let all = history(&server, &path, &token);
+        seen.iter().filter(|event| event.word != "state").map(|event| &event.data["place"]).collect();
     assert_eq!(told, all.iter().map(|entry| &entry["place"]).collect::<Vec<_>>(), "each once, in order");
     let states: Vec<&Value> =
         seen.iter().filter(|event| event.word == "state").map(|event| &event.data["state"]).collect();
@@ -205,8 +209,8 @@ fn one_request_can_be_followed_from_its_answer_to_the_clouds_call() {
     let ready = server.send("GET", &format!("{path}?wait=60s"), &token, "");
     assert_eq!(ready.json["state"], "ready", "{ready:?}");
     let log = scratch.log();
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let launch = lines.into_iter().find(|line| {
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let launch = lines.find(|line| {
         let text = line.to_string();
         text.contains("cloud call") && text.contains("\"launch\"") && text.contains("req-of-this-test")
     });
@@ -251,7 +255,7 @@ fn the_way_in_is_for_its_owner_and_never_in_a_log() {
 /// Names of HTTP.md 8 that are there as long as there are no pools.
 const METRICS: [&str; 9] = [
     "infra_reservations{state=\"ready\"} 1",
-    "infra_units{count=\"want\"} 3",
+    "infra_units{state=\"want\"} 3",
     "infra_divergence_seconds 0",
     "infra_provider_calls_total{provider=\"sim\",op=\"launch\",outcome=\"ok\"}",
     "infra_provider_call_seconds_bucket",

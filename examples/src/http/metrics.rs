@@ -176,7 +176,7 @@ impl Observer for Metrics {
             self.reservations.get_or_create(&[("state", state.to_owned())]).set(number(count));
         }
         for (kind, count) in [("want", tally.want), ("have", tally.have), ("building", tally.building)] {
-            self.units.get_or_create(&[("count", kind.to_owned())]).set(number(count));
+            self.units.get_or_create(&[("state", kind.to_owned())]).set(number(count));
         }
         self.with(|heard| heard.diverged_at = tally.diverged_at);
     }
