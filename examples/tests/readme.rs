@@ -43,7 +43,7 @@ fn every_command_of_the_readme_works_in_order() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .collect();
-    let [user, key, quotes, ready, list, extended, released, _, _] = answers.as_slice() else {
+    let [user, key, quotes, ready, way, told, list, extended, released, _, _] = answers.as_slice() else {
         panic!("another number of answers than expected: {said}")
     };
     assert_eq!((&user["name"], &key["status"]), (&"ada".into(), &"valid".into()));
@@ -51,6 +51,11 @@ fn every_command_of_the_readme_works_in_order() {
     assert_eq!(ready["state"], "ready", "{ready}\n{}", scratch.log());
     assert_eq!(ready["units"].as_array().map(Vec::len), Some(2), "{ready}");
     assert!(ready["units"][0]["public_address"].is_string(), "{ready}");
+    assert!(way["private_key"].as_str().is_some_and(|key| key.contains("OPENSSH PRIVATE KEY")), "{way}");
+    assert_eq!(
+        (&way["machines"][0]["user"], &told["items"][0]["event"]),
+        (&"ubuntu".into(), &"reserved".into())
+    );
     assert_eq!(list["items"][0]["id"], ready["id"]);
     assert!(extended["ends_at"].as_str() > ready["ends_at"].as_str(), "{extended}");
     assert_eq!(released["state"], "releasing", "{released}");

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use infra_core::infra::{Operator, Principal, UserHandle};
 use infra_core::nouns::account::TokenRole;
+use infra_core::nouns::actor::Actor;
 use infra_core::words::ids::UserId;
 use infra_core::words::secret::{digest, same_digest};
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ impl FromRequestParts<Shared> for Admin {
         match caller {
             Caller::Admin => {
                 audit(parts, "admin", None);
-                Ok(Self(shared.infra.operator()))
+                Ok(Self(shared.infra.operator().acting(Actor::admin().on(request_id(parts)))))
             }
             Caller::Token(_) => Err(Problem::new(Code::Forbidden, "this path is for the admin token alone")),
         }
@@ -97,7 +98,30 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     }
 }
 
-/// Opens the path's user to the caller.
+/// Does this request show any token?
+pub(super) fn shows_a_token(headers: &HeaderMap) -> bool {
+    bearer(headers).is_ok()
+}
+
+/// Is this the scraper's token, or the admin's?
+pub(super) fn may_scrape(headers: &HeaderMap, options: &HttpOptions) -> bool {
+    let scraper = options.metrics_token.as_ref();
+    let shown = bearer(headers).map(|token| digest(token.as_bytes()));
+    is_admin(headers, options)
+        || shown.is_ok_and(|shown| scraper.is_some_and(|token| same_digest(&shown, token)))
+}
+
+/// May whoever sent these headers still look at this user's things? Asked again while a stream goes on; a store that does
+/// not answer ends it, too, because nobody knows.
+pub(super) async fn may_look(headers: &HeaderMap, shared: &Shared, user: &UserId) -> bool {
+    match who(headers, shared).await {
+        Ok(Caller::Admin) => true,
+        Ok(Caller::Token(principal)) => acts_for(headers, &principal).is_ok_and(|acts_for| acts_for == *user),
+        Err(_) => false,
+    }
+}
+
+/// Opens the path's user to the caller, who acts from here on.
 async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHandle, Problem> {
     let caller = who(&parts.headers, shared).await?;
     let Path(path) = Path::<BTreeMap<String, String>>::from_request_parts(parts, shared)
@@ -105,8 +129,11 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
         .map_err(|_| Problem::not_found())?;
     let user =
         path.get("user").and_then(|name| UserId::new(name.as_str()).ok()).ok_or_else(Problem::not_found)?;
-    match caller {
-        Caller::Admin => audit(parts, "admin", Some(&user)),
+    let actor = match caller {
+        Caller::Admin => {
+            audit(parts, "admin", Some(&user));
+            Actor::admin()
+        }
         Caller::Token(principal) => {
             let acts_for = acts_for(&parts.headers, &principal)?;
             if acts_for != user {
@@ -124,9 +151,10 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<UserHa
                 }
                 TokenRole::User | TokenRole::Viewer => {}
             }
+            Actor::token(&principal.token)
         }
-    }
-    Ok(shared.infra.user(&user))
+    };
+    Ok(shared.infra.user(&user).acting(actor.on(request_id(parts))))
 }
 
 /// Suspending a bot's own user stops the bot: its token opens every user.
@@ -151,6 +179,12 @@ fn acts_for(headers: &HeaderMap, principal: &Principal) -> Result<UserId, Proble
         }
         _ => Ok(principal.user.clone()),
     }
+}
+
+/// The request's id, as it goes into records and down to the clouds' calls.
+fn request_id(parts: &Parts) -> Option<infra_core::words::ids::RequestId> {
+    let id = parts.extensions.get::<RequestId>()?;
+    infra_core::words::ids::RequestId::new(&*id.0).ok()
 }
 
 /// One line for whoever asks later who opened what. Looking is told apart from changing by the method.

@@ -17,7 +17,9 @@ mod brakes;
 mod edge;
 mod extract;
 mod health;
+mod history;
 mod keys;
+mod metrics;
 mod offerings;
 mod openapi;
 mod page;
@@ -42,6 +44,7 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use metrics::Metrics;
 pub use openapi::additive::broken_promises;
 pub use openapi::{error_catalogue, openapi};
 pub use problem::{Code, FieldProblem, Problem};
@@ -64,6 +67,18 @@ pub struct HttpOptions {
     pub wait_max: Duration,
     /// Any answer must be ready within this time, waiting not counted.
     pub answer_within: Duration,
+    /// Streams of events at once; more are told to come back.
+    pub streams_max: usize,
+    /// A stream asks so often whether its token still counts, and says something so often at least.
+    pub stream_recheck: Duration,
+    /// A stream ends after so long; its reader goes on where it stopped.
+    pub stream_for: Duration,
+    /// What `/metrics` shows; nothing is there when not said.
+    pub metrics: Option<Arc<Metrics>>,
+    /// Digest of a token that opens `/metrics` alone.
+    metrics_token: Option<String>,
+    /// Is `/metrics` open to everybody who reaches it?
+    pub metrics_open: bool,
     /// Told when the server stops: whoever waits is answered at once.
     pub stop: Option<Stop>,
     /// Where waiting gets its time from.
@@ -85,11 +100,24 @@ impl HttpOptions {
             in_flight_max: 512,
             wait_max: Duration::from_secs(600),
             answer_within: Duration::from_secs(120),
+            streams_max: 256,
+            stream_recheck: Duration::from_secs(10),
+            stream_for: Duration::from_secs(3600),
+            metrics: None,
+            metrics_token: None,
+            metrics_open: false,
             stop: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             sim_control: None,
         }
+    }
+
+    /// A token that opens `/metrics` and nothing else; only its digest is kept.
+    #[must_use]
+    pub fn with_metrics_token(mut self, token: &Secret) -> Self {
+        self.metrics_token = Some(digest(token.expose().as_bytes()));
+        self
     }
 }
 
@@ -110,13 +138,16 @@ struct Shared {
     infra: Infra,
     options: Arc<HttpOptions>,
     room: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    ready: Arc<health::Cached>,
 }
 
 /// The REST API over an installation.
 pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
     let room = Arc::new(Semaphore::new(options.in_flight_max));
     let sim = options.sim_control.take();
-    let shared = Shared { infra, room, options: Arc::new(options) };
+    let streams = Arc::new(Semaphore::new(options.streams_max));
+    let shared = Shared { infra, room, streams, ready: Arc::default(), options: Arc::new(options) };
     let mut routes = api().split_for_parts().0.merge(openapi::page());
     if let Some(sim) = sim {
         routes = routes.merge(sim_control::guarded(sim, &shared));
@@ -166,11 +197,15 @@ fn user() -> OpenApiRouter<Shared> {
         .routes(routes!(offerings::list))
         .routes(routes!(reservations::reserve, reservations::list))
         .routes(routes!(reservations::show, reservations::change, reservations::release))
+        .routes(routes!(history::list))
+        .routes(routes!(history::events))
+        .routes(routes!(history::access))
 }
 
 fn service() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::document))
 }

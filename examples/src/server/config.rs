@@ -104,6 +104,10 @@ pub struct Settings {
     pub config_home: Option<PathBuf>,
     /// The admin token, when the environment carries it.
     pub admin_token: Option<Secret>,
+    /// A token that opens `/metrics` and nothing else, when the environment carries one.
+    pub metrics_token: Option<Secret>,
+    /// Is `/metrics` open to everybody who reaches it?
+    pub metrics_open: bool,
 }
 
 /// Looks up an environment variable; tests pass a table.
@@ -139,6 +143,8 @@ impl Settings {
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
             config_home: config_home(&env),
             admin_token: env("INFRA_ADMIN_TOKEN").map(Secret::new),
+            metrics_token: env("INFRA_METRICS_TOKEN").map(Secret::new),
+            metrics_open: read(&env, "INFRA_METRICS_OPEN")?.unwrap_or(false),
         };
         settings.check()?;
         Ok(settings)
@@ -168,6 +174,8 @@ impl Settings {
         for (set, name) in [
             (self.master_key.is_some(), "INFRA_MASTER_KEY"),
             (self.admin_token.is_some(), "INFRA_ADMIN_TOKEN"),
+            (self.metrics_token.is_some(), "INFRA_METRICS_TOKEN"),
+            (self.metrics_open, "INFRA_METRICS_OPEN"),
         ] {
             if set {
                 text.push_str(&format!("# {name} is set in the environment\n"));
@@ -199,12 +207,12 @@ impl Settings {
                 registry::check(name, cloud).map_err(|why| of_clouds(&why))?;
             }
         }
-        if self
-            .admin_token
-            .as_ref()
-            .is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic()))
+        for (name, token) in
+            [("INFRA_ADMIN_TOKEN", &self.admin_token), ("INFRA_METRICS_TOKEN", &self.metrics_token)]
         {
-            return config("INFRA_ADMIN_TOKEN must be printable ASCII without spaces".into());
+            if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic())) {
+                return config(format!("{name} must be printable ASCII without spaces"));
+            }
         }
         Ok(())
     }

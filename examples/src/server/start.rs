@@ -21,7 +21,7 @@ use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Stop, serve};
 use super::{logging, master_key, parts};
-use crate::http::{HttpOptions, admin_only, router};
+use crate::http::{HttpOptions, Metrics, admin_only, router};
 
 /// The engine gets this long to stop, after the requests had their time.
 const ENGINE_WITHIN: Duration = Duration::from_millis(2_500);
@@ -82,13 +82,20 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     banner.master_key = Some(origin);
     let store = parts::Store::open(&settings.store)?;
     same_master_key(&*store.records(), &master, &*entropy).await?;
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    options.metrics = Some(Arc::clone(&metrics));
+    options.metrics_open = settings.metrics_open;
+    if let Some(token) = &settings.metrics_token {
+        options = options.with_metrics_token(token);
+    }
     let mut builder = Infra::builder()
         .with_store(store.records())
         .with_pricing(parts::pricing())
         .with_clock(Arc::clone(&clock))
         .with_entropy(entropy)
         .with_master_key(master)
-        .with_home(settings.home.clone().unwrap_or_else(|| store.location()));
+        .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
+        .with_observer(Arc::<Metrics>::clone(&metrics));
     for driver in parts::drivers(&settings, &sim)? {
         builder = builder.with_driver(driver);
     }

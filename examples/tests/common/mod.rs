@@ -183,6 +183,7 @@ impl Drop for Server {
 pub struct Reply {
     pub status: u16,
     pub head: String,
+    pub body: String,
     pub json: Value,
 }
 
@@ -190,7 +191,8 @@ impl Reply {
     fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Self { status, head: head.to_lowercase(), json: serde_json::from_str(body).unwrap_or(Value::Null) }
+        let json = serde_json::from_str(body).unwrap_or(Value::Null);
+        Self { status, head: head.to_lowercase(), body: body.to_owned(), json }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

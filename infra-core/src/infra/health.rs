@@ -36,6 +36,7 @@ const LISTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// How one part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// It works.
@@ -50,6 +51,7 @@ pub enum Condition {
 
 /// One part, how it is, and figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Component {
     /// How it is.
     pub condition: Condition,

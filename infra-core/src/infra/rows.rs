@@ -25,6 +25,7 @@ use crate::nouns::reservation::{
 use crate::plan::reservation::provisional_end;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
+use crate::words::secret::Sealed;
 use crate::words::ssh::SshKeyPair;
 use std::time::Duration;
 
@@ -45,10 +46,7 @@ pub(super) fn reservation(
     let setup = request.setup.as_ref().map(|script| seal("setup", script));
     let files = Some(&request.options.files).filter(|files| !files.is_empty());
     let files = files.map(|files| seal("files", &serde_json::to_string(files).expect("texts are JSON")));
-    let login = request.ssh_public_keys.is_empty().then(|| {
-        let pair = SshKeyPair::draw(&*core.entropy, id.as_str());
-        Login { public_key: pair.public, private_key: seal("login", pair.private.expose()) }
-    });
+    let login = request.ssh_public_keys.is_empty().then(|| login(core, &id, &seal));
     let count = request.count();
     Reservation {
         id,
@@ -90,6 +88,12 @@ pub(super) fn reservation(
         diverged_at: Some(now),
         cost: None,
     }
+}
+
+/// A key pair for one reservation, its private half sealed.
+fn login(core: &Core, id: &ReservationId, seal: &dyn Fn(&str, &str) -> Sealed) -> Login {
+    let pair = SshKeyPair::draw(&*core.entropy, id.as_str());
+    Login { public_key: pair.public, private_key: seal("login", pair.private.expose()) }
 }
 
 /// A request as a record keeps it: people put secrets into scripts and files.

@@ -278,10 +278,10 @@ impl UserHandle {
             confirmed.request_id.clone_from(&self.actor.request_id);
             let mut txn = self.core.repo.txn();
             txn.update(row, &confirmed);
-            // The row's version makes the cause: a mark may be lost, and confirmed, more than once.
-            let (event, nth) = (Event::MarkConfirmed { reservation: id.clone(), slot: unit }, row.version.0);
-            let (now, actor) = (self.core.now(), &self.actor);
-            txn.insert(&rows::event(gate.tenant(), id, "mark-confirmed", nth, now, event, actor));
+            let event = Event::MarkConfirmed { reservation: id.clone(), slot: unit };
+            // The row's version is in the cause: a mark may be lost, and confirmed, more than once.
+            let (what, nth, now) = (format!("mark-confirmed/{unit}"), row.version.0, self.core.now());
+            txn.insert(&rows::event(gate.tenant(), id, &what, nth, now, event, &self.actor));
             gate.check(&mut txn);
             Ok(Step::Commit(txn, ()))
         });

@@ -5,6 +5,7 @@
 mod changing;
 mod frozen;
 mod guards;
+mod history;
 mod house;
 mod keys;
 mod people;

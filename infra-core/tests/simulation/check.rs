@@ -27,6 +27,7 @@ impl World {
         found.extend(self.doubled());
         found.extend(self.disk_lost(&rows, &truth));
         found.extend(rows.values().filter_map(|row| self.too_many(&row.value, &truth)));
+        found.extend(self.history_lies(&rows));
         found.into_iter().next()
     }
 

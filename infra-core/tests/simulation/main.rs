@@ -11,6 +11,7 @@ mod coverage;
 mod door;
 mod drive;
 mod gate;
+mod history;
 mod ops;
 mod orders;
 mod systematic;

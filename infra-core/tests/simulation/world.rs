@@ -336,5 +336,7 @@ fn limits() -> Limits {
     limits.lane_creates_per_hour = 1_000_000;
     limits.breaker_failures_min = 1_000_000;
     limits.count_max = 1_000;
+    // Short enough to be met; closed rows are kept for longer, and keep their reservation.
+    limits.released_readable_for = Duration::from_secs(1200);
     limits
 }

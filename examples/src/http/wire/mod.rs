@@ -6,6 +6,7 @@
 //! * No secret is in any answer but the one that issues it.
 //! * Bodies refuse what they do not know; answers may grow, so whoever reads them passes over what is new.
 
+mod history;
 mod keys;
 mod offers;
 mod page;
@@ -15,13 +16,15 @@ mod problem;
 mod reservations;
 mod service;
 
+pub use history::{Access, HistoryEntry, Machine};
 pub use keys::{Key, NewKey};
 pub use offers::{Offering, Quote};
 pub use page::Page;
 pub use params::{
-    Acting, AnyReservation, Idempotency, IfMatch, OfKey, OfReservation, OfToken, OfUser, PageOf, Wait, Which,
+    Acting, AnyReservation, Idempotency, IfMatch, LastEventId, OfKey, OfReservation, OfToken, OfUser, PageOf,
+    Wait, Which,
 };
 pub use people::{IssuedToken, NewToken, NewUser, Token, User, UserChange};
 pub use problem::ProblemBody;
 pub use reservations::{Asked, Change, Reservation};
-pub use service::{Brake, Health, LaneStatus, NewBrake, Recover, Status, ThrownBrake};
+pub use service::{Brake, Dropping, Health, LaneStatus, NewBrake, Readiness, Recover, Status, ThrownBrake};

@@ -127,3 +127,17 @@ pub struct Idempotency {
     )]
     pub idempotency_key: Option<String>,
 }
+
+/// Where a reader of events goes on.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct LastEventId {
+    /// The id of the last event that was seen; from the beginning when not said.
+    #[param(
+        rename = "Last-Event-ID",
+        required = false,
+        pattern = "^(0|[1-9][0-9]{0,18})\\.(0|[1-9][0-9]{0,8})(/[0-9a-f]{16})?$",
+        example = "1042.0"
+    )]
+    pub last_event_id: Option<String>,
+}

@@ -1,10 +1,10 @@
 //! The installation: health, brakes, what happened to its store.
 
-use infra_core::infra::{self, InFlight};
-use infra_core::nouns::installation::{Frozen, Recovery};
+use infra_core::infra::{self, Component, Condition, Health as Health_, InFlight};
+use infra_core::nouns::installation::{self, Frozen, Recovery};
 use infra_core::nouns::switch::{Switch, SwitchValue};
 use infra_core::words::clock::Timestamp;
-use infra_core::words::ids::{CloudName, InstallationId};
+use infra_core::words::ids::{CloudName, InstallationId, LaunchToken, ResourceId};
 use infra_core::words::lane::{Lane, LaneId, Version};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +14,48 @@ use utoipa::ToSchema;
 pub struct Health {
     /// `ok` or `ready`.
     pub status: String,
+}
+
+/// Whether requests may be sent here, part by part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`, or `degraded` when some part is and the rest goes on.
+    pub status: String,
+    /// The store answers, and nothing is frozen.
+    pub store: Component,
+    /// Reservations are being looked at.
+    pub engine: Component,
+    /// Clouds are being listed.
+    pub lanes: Component,
+    /// What happened is being told.
+    pub events: Component,
+}
+
+impl From<&infra::Health> for Readiness {
+    fn from(health: &infra::Health) -> Self {
+        let Health_ { store, engine, lanes, events, .. } = health.clone();
+        let well = |part: &Component| matches!(part.condition, Condition::Ok | Condition::Absent);
+        let all = [&store, &engine, &lanes, &events].into_iter().all(well);
+        let status = if all { "ready" } else { "degraded" }.to_owned();
+        Self { status, store, engine, lanes, events }
+    }
+}
+
+/// A thing that carries our mark and has no record: a restored store has forgotten it, or somebody copied a mark. It is
+/// shown for as long as it stands there, and nothing is done to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dropping {
+    /// The cloud's id.
+    pub thing: ResourceId,
+    /// `machine`, `firewall`, ...
+    pub kind: String,
+    /// The attempt that its mark names.
+    #[schema(required = true)]
+    pub token: Option<LaunchToken>,
+    /// Made at, by the cloud's clock.
+    pub created_at: Timestamp,
+    /// Reported at.
+    pub noticed_at: Timestamp,
 }
 
 /// A brake, and who threw it.
@@ -118,6 +160,11 @@ pub struct LaneStatus {
     /// Its own brake, when one was ever thrown.
     #[schema(required = true)]
     pub switch: Option<Brake>,
+    /// Marked things without a record that stand here now; at most a hundred.
+    pub droppings: Vec<Dropping>,
+    /// How many of them there are.
+    #[schema(format = Int64)]
+    pub droppings_count: u32,
 }
 
 /// The installation at a glance.
@@ -150,12 +197,21 @@ pub struct Status {
 
 impl From<&infra::Status> for Status {
     fn from(status: &infra::Status) -> Self {
+        let dropping = |known: &installation::Dropping| Dropping {
+            thing: known.thing.clone(),
+            kind: known.kind.to_string(),
+            token: known.token,
+            created_at: known.created_at,
+            noticed_at: known.noticed_at,
+        };
         let lane = |known: &infra::LaneStatus| LaneStatus {
             id: known.lane.id(),
             lane: known.lane.clone(),
             created_at: known.created_at,
             keys: known.keys as u64,
             switch: known.switch.as_ref().map(Brake::from),
+            droppings: known.droppings.iter().map(dropping).collect(),
+            droppings_count: known.droppings_count,
         };
         Self {
             installation: status.installation,
