@@ -223,7 +223,8 @@ async fn forgetful(planted: Planted) -> (House, Infra) {
     let (store, sim) = (Arc::new(MemoryStore::new()), quick());
     let mut limits = limits();
     limits.released_readable_for = Duration::from_millis(500);
-    limits.keep_closed_for = Duration::from_millis(200);
+    // Longer than it takes to end everything: what it came to is counted from rows.
+    limits.keep_closed_for = Duration::from_secs(3);
     limits.idempotency_keep = Duration::from_millis(100);
     let open = parts(store.clone(), &sim).with_home(HOME).with_limits(limits).with_planted(planted);
     let infra = open.build().await.expect("opens");
@@ -245,7 +246,7 @@ async fn what_is_over_is_forgotten_whole_and_what_is_open_is_not() {
         let of_it = all.into_iter().filter(|record| record.key.id.split('/').next() == Some(gone.as_str()));
         of_it.map(|r| format!("{:?} {} {}", r.key.kind, r.key.id, String::from_utf8_lossy(&r.body))).collect::<Vec<_>>()
     };
-    for _ in 0..250 {
+    for _ in 0..1500 {
         if left().await.is_empty() {
             break;
         }
