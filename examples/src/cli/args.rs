@@ -35,7 +35,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "For every command")]
 pub(super) struct Global {
-    /// Which login to use, of those that `infra login --profile NAME` has saved [env: INFRA_PROFILE] [default: default]
+    /// Which saved login to use [env: INFRA_PROFILE] [default: default]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
     /// The server's address [env: INFRA_URL]

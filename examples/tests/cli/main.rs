@@ -1,5 +1,12 @@
 //! The command line, run as people and scripts run it: the real binary against the real server on the simulator.
 
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "one test binary, shared by its files"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod login;

@@ -69,8 +69,14 @@ pub(in crate::cli) async fn login(session: &Session<'_>, args: &LoginArgs) -> Re
 async fn owner(session: &Session<'_>, client: &Client) -> Result<(Option<String>, String), CliError> {
     match client.who_am_i().await {
         Ok(answer) => {
-            let role = answer.value.role;
-            return Ok((session.user().or(answer.value.user), role));
+            let (role, own) = (answer.value.role, answer.value.user);
+            return match (session.user(), own) {
+                // Only the admin's and a bot's token act for others.
+                (Some(named), Some(own)) if named != own && role != "bot" => {
+                    Err(CliError::Config(format!("this token is {own:?}'s, not {named:?}'s")))
+                }
+                (named, own) => Ok((named.or(own), role)),
+            };
         }
         Err(error) if error.is_no_such_path() => {}
         Err(error) => return Err(error.into()),
