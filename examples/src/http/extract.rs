@@ -102,6 +102,9 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
         Problem::field(Code::OutOfRange, here, format!("must be {wanted}"), Some(wanted.to_owned()))
     } else if message.starts_with("number out of range") {
         Problem::field(Code::OutOfRange, here, message, None)
+    } else if message == "expected value" {
+        // Where a word is wanted; what it would say of text that is no JSON was said before.
+        Problem::field(Code::WrongType, here, "must be a string", None)
     } else if error.is_syntax() || error.is_eof() {
         Problem::field(Code::MalformedJson, here, message, None)
     } else {
@@ -308,6 +311,9 @@ mod tests {
             ("{\"tags\":{\"a\":1}}", Code::WrongType, Some("tags.a")),
             ("{\"ssh_public_keys\":[\"a\",2]}", Code::WrongType, Some("ssh_public_keys[1]")),
             ("{\"market\":\"barter\"}", Code::OutOfRange, Some("market")),
+            ("{\"resource\":null}", Code::WrongType, Some("resource")),
+            ("{\"resource\":5}", Code::WrongType, Some("resource")),
+            ("{\"options\":[]}", Code::WrongType, Some("options")),
             ("{\"region\":\"the moon\"}", Code::OutOfRange, Some("region")),
             ("{\"ends_at\":\"tomorrow\"}", Code::OutOfRange, Some("ends_at")),
         ] {

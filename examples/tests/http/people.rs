@@ -92,14 +92,9 @@ async fn a_template_lives_on_the_founding_paths() {
     for reply in [&saved, &second, &first, &again, &other] {
         assert!(!reply.json.to_string().contains("planted"), "{}", reply.json);
     }
-    let stale = world.send(
-        "DELETE",
-        "/users/ada/templates/web",
-        "ada",
-        vec![],
-        &[("if-match", saved.header("etag"))],
-    );
-    is(&stale.await, 409, "conflict");
+    let stale = [("if-match", saved.header("etag"))];
+    let stale = world.send("DELETE", "/users/ada/templates/web", "ada", vec![], &stale).await;
+    is(&stale, 409, "conflict");
     let tag = first.header("etag").to_owned();
     let gone = world.send("DELETE", "/users/ada/templates/web", "ada", vec![], &[("if-match", &tag)]).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.json);
@@ -257,7 +252,8 @@ async fn a_user_issues_sees_and_revokes_its_own_tokens() {
     assert_eq!(issued.status, StatusCode::CREATED, "{}", issued.json);
     let secret = issued.json["token"].as_str().expect("shown once").to_owned();
     let bearer = format!("Bearer {secret}");
-    let look = || world.send("GET", OURS, "", vec![], &[("authorization", bearer.as_str())]);
+    let shown = [("authorization", bearer.as_str())];
+    let look = || world.send("GET", OURS, "", vec![], &shown);
     assert_eq!(look().await.status, StatusCode::OK);
     let post = world.send("POST", OURS, "", GOOD, &[("authorization", bearer.as_str())]).await;
     is(&post, 403, "forbidden");

@@ -244,7 +244,9 @@ async fn what_is_over_is_forgotten_whole_and_what_is_open_is_not() {
     let left = || async {
         let all = house.records().await;
         let of_it = all.into_iter().filter(|record| record.key.id.split('/').next() == Some(gone.as_str()));
-        of_it.map(|r| format!("{:?} {} {}", r.key.kind, r.key.id, String::from_utf8_lossy(&r.body))).collect::<Vec<_>>()
+        of_it
+            .map(|r| format!("{:?} {} {}", r.key.kind, r.key.id, String::from_utf8_lossy(&r.body)))
+            .collect::<Vec<_>>()
     };
     for _ in 0..1500 {
         if left().await.is_empty() {

@@ -24,6 +24,9 @@ use super::problem::Code;
 /// What the document says before anything else.
 const ABOUT: &str = include_str!("about.md");
 
+/// How the schemas of pages begin.
+const PAGE: &str = "Page_";
+
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
 static TEXT: LazyLock<String> = LazyLock::new(|| pretty(&DOCUMENT));
 
@@ -99,8 +102,24 @@ fn build() -> Value {
     // What no attribute of a struct can say: exactly one change at a time.
     let change = &mut document["components"]["schemas"]["ReservationChange"];
     (change["minProperties"], change["maxProperties"]) = (json!(1), json!(1));
+    name_items(&mut document);
     problems::complete(&mut document);
     document
+}
+
+/// utoipa writes the items of a page out where they stand; named once, a generated client has one type for them.
+fn name_items(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let pages: Vec<String> = schemas.keys().filter(|name| name.starts_with(PAGE)).cloned().collect();
+    for page in pages {
+        let name = page.trim_start_matches(PAGE);
+        let items = &mut schemas[&page]["properties"]["items"]["items"];
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        let written_out = std::mem::replace(items, reference);
+        if written_out.get("$ref").is_none() {
+            schemas.entry(name).or_insert(written_out);
+        }
+    }
 }
 
 /// The document as it is served and recorded.

@@ -63,7 +63,7 @@ pub struct OfToken {
 #[into_params(parameter_in = Header)]
 pub struct Acting {
     /// A bot's token names here the user it acts for: the path's. Other tokens leave it out.
-    #[param(rename = "Infra-On-Behalf-Of", required = false)]
+    #[param(rename = "Infra-On-Behalf-Of", value_type = UserId, required = false)]
     pub on_behalf_of: Option<UserId>,
 }
 
@@ -168,7 +168,7 @@ pub struct Wait {
 pub struct IfMatch {
     /// The `ETag` of the answer that the change was decided on; when it has changed since, nothing is changed: 409
     /// `conflict`. `*` means whatever version there is.
-    #[param(rename = "If-Match", required = false, pattern = "^(\\*|\"[0-9]{1,19}\")$", example = "\"42\"")]
+    #[param(rename = "If-Match", value_type = String, required = false, pattern = "^(\\*|\"[0-9]{1,19}\")$", example = "\"42\"")]
     pub if_match: Option<String>,
 }
 
@@ -179,7 +179,7 @@ pub struct Idempotency {
     /// The caller's own name for this attempt: the same key and body again answers what the first made, another body
     /// 422 `idempotency-mismatch`. Kept until a day after the end of what it made.
     #[param(
-        rename = "Idempotency-Key",
+        rename = "Idempotency-Key", value_type = String,
         required = false,
         min_length = 1,
         max_length = 255,

@@ -10,6 +10,7 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ReservationId, UserId};
 use infra_core::words::lane::Version;
 use infra_core::words::money::Money;
+use serde::de::Unexpected;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -234,5 +235,6 @@ pub struct Change {
 
 /// Reads a value that must be there when its name is: `null` is a wrong type.
 fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
+    let null = || serde::de::Error::invalid_type(Unexpected::Other("null"), &"a value");
+    Option::<T>::deserialize(from)?.map(Some).ok_or_else(null)
 }
