@@ -13,6 +13,7 @@ UNSAYABLE = {
     r"allow_from\[\d+\]": "an address may have no bits beyond its prefix",
     r"ssh_public_keys\[\d+\]": "base64 comes in groups of four, of which only the last may end in =",
     r"provider": "which clouds are configured is not the document's",
+    r"kind": "which forms of key a cloud has is for its driver to say",
     r"setup": "the limit is in bytes, and together with the public keys",
     r"options\.files\..*": "the limit is in bytes",
     r"fields": "at least one field beside provider, label and kind",
