@@ -58,8 +58,11 @@ fn kept(old: &Value, new: &Value, at: &str) -> Result<(), String> {
     }
 }
 
+/// Reads a body and says what was lost.
+type Reader = fn(&Value) -> Result<(), String>;
+
 /// How the bodies of a kind are read; `None` for one that has no line here yet.
-fn reader(kind: RecordKind) -> Option<fn(&Value) -> Result<(), String>> {
+fn reader(kind: RecordKind) -> Option<Reader> {
     Some(match kind {
         RecordKind::Installation => reads::<Installation>,
         RecordKind::Reservation => reads::<Reservation>,

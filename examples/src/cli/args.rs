@@ -57,6 +57,7 @@ pub(super) struct Global {
 
 /// What to do.
 #[derive(Debug, Clone, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one of it is made, once")]
 pub(super) enum Command {
     /// Say where the server is, and with which token
     Login(login::LoginArgs),

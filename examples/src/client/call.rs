@@ -152,7 +152,7 @@ impl Client {
     }
 
     /// The segments of a path below `/users/{user}`.
-    pub(super) fn of_user<'a>(&self, rest: &[&'a str]) -> Result<Vec<String>, ClientError> {
+    pub(super) fn of_user(&self, rest: &[&str]) -> Result<Vec<String>, ClientError> {
         let user = self.target.user().ok_or(ClientError::NoUser)?;
         let path = ["users", user].into_iter().chain(rest.iter().copied());
         Ok(path.map(str::to_owned).collect())

@@ -148,7 +148,7 @@ impl Feed {
             Ok(_) => self.has_events = false,
             // No such path; or nothing comes any more, or too many listen: asking works all the same.
             Err(error) if error.is_no_such_path() || error.code() == "rate-limited" => {
-                self.has_events = false
+                self.has_events = false;
             }
             Err(error) => return Err(error),
         }

@@ -85,7 +85,7 @@ impl Again {
     pub(super) async fn asked(&mut self) {
         let Some(again) = &mut self.0 else { return std::future::pending().await };
         if again.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -124,7 +124,7 @@ fn hours_between(one: &serde_json::Value, other: &serde_json::Value) -> i64 {
         value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()).expect("a moment")
     };
     // Changes are whole seconds.
-    (at(other).duration_since(at(one)).as_secs_f64() / 3600.0).round() as i64
+    (at(other).duration_since(at(one)).as_secs() + 1800) / 3600
 }
 
 #[test]

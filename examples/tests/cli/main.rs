@@ -4,6 +4,7 @@
     unreachable_pub,
     missing_docs,
     missing_debug_implementations,
+    clippy::print_stderr,
     reason = "one test binary, shared by its files"
 )]
 

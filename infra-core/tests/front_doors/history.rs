@@ -338,7 +338,7 @@ async fn whoever_watches_hears_calls_commits_and_how_far_things_are() {
             && tally.reservations == [(Phase::Ready, 1)]
     })
     .await;
-    let heard = |op| ears.calls.lock().expect("no panic").iter().any(|call| *call == (op, "ok"));
+    let heard = |op| ears.calls.lock().expect("no panic").contains(&(op, "ok"));
     // A listing may show a machine before anybody looks at it by id.
     assert!([Op::Launch, Op::List, Op::Identify, Op::Catalogue].into_iter().all(heard));
     assert!(*ears.commits.lock().expect("no panic") > 5);

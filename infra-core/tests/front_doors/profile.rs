@@ -145,12 +145,13 @@ async fn a_profile_that_does_not_pass_is_not_stored() {
     let house = House::quiet().await;
     let ada = house.user("ada").await;
     let before = house.newest().await;
-    let table: [(&str, fn(&mut Preferences)); 6] = [
+    type Spoil = fn(&mut Preferences);
+    let table: [(&str, Spoil); 6] = [
         ("time_zone", |p| p.time_zone = Some("Europe/Atlantis".to_owned())),
         ("time_zone", |p| p.time_zone = Some("../etc/passwd".to_owned())),
         ("os", |p| p.os = Some(String::new())),
         ("ssh_public_keys[1]", |p| {
-            p.ssh_public_keys = vec![ADAS.to_owned(), "-----BEGIN PRIVATE KEY-----".to_owned()]
+            p.ssh_public_keys = vec![ADAS.to_owned(), "-----BEGIN PRIVATE KEY-----".to_owned()];
         }),
         ("ssh_public_keys", |p| p.ssh_public_keys = vec![ADAS.to_owned(); 11]),
         ("software[0]", |p| p.software = vec!["a\nb".to_owned()]),

@@ -63,7 +63,7 @@ async fn a_team_mate_may_what_was_given_and_nothing_else() {
     let shared = ListOptions { shared: true, ..ListOptions::default() };
     let list =
         |items: Vec<infra_core::infra::ReservationView>| items.into_iter().map(|v| v.id).collect::<Vec<_>>();
-    assert_eq!(list(ben.list(&shared).await.expect("lists").items), [id.clone()]);
+    assert_eq!(list(ben.list(&shared).await.expect("lists").items), std::slice::from_ref(&id));
     assert!(ben.list(&ListOptions::default()).await.expect("lists").items.is_empty(), "his own are none");
     assert!(ada.list(&shared).await.expect("lists").items.is_empty(), "her own is not shared with her");
     ada.unshare(&id, ben.id(), None).await.expect("takes it back");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use infra_core::contracts::store::RecordKind;
 use infra_core::infra::{NewTemplate, Relaunch, TemplateFrom, UserHandle};
 use infra_core::nouns::overrides::Overrides;
-use infra_core::nouns::request::{Request, Resource};
+use infra_core::nouns::request::Resource;
 use infra_core::nouns::reservation::Reservation;
 use infra_core::nouns::template::TemplateVersion;
 use infra_core::words::clock::later;
@@ -362,7 +362,7 @@ async fn what_is_not_offered_yet_may_be_kept_and_what_is_absurd_may_not() {
     );
     for name in [".", "..", ".x", "a/b", "a b@", "x".repeat(65).as_str(), "a:b", "a+b"] {
         let Ok(name) = name.parse() else { continue };
-        let new = NewTemplate { name, from: TemplateFrom::Request(Box::new(Request::default())) };
+        let new = NewTemplate { name, from: TemplateFrom::Request(Box::default()) };
         let error = ada.save_template(&new, None).await.expect_err("no name for a path");
         assert_eq!(word(&error), "OutOfRange", "{error}");
     }

@@ -111,7 +111,7 @@ pub(in crate::cli) async fn access(session: &Session<'_>, args: &AccessArgs) -> 
             session.out.note("no key was made for it: its request named those that may log in");
         }
         (None, Some(_)) => {
-            session.out.note("a key was made for it: --key-file FILE writes it, for you alone to read")
+            session.out.note("a key was made for it: --key-file FILE writes it, for you alone to read");
         }
         _ => {}
     }
