@@ -126,8 +126,12 @@ pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer
 )]
 pub(super) async fn recover(
     Admin(operator): Admin,
+    State(shared): State<Shared>,
     _: NoParams,
     Json(body): Json<Recover>,
 ) -> Result<Answer<Status>, Problem> {
-    Ok(Answer(Status::from(&operator.recover(body.what).await?)))
+    let recovered = operator.recover(body.what).await?;
+    // What was known of the parts is over.
+    *shared.ready.0.lock().await = None;
+    Ok(Answer(Status::from(&recovered)))
 }

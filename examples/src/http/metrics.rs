@@ -32,6 +32,7 @@ use prometheus_client::registry::Registry;
 
 use super::Shared;
 use super::auth;
+use super::extract::NoParams;
 use super::openapi::tag;
 use super::problem::{Code, Problem};
 
@@ -202,7 +203,11 @@ fn word(phase: &infra_core::nouns::reservation::Phase) -> String {
     operation_id = "metrics",
     responses((status = 200, body = String, content_type = "application/openmetrics-text", description = "In the OpenMetrics text format."))
 )]
-pub(super) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(shared): State<Shared>,
+    _: NoParams,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if !shared.options.metrics_open && !auth::may_scrape(&headers, &shared.options) {
         let why = "metrics are for the admin's token or the scraper's";
         let shown = auth::shows_a_token(&headers);
