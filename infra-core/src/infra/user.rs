@@ -284,12 +284,12 @@ impl UserHandle {
         loop {
             // Only the last look is shown: until then the reservation's own record says enough.
             let user = self.core.user(&self.id).await?;
-            let record = self.core.mine(&user.value, id).await?;
+            let (record, role) = self.core.seen(&user.value, id).await?;
             let left = until.saturating_sub(self.core.clock.mono());
             let state = show::brief(&self.core, &record).state;
             let settled = matches!(state, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);
             if settled || left.is_zero() {
-                return show::whole(&self.core, &record).await;
+                return Ok(show::whole(&self.core, &record).await?.seen_as(role));
             }
             // A change may come between the look and the wait: the wait begins where the look before it ended.
             after = self.changed(id, after, left.min(LOOK_AGAIN)).await?;

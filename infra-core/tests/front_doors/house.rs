@@ -42,6 +42,8 @@ pub fn quick() -> SimWorld {
         stop: Span::millis(1, 5),
         terminate: Span::millis(1, 5),
         visible_within: Duration::from_millis(50),
+        // Below what any test keeps rows for: a thing that no row explains any more would freeze the store.
+        gone_shown_for: Duration::from_secs(1),
         ..SimConfig::small(1)
     };
     SimWorld::new(config, Arc::new(SystemClock))
