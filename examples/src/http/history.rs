@@ -75,7 +75,7 @@ pub(super) async fn list(
     operation_id = "followReservation",
     params(wire::OfReservation, wire::LastEventId, wire::Acting),
     responses(
-        (status = 200, body = String, content_type = "text/event-stream", description = "Events, until it is over."),
+        (status = 200, body = wire::StreamedEvent, content_type = "text/event-stream", description = "Events, until it is over; the schema is that of each."),
         (status = 204, description = "It is over, and everything was told.")
     )
 )]

@@ -9,6 +9,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+/// One server-sent event, as every reader of such streams takes it apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamedEvent {
+    /// Where the reader stands: sent back in `Last-Event-ID` to go on exactly there. Made of a place in the history and
+    /// of what was told of the state; nothing to be read.
+    #[schema(example = "1042.0/cc42a4b656d4f159")]
+    pub id: String,
+    /// What `data` is: `state` for the whole reservation, else an entry of the history.
+    #[schema(example = "state")]
+    pub event: String,
+    /// JSON in a text: a `Reservation`, or a `HistoryEntry`.
+    pub data: String,
+    /// Come back so long after the connection broke, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<u64>,
+}
+
 /// One entry of a reservation's history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {

@@ -18,7 +18,7 @@ mod service;
 mod templates;
 mod whoami;
 
-pub use history::{Access, HistoryEntry, Machine};
+pub use history::{Access, HistoryEntry, Machine, StreamedEvent};
 pub use keys::{Key, NewKey};
 pub use offers::{Offering, Quote};
 pub use page::Page;

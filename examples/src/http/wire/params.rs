@@ -168,7 +168,7 @@ pub struct Wait {
 pub struct IfMatch {
     /// The `ETag` of the answer that the change was decided on; when it has changed since, nothing is changed: 409
     /// `conflict`. `*` means whatever version there is.
-    #[param(rename = "If-Match", value_type = String, required = false, pattern = "^(\\*|\"[0-9]{1,19}\")$", example = "\"42\"")]
+    #[param(rename = "If-Match", value_type = String, required = false, min_length = 1, pattern = "^(\\*|\"[0-9]{1,19}\")$", example = "\"42\"")]
     pub if_match: Option<String>,
 }
 

@@ -18,6 +18,7 @@ pub struct WhoAmI {
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CallerRole)]
 pub enum Role {
     /// Everything.
     Admin,
