@@ -32,6 +32,10 @@ def valid_data_is_refused_only_for_what_no_schema_can_say(ctx, response, case):
     if problem["errors"] and problem["errors"][0]["message"].endswith("not floating point"):
         return
     fields = [error["field"] for error in problem["errors"]]
+    # Sent empty although it has a pattern and a least length: an optional header's way of being left out, for the
+    # tool. Here an empty one is refused: whoever meant a version must not change just any.
+    if fields == ["If-Match"] and not (case.headers or {}).get("If-Match"):
+        return
     strange = [field for field in fields if not any(re.fullmatch(known, field) for known in UNSAYABLE)]
     assert fields and not strange, f"{strange or 'nothing'} refused although the document allows it: {problem['detail']}"
 
