@@ -1,4 +1,10 @@
 //! Records as they stand right after admission, for tests and benches of what follows.
+//!
+//! # Guarantees
+//! The same arguments give the same record, on every machine: nothing is read from a clock or drawn by chance.
+//!
+//! # Caveats
+//! Names such as `rsv_1` and `team` repeat. A test that keeps two of a kind in one store has to rename one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +27,8 @@ use crate::words::lane::{Endpoint, Lane, Mark, ResourceKind, Version};
 use crate::words::limits::Rate;
 use crate::words::money::Money;
 
-/// A lane of a cloud that does not exist.
+/// A lane of a cloud that does not exist. All fixtures share it, so that records made by different functions belong
+/// together.
 #[must_use]
 pub fn lane() -> Lane {
     Lane {
@@ -32,7 +39,8 @@ pub fn lane() -> Lane {
     }
 }
 
-/// What its cloud can do: machines alone, up to `max_batch` per call, with a token or without.
+/// What its cloud can do: machines alone, up to `max_batch` per call, with a token or without. Rates are open: a test
+/// that is held back by one has set it itself.
 #[must_use]
 pub fn facts(max_batch: u16, token: bool) -> Facts {
     let token = if token {
@@ -57,7 +65,8 @@ pub fn facts(max_batch: u16, token: bool) -> Facts {
     }
 }
 
-/// One way to get a small machine.
+/// One way to get a small machine. One cent per hour, priced by no live source, so that it never grows stale in the
+/// middle of a test.
 #[must_use]
 pub fn choice() -> Choice {
     let now = Timestamp::UNIX_EPOCH;
@@ -85,7 +94,8 @@ pub fn choice() -> Choice {
     }
 }
 
-/// The small machine of [`choice`], with nothing but what every machine has.
+/// The small machine of [`choice`], with nothing but what every machine has. Everything optional is left out: a test
+/// adds what it is about.
 #[must_use]
 pub fn machine() -> MachineBody {
     let choice = choice();
@@ -104,7 +114,8 @@ pub fn machine() -> MachineBody {
     }
 }
 
-/// A reservation as admission writes it: `count` machines, on, for `duration`.
+/// A reservation as admission writes it: `count` machines, on, for `duration`. Nothing has been launched, no unit
+/// exists, and its end is the provisional one, which leaves time for a build.
 #[must_use]
 pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Timestamp) -> Reservation {
     let request = Request {
@@ -159,7 +170,9 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
     }
 }
 
-/// An attempt at a firewall, unknown and never sent, with nothing made: its token is drawn from `seed`.
+/// An attempt at a firewall, unknown and never sent, with nothing made: its token is drawn from `seed`. One seed
+/// gives the same attempt on every machine; two seeds give two tokens and two installations, and nothing else
+/// differs.
 #[must_use]
 pub fn launch(seed: u64) -> Launch {
     let (entropy, epoch) = (SeededEntropy::new(seed), Timestamp::UNIX_EPOCH);
@@ -200,7 +213,8 @@ pub fn launch(seed: u64) -> Launch {
     }
 }
 
-/// A thing that runs and fills no slot.
+/// A thing that runs and fills no slot. Its last look was at `seen_at`, it has been seen to run, and nothing was ever
+/// ordered of it.
 #[must_use]
 pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
     Thing {

@@ -1,4 +1,11 @@
 //! A small world of offers that a test owns, alters and asks an engine about.
+//!
+//! # Flow
+//! Start from `PriceWorld::default`, add lanes with `with_lane`, alter the last one through `last`, and ask by
+//! `rank`.
+//!
+//! # Guarantees
+//! Nothing in it depends on the day of the test: prices were read at `PRICED_AT`, and that is also now.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +56,8 @@ impl Default for PriceWorld {
 }
 
 impl PriceWorld {
-    /// A copy of what an engine was shown.
+    /// A copy of what an engine was shown. Whoever records what an engine was asked can ask another engine, or the
+    /// same one later, and compare the two.
     #[must_use]
     pub fn copy_of(context: &PriceContext<'_>) -> Self {
         let copy = |it: &PricedLane<'_>| WorldLane {
@@ -104,7 +112,7 @@ impl PriceWorld {
         &mut self.lanes.last_mut().expect("a lane was added").catalogue
     }
 
-    /// Asks an engine.
+    /// Asks an engine. Borrows the world for the call alone: a test alters it and asks again.
     pub fn rank(&self, engine: &dyn PricingEngine, need: &Request) -> Ranking {
         let lanes: Vec<PricedLane<'_>> = self
             .lanes

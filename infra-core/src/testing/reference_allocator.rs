@@ -53,7 +53,8 @@ impl ReferenceAllocator {
         Self(clock, Mutex::new(State { pools, grace, ..State::default() }))
     }
 
-    /// The state with everything done that was due by now. Nobody sees it otherwise.
+    /// The state with everything done that was due by now. Nobody sees it otherwise. Everything that time alone
+    /// brings about happens here, in one place: a lease that ran out, then the line behind it.
     fn settled(&self) -> MutexGuard<'_, State> {
         let mut state = self.1.lock().expect("nobody panics while allocating");
         (state.now, state.wall) = (self.0.mono(), self.0.wall());
@@ -66,6 +67,7 @@ impl ReferenceAllocator {
 }
 
 impl State {
+    /// The devices of a pool, by id. Another tenant's pool is unknown, exactly as one that nobody made.
     fn devices(&self, tenant: &TenantId, pool: &PoolId) -> Result<Vec<&Device>, AllocateError> {
         let known = self.pools.get(&(tenant.clone(), pool.clone()));
         known.map(|it| it.iter().collect()).ok_or_else(|| AllocateError::UnknownPool { pool: pool.clone() })
@@ -107,6 +109,8 @@ impl State {
         self.asked[at].1 = Given { lease, devices, until, max, ended: None };
     }
 
+    /// Writes down what happened to a request, and draws the fence from the same row of numbers: a grant's fence and
+    /// its place in the events are one.
     fn event(&mut self, at: usize, what: PoolEventKind) -> Fence {
         let fence = Fence { epoch: 0, seq: self.events.len() as u64 + 1 };
         self.events.push(PoolEvent { at: fence, request: self.asked[at].0.request, what });
@@ -130,6 +134,8 @@ impl State {
         Some((at, same_digest(&self.asked[at].0.secret.0, &secret.0)))
     }
 
+    /// Secret and fence are compared before anything is told of the lease's life: a stranger learns nothing from the
+    /// answer. A renewal never passes the longest life.
     fn renew(&mut self, it: &Renewal) -> Renewed {
         let Some((at, knows)) = self.holder(&it.lease, &it.secret) else { return Renewed::NotFound };
         let Given { lease, until, max, ended, .. } = &mut self.asked[at].1;

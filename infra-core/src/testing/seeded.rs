@@ -1,4 +1,8 @@
 //! Chance that a seed repeats.
+//!
+//! # Guarantees
+//! The same seed gives the same draws in the same order on every machine, so that a failure found by chance can be
+//! found again. Tasks that share one take turns: what each of them draws hangs on who came first.
 
 use std::sync::Mutex;
 

@@ -1,4 +1,10 @@
 //! Time that moves only when told.
+//!
+//! # Guarantees
+//! Wall and monotonic time move together unless `set_wall` is called, and nothing but a test or a sleep moves them.
+//!
+//! # Caveats
+//! A manual clock that nobody moves lets its sleepers wait for ever: `in_virtual_time` moves it for them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,6 +24,8 @@ use crate::words::clock::{Clock, Timestamp, later};
 #[derive(Debug, Clone)]
 pub struct VirtualClock(Arc<Mutex<Times>>);
 
+/// Both clocks, and who waits for which moment. Sleepers of one moment are woken in the order they came, so that a
+/// run can be repeated.
 #[derive(Debug)]
 struct Times {
     wall: Timestamp,
@@ -28,7 +36,7 @@ struct Times {
 }
 
 impl VirtualClock {
-    /// Starts at a moment.
+    /// Starts at a moment. The monotonic clock starts at one second, so that a deadline a moment ago can be said.
     #[must_use]
     pub fn at(wall: Timestamp) -> Self {
         let mono = Duration::from_secs(1);
@@ -36,14 +44,16 @@ impl VirtualClock {
         Self(Arc::new(Mutex::new(times)))
     }
 
-    /// The same clock, whose sleepers wait for the test.
+    /// The same clock, whose sleepers wait for the test. For work of several tasks: were each sleep to move the time,
+    /// the one that asks first would decide how late it is for all the others.
     #[must_use]
     pub fn manual(self) -> Self {
         self.times().manual = true;
         self
     }
 
-    /// Time passes: both clocks move, and sleepers whose time has come are woken.
+    /// Time passes: both clocks move, and sleepers whose time has come are woken. Wakes outside of the lock, since
+    /// whoever is woken may read the clock at once.
     pub fn advance(&self, by: Duration) {
         let woken = {
             let mut times = self.times();
@@ -56,7 +66,8 @@ impl VirtualClock {
         woken.into_values().for_each(Waker::wake);
     }
 
-    /// Moves to the earliest sleeper; `false` when nobody sleeps.
+    /// Moves to the earliest sleeper; `false` when nobody sleeps. A driver that calls this in a loop reaches every
+    /// deadline in turn and jumps over none.
     #[must_use]
     pub fn advance_to_sleeper(&self) -> bool {
         let (now, first) = {
@@ -66,7 +77,8 @@ impl VirtualClock {
         first.inspect(|at| self.advance(at.saturating_sub(now))).is_some()
     }
 
-    /// The wall clock alone is set: a bad time server, a restored machine.
+    /// The wall clock alone is set: a bad time server, a restored machine. Deadlines kept on the monotonic clock must
+    /// not notice; the laws use this to find out who kept them elsewhere.
     pub fn set_wall(&self, to: Timestamp) {
         self.times().wall = to;
     }

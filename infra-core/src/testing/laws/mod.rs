@@ -183,6 +183,7 @@ async fn verdict<T>(law: &Law<T>, subject: T) -> Result<(), Unmet> {
     check.await.unwrap_or_else(|panic| Err(Unmet::Broken(format!("panicked: {}", said(&*panic)))))
 }
 
+/// The text of a panic, whichever way it was raised.
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")

@@ -1,4 +1,14 @@
 //! The laws of [`PricingEngine`].
+//!
+//! # Flow
+//! A law builds a small `PriceWorld`, asks the engine, and compares types, zones or amounts with what a person can
+//! work out on paper.
+//!
+//! # Guarantees
+//! No law needs a network, a clock or a runtime: an engine that answers differently when asked again breaks a law.
+//!
+//! # Caveats
+//! Prices are invented and small in number. That an engine is fast on a full catalogue is for benches to show.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +66,7 @@ fn broken<T>(why: String) -> Result<T, Unmet> {
     Err(Unmet::Broken(why))
 }
 
+/// The quotes, where something must fit; an empty list of them is no answer.
 fn fits(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<Vec<Quote>, Unmet> {
     match world.rank(engine, need) {
         Ranking::Fits(quotes) if quotes.is_empty() => broken("it fits, and nothing is quoted".to_owned()),
@@ -64,6 +75,7 @@ fn fits(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Resul
     }
 }
 
+/// Why nothing fits, where nothing may.
 fn nothing(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Result<NoFit, Unmet> {
     match world.rank(engine, need) {
         Ranking::Fits(quotes) => broken(format!("{:?} were offered", types(&quotes))),
@@ -75,12 +87,14 @@ fn types(quotes: &[Quote]) -> Vec<&str> {
     quotes.iter().map(|quote| quote.choice.offering.type_name.as_str()).collect()
 }
 
+/// The quoted types in their order: most laws need to see no more of a ranking.
 fn expect_types(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request, want: &[&str]) -> Verdict {
     let quotes = fits(engine, world, need)?;
     hold!(types(&quotes) == want, "{:?} instead of {want:?}", types(&quotes));
     Ok(())
 }
 
+/// A world of one lane, for laws about single offers.
 fn one_lane(offerings: Vec<Offering>) -> PriceWorld {
     PriceWorld::default().with_lane("cloud", "here", offerings)
 }
@@ -127,7 +141,9 @@ pub fn a_quote_meets_every_limit(engine: &dyn PricingEngine) -> Verdict {
     expect_types(engine, &world, &need, &["fits"])
 }
 
-/// Unknown, zero, and what claims to be known and is not above zero.
+/// Unknown, zero, and what claims to be known and is not above zero. Nothing, or less than nothing, is cheaper than
+/// everything: one bad row of a price list would win every ranking until the invoice comes. Offers such rows alone,
+/// then beside a dear one with a price.
 pub fn a_price_that_is_not_known_is_never_chosen(engine: &dyn PricingEngine) -> Verdict {
     let known = |name: &str, nanos| Offering {
         price: Price::Known {
@@ -147,7 +163,9 @@ pub fn a_price_that_is_not_known_is_never_chosen(engine: &dyn PricingEngine) -> 
     expect_types(engine, &one_lane(all), &sized(1.0, 1.0), &["priced"])
 }
 
-/// The founding service alternated between two answers.
+/// The founding service alternated between two answers. Two replicas that rank differently each think that the other
+/// one's choice is wrong, and an explanation given today does not hold tomorrow. Turns lanes, offerings and images
+/// around, and asks twice.
 pub fn the_order_of_the_input_changes_nothing(engine: &dyn PricingEngine) -> Verdict {
     let offerings = |names: [&str; 3]| names.map(|name| offering(name, 2, 8, "0.1")).to_vec();
     let one = one_lane(offerings(["c", "a", "b"])).with_lane("other", "there", offerings(["b", "d", "a"]));
@@ -163,7 +181,9 @@ pub fn the_order_of_the_input_changes_nothing(engine: &dyn PricingEngine) -> Ver
     Ok(())
 }
 
-/// At the same total: fewer vCPUs beyond the need, then less memory, then the name.
+/// At the same total: fewer vCPUs beyond the need, then less memory, then the name. Without a rule for ties the
+/// answer hangs on chance, and a large machine is taken where a small one costs the same and leaves the large one to
+/// others.
 pub fn ties_go_to_less_waste_then_to_names(engine: &dyn PricingEngine) -> Verdict {
     let same = |name: &str, vcpus, gib| offering(name, vcpus, gib, "0.1");
     let world = one_lane(vec![
@@ -175,7 +195,9 @@ pub fn ties_go_to_less_waste_then_to_names(engine: &dyn PricingEngine) -> Verdic
     expect_types(engine, &world, &sized(2.0, 4.0), &["c-snug", "d-snug", "b-deep", "a-wide"])
 }
 
-/// The type that is cheaper without its disk may be dearer with it.
+/// The type that is cheaper without its disk may be dearer with it. An engine that compares bare machines picks the
+/// dearer one whenever disk is bought, and quotes less than what is billed. The winner here changes once its disk is
+/// counted.
 pub fn bought_disk_is_part_of_the_price(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("bare", 2, 4, "0.10")]).with_lane(
         "included",
@@ -191,7 +213,9 @@ pub fn bought_disk_is_part_of_the_price(engine: &dyn PricingEngine) -> Verdict {
     Ok(())
 }
 
-/// A type's own disk is not paid for twice, and where none is sold more cannot be had.
+/// A type's own disk is not paid for twice, and where none is sold more cannot be had. Buying it all again adds to
+/// the bill of everybody with a large request. First no disk is sold and nothing fits; then the missing forty are,
+/// and no more.
 pub fn only_the_missing_disk_is_bought(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![Offering { disk_gib: 60, ..offering("own", 2, 4, "0.10") }]);
     let need = Request { disk_gib: Some(100.0), ..sized(2.0, 4.0) };
@@ -203,7 +227,8 @@ pub fn only_the_missing_disk_is_bought(engine: &dyn PricingEngine) -> Verdict {
     Ok(())
 }
 
-/// Ten seconds cost the minimum, and that may change the winner.
+/// Ten seconds cost the minimum, and that may change the winner. Short jobs are the ones that come in thousands, and
+/// there the minimum is most of the bill. The same two offers change places between ten seconds and ten minutes.
 pub fn the_billing_minimum_is_part_of_the_total(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("cent-at-least", 2, 4, "0.05")]).with_lane(
         "other",
@@ -219,7 +244,8 @@ pub fn the_billing_minimum_is_part_of_the_total(engine: &dyn PricingEngine) -> V
     Ok(())
 }
 
-/// 61 minutes are two hours.
+/// 61 minutes are two hours. An engine that counts seconds everywhere sends short jobs to clouds that bill by the
+/// hour, and a budget breaks on what it never saw. Asks by an end in place of a duration, since both must count.
 pub fn a_begun_hour_is_paid_where_hours_are_billed(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("hours", 2, 4, "0.10")]).with_lane(
         "other",
@@ -234,7 +260,8 @@ pub fn a_begun_hour_is_paid_where_hours_are_billed(engine: &dyn PricingEngine) -
     Ok(())
 }
 
-/// Three machines cost three times one.
+/// Three machines cost three times one. A total for one machine passes a budget that three of them break. Tells apart
+/// the price of one, of all per hour, and of all in the end.
 pub fn the_total_counts_every_machine(engine: &dyn PricingEngine) -> Verdict {
     let need = Request { count: Some(3), duration_s: Some(7200), ..sized(1.0, 1.0) };
     let quote = &fits(engine, &one_lane(vec![offering("one", 1, 1, "0.1")]), &need)?[0];
@@ -243,14 +270,16 @@ pub fn the_total_counts_every_machine(engine: &dyn PricingEngine) -> Verdict {
     Ok(())
 }
 
-/// A total nobody asked for would be a guess.
+/// A total nobody asked for would be a guess. A made-up duration reads like a promise of what it will cost.
 pub fn without_a_duration_there_is_no_total(engine: &dyn PricingEngine) -> Verdict {
     let quote = &fits(engine, &one_lane(vec![offering("one", 1, 1, "0.1")]), &sized(1.0, 1.0))?[0];
     hold!(quote.total.is_none(), "without a duration the total is {:?}", quote.total);
     Ok(())
 }
 
-/// The cap is on what one machine costs, and its disk costs.
+/// The cap is on what one machine costs, and its disk costs. A cap on the bare machine lets through what its owner
+/// said is too dear; a cap on the whole batch refuses what each of them may cost. The refusal names the lowest cap
+/// that would do.
 pub fn the_price_cap_counts_the_disk(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("one", 1, 1, "0.09")]);
     world.last().disk_gib_hour = usd("0.001");
@@ -266,7 +295,9 @@ pub fn the_price_cap_counts_the_disk(engine: &dyn PricingEngine) -> Verdict {
     expect_types(engine, &world, &capped(0.11), &["one"])
 }
 
-/// An old live price is marked; an operator's table does not age; a cheaper old price still comes first.
+/// An old live price is marked; an operator's table does not age; a cheaper old price still comes first. Dropping old
+/// prices empties the list whenever a price service is down; trusting them blindly brings surprises. So age breaks
+/// ties and is shown, and price comes before age.
 pub fn a_stale_price_ranks_after_its_fresh_equal(engine: &dyn PricingEngine) -> Verdict {
     let priced = |name: &str, usd_text: &str, age_days: i64, live| Offering {
         price: Price::Known {
@@ -290,12 +321,15 @@ pub fn a_stale_price_ranks_after_its_fresh_equal(engine: &dyn PricingEngine) -> 
     Ok(())
 }
 
+/// An offer in three zones, named in no order, so that an engine has to bring them into one.
 fn in_zones(name: &str, price: &str) -> Offering {
     let zones = ["z2", "z1", "z3"].iter().filter_map(|zone| zone.parse().ok()).collect();
     Offering { zones, ..offering(name, 1, 1, price) }
 }
 
-/// Excluded in one zone, in all, on one market, in one lane: that and no more.
+/// Excluded in one zone, in all, on one market, in one lane: that and no more. An offer is excluded after it failed:
+/// quoted again, the same call fails again and time passes for nothing. Excluding too much sends everybody to dearer
+/// machines. Three exclusions of different width meet a second lane that has none.
 pub fn an_excluded_offer_is_not_offered(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![in_zones("a", "0.1"), in_zones("b", "0.2"), in_zones("c", "0.3")])
         .with_lane("cloud", "there", vec![offering("a", 1, 1, "0.9")]);
@@ -311,7 +345,8 @@ pub fn an_excluded_offer_is_not_offered(engine: &dyn PricingEngine) -> Verdict {
     expect_types(engine, &world, &sized(1.0, 1.0), &["b", "b", "c", "c", "c", "a"])
 }
 
-/// On a capacity error the next quote is the same machine in the next zone.
+/// On a capacity error the next quote is the same machine in the next zone. If a dearer type came between them, a
+/// shortage in one zone would cost money although the next zone has the very same machine.
 pub fn zones_follow_each_other_directly(engine: &dyn PricingEngine) -> Verdict {
     let quotes = fits(engine, &one_lane(vec![in_zones("a", "0.1"), in_zones("b", "0.1")]), &sized(1.0, 1.0))?;
     let zones: Vec<&str> = quotes.iter().filter_map(|it| it.choice.zone.as_ref()).map(Zone::as_str).collect();
@@ -320,7 +355,9 @@ pub fn zones_follow_each_other_directly(engine: &dyn PricingEngine) -> Verdict {
     Ok(())
 }
 
-/// By name and architecture the newest, by id exactly that one.
+/// By name and architecture the newest, by id exactly that one. The wrong architecture does not boot, and an old
+/// image lacks a year of security updates; yet who names one image has tested that one. The newest of that name is
+/// for another architecture here.
 pub fn the_newest_image_of_the_architecture_is_taken(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("one", 1, 1, "0.1")]);
     let image = |id: &str, arch, age_s| Image {
@@ -348,7 +385,9 @@ pub fn the_newest_image_of_the_architecture_is_taken(engine: &dyn PricingEngine)
     Ok(())
 }
 
-/// Somebody who did not ask for it must not have capacity taken away.
+/// Somebody who did not ask for it must not have capacity taken away. It is almost always the cheapest, so every
+/// engine that merely sorts by price takes it. And who asks for spot must not be given a machine at full price in its
+/// place.
 pub fn spot_is_taken_only_when_asked_for(engine: &dyn PricingEngine) -> Verdict {
     let spot = Offering { market: Market::Spot, ..offering("spot", 1, 1, "0.01") };
     let world = one_lane(vec![spot, offering("kept", 1, 1, "0.1")]);
@@ -357,7 +396,8 @@ pub fn spot_is_taken_only_when_asked_for(engine: &dyn PricingEngine) -> Verdict 
     expect_types(engine, &world, &need, &["spot"])
 }
 
-/// NaN compares false with everything, so a careless `has < asked` lets it through.
+/// NaN compares false with everything, so a careless `has < asked` lets it through. A machine would be bought for a
+/// wish that nobody understood. Each field is tried with each bad number, and the refusal must name that field.
 pub fn a_size_that_is_no_number_fits_nothing(engine: &dyn PricingEngine) -> Verdict {
     let world = one_lane(vec![Offering { disk_gib: 10, ..offering("one", 1, 1, "0.1") }]);
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
@@ -375,7 +415,9 @@ pub fn a_size_that_is_no_number_fits_nothing(engine: &dyn PricingEngine) -> Verd
     expect_types(engine, &world, &sized(0.5, 0.001), &["one"])
 }
 
-/// Amounts stop at the largest that can be said.
+/// Amounts stop at the largest that can be said. A sum that wraps around becomes negative, and negative is cheapest
+/// and within every budget. Multiplies the largest count by the longest time, and asks for sizes that no integer
+/// holds.
 pub fn absurd_numbers_do_not_overflow(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![offering("one", 1, 1, "9000000000"), offering("two", 1, 1, "0.1")]);
     world.last().disk_gib_hour = usd("1000");
@@ -390,7 +432,9 @@ pub fn absurd_numbers_do_not_overflow(engine: &dyn PricingEngine) -> Verdict {
     Ok(())
 }
 
-/// The wire name, the best there is, why, and what comes nearest.
+/// The wire name, the best there is, why, and what comes nearest. A bare no makes people lower one number after the
+/// other until something comes; a wrong field sends them the wrong way. Compares reasons and fields, and the order of
+/// the nearest.
 pub fn no_fit_names_the_limit_and_the_nearest(engine: &dyn PricingEngine) -> Verdict {
     let sizes = [1_u32, 2, 4, 8, 16, 32, 64];
     let all = sizes.map(|n| offering(&format!("t{n}"), n, 2 * u64::from(n), "0.1")).to_vec();
@@ -418,7 +462,8 @@ pub fn no_fit_names_the_limit_and_the_nearest(engine: &dyn PricingEngine) -> Ver
     Ok(())
 }
 
-/// Everything has a limit.
+/// Everything has a limit. Quotes are stored with every reservation: without a limit a large catalogue makes a record
+/// too large for its store. A limit beyond what there is takes nothing away.
 pub fn the_limit_of_quotes_is_kept(engine: &dyn PricingEngine) -> Verdict {
     let mut world = one_lane(vec![in_zones("a", "0.1"), in_zones("b", "0.2")]);
     for (limit, want) in [(1, 1), (4, 4), (100, 6)] {

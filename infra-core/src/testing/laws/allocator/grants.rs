@@ -11,7 +11,8 @@ use crate::nouns::lease::{AllocateRequest, Allocation};
 use crate::testing::laws::Unmet;
 use crate::words::ids::{DeviceId, TenantId};
 
-/// A caller whose reply was lost sends again.
+/// A caller whose reply was lost sends again. A second grant for it would hold a device that nobody uses and nobody
+/// returns. Asks twice, compares, and counts what is held.
 pub(super) async fn the_same_request_answers_the_same_grant(it: Subject) -> Result<(), Unmet> {
     let (once, again) = (it.granted(&ask(1)).await?, it.granted(&ask(1)).await?);
     same!(again, once, "the same request's second grant");
@@ -20,7 +21,9 @@ pub(super) async fn the_same_request_answers_the_same_grant(it: Subject) -> Resu
     Ok(())
 }
 
-/// One id for two wishes is a mistake that must not pass as either.
+/// One id for two wishes is a mistake that must not pass as either. Answered with the old grant, a caller works on
+/// devices that lack what it asked for; answered with a new one, the first grant loses its name. Sends other demands
+/// under a used id.
 pub(super) async fn a_request_id_is_not_used_for_another_request(it: Subject) -> Result<(), Unmet> {
     it.granted(&ask(1)).await?;
     let other = AllocateRequest { request: ask(1).request, ..ask_for(1, &[("other", &["fast"])]) };
@@ -29,7 +32,8 @@ pub(super) async fn a_request_id_is_not_used_for_another_request(it: Subject) ->
     Ok(())
 }
 
-/// C22: a request whose lease ended must not come back to life when its reply arrives late.
+/// C22: a request whose lease ended must not come back to life when its reply arrives late. A grant made for a caller
+/// that has left blocks a device until it runs out. Ends one by release and one by time, then repeats both over days.
 pub(super) async fn an_ended_request_is_ended_for_ever(it: Subject) -> Result<(), Unmet> {
     let (released, _) = it.granted(&ask(1)).await?;
     it.released(release_of(&released)).await?;
@@ -44,7 +48,8 @@ pub(super) async fn an_ended_request_is_ended_for_ever(it: Subject) -> Result<()
     Ok(())
 }
 
-/// Half a test set-up is of no use and keeps others out.
+/// Half a test set-up is of no use and keeps others out. Two callers that each hold half of what both need wait for
+/// each other for ever. Asks for three where two are free, and counts what is held afterwards.
 pub(super) async fn all_demands_are_met_or_none(it: Subject) -> Result<(), Unmet> {
     it.granted(&ask(1)).await?;
     it.not_granted(&ask_all(2)).await?;
@@ -55,7 +60,8 @@ pub(super) async fn all_demands_are_met_or_none(it: Subject) -> Result<(), Unmet
     Ok(())
 }
 
-/// A choice made for one slot must not starve another, and no device fills two.
+/// A choice made for one slot must not starve another, and no device fills two. The pool of the laws can be dealt in
+/// one way only: who takes the first device that fits, slot by slot, gets stuck although everybody could be served.
 pub(super) async fn every_slot_has_a_device_of_its_own_that_fits(it: Subject) -> Result<(), Unmet> {
     let slots: [(&str, &[&str]); 3] = [("a", &["big"]), ("b", &["fast"]), ("c", &["big", "fast"])];
     let (_, granted) = it.granted(&ask_for(1, &slots)).await?;
@@ -70,7 +76,9 @@ pub(super) async fn every_slot_has_a_device_of_its_own_that_fits(it: Subject) ->
     Ok(())
 }
 
-/// Counted with eight tasks at once: a lock that locks nothing looks well in a test that takes turns.
+/// Counted with eight tasks at once: a lock that locks nothing looks well in a test that takes turns. Two holders of
+/// one device spoil each other's results without any error to see. The law also counts how many held at the same
+/// time, as a run in which nobody met anybody proves nothing.
 pub(super) async fn a_device_has_one_holder_at_a_time(it: Subject) -> Result<(), Unmet> {
     const TASKS: u128 = 8;
     const ROUNDS: u128 = 40;
@@ -117,7 +125,9 @@ pub(super) async fn a_device_has_one_holder_at_a_time(it: Subject) -> Result<(),
     Ok(())
 }
 
-/// Waiting for what can never come is the one mistake a caller cannot find out.
+/// Waiting for what can never come is the one mistake a caller cannot find out. No release ever helps it, and in a
+/// strict line it holds up all those behind it. Asks for labels that no device has, and for more devices of a label
+/// than the pool owns.
 pub(super) async fn an_impossible_demand_is_named(it: Subject) -> Result<(), Unmet> {
     for (slots, want) in [
         ([("a", &["big"] as &[&str]), ("b", &["quiet"]), ("c", &[])], "b"),
@@ -132,7 +142,8 @@ pub(super) async fn an_impossible_demand_is_named(it: Subject) -> Result<(), Unm
     Ok(())
 }
 
-/// Somebody else's pool looks like a missing one, and somebody else's request id says nothing.
+/// Somebody else's pool looks like a missing one, and somebody else's request id says nothing. Any other answer tells
+/// a stranger which pools exist and how busy they are. Asks as a stranger with a fresh id and with one in use.
 pub(super) async fn a_foreign_tenant_sees_nothing(it: Subject) -> Result<(), Unmet> {
     it.granted(&ask(1)).await?;
     let tenant: TenantId = "strangers".parse()?;
@@ -147,7 +158,9 @@ pub(super) async fn a_foreign_tenant_sees_nothing(it: Subject) -> Result<(), Unm
     Ok(())
 }
 
-/// A device's guard refuses what is older than the newest it has seen.
+/// A device's guard refuses what is older than the newest it has seen. A fence that falls or repeats locks the
+/// rightful holder out, or lets the previous one in. Takes and returns devices again and again, and compares each
+/// fence with the last.
 pub(super) async fn fences_rise_with_every_grant(it: Subject) -> Result<(), Unmet> {
     let mut last = None;
     for nth in 1..20 {

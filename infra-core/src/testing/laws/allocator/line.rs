@@ -18,7 +18,8 @@ async fn two_in_line(it: &Subject) -> Result<Lease, Unmet> {
     Ok(lease)
 }
 
-/// First come, first served, whoever asks first afterwards.
+/// First come, first served, whoever asks first afterwards. Else the luckiest poller wins, everybody polls as fast as
+/// it can, and a patient caller starves. The last in line asks first here.
 pub(super) async fn the_line_is_served_in_order(it: Subject) -> Result<(), Unmet> {
     let first = two_in_line(&it).await?;
     it.released(release_of(&first)).await?;
@@ -31,7 +32,8 @@ pub(super) async fn the_line_is_served_in_order(it: Subject) -> Result<(), Unmet
     it.granted(&queued(ask_all(3))).await.map(drop)
 }
 
-/// Whoever does not queue must not be better off than who does.
+/// Whoever does not queue must not be better off than who does. If it were, nobody would queue, and small requests
+/// would for ever eat what a large one waits for. The newcomer wants one device while all three are owed to the line.
 pub(super) async fn a_newcomer_does_not_overtake_the_line(it: Subject) -> Result<(), Unmet> {
     let first = two_in_line(&it).await?;
     it.released(release_of(&first)).await?;
@@ -41,7 +43,8 @@ pub(super) async fn a_newcomer_does_not_overtake_the_line(it: Subject) -> Result
     Ok(())
 }
 
-/// Who was told busy has gone elsewhere: nothing may be granted to it behind its back.
+/// Who was told busy has gone elsewhere: nothing may be granted to it behind its back. Such a grant runs its full
+/// time with nobody at the device. Is told busy, empties the pool, and looks whether anything is held.
 pub(super) async fn busy_leaves_nothing_behind(it: Subject) -> Result<(), Unmet> {
     let (lease, _) = it.granted(&ask_all(1)).await?;
     match it.allocator.allocate(&ask_all(2)).await? {
@@ -55,7 +58,9 @@ pub(super) async fn busy_leaves_nothing_behind(it: Subject) -> Result<(), Unmet>
     it.granted(&ask_all(3)).await.map(drop)
 }
 
-/// C22: this is how a lost reply is resolved without asking again.
+/// C22: this is how a lost reply is resolved without asking again. A look changes nothing, so it is safe where a
+/// second request is not. Wants the one request's devices and lease, nothing for an id never used, and nothing once
+/// it has ended.
 pub(super) async fn a_lost_reply_is_found_by_its_request(it: Subject) -> Result<(), Unmet> {
     it.granted(&ask(1)).await?;
     let (lease, devices) = it.granted(&ask(2)).await?;
@@ -70,7 +75,8 @@ pub(super) async fn a_lost_reply_is_found_by_its_request(it: Subject) -> Result<
     Ok(())
 }
 
-/// Ordered by id, none twice, none left out.
+/// Ordered by id, none twice, none left out. A device on no page is never seen by who cleans up, one on two pages is
+/// counted as two. The pool does not divide evenly into pages.
 pub(super) async fn pages_hold_each_device_once(it: Subject) -> Result<(), Unmet> {
     let (mut seen, mut after) = (Vec::new(), None);
     for _ in 0..4 {
@@ -87,7 +93,9 @@ pub(super) async fn pages_hold_each_device_once(it: Subject) -> Result<(), Unmet
     Ok(())
 }
 
-/// Nothing is told twice to who passes back what came last, and what happened in line is told too.
+/// Nothing is told twice to who passes back what came last, and what happened in line is told too. A guard that
+/// misses an end lets the old holder go on; one that hears of the grant first cuts off the new one. Follows two
+/// grants and an end, from the start and from the middle.
 pub(super) async fn changes_tell_every_grant_and_end_in_order(it: Subject) -> Result<(), Unmet> {
     let first = two_in_line(&it).await?;
     it.released(release_of(&first)).await?;

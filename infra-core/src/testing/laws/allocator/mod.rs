@@ -2,6 +2,10 @@
 //!
 //! A subject is opened fresh for each law: tenant `team` has the pool `lab` of [`devices`], time is virtual, and a
 //! device is free again at the latest [`Subject::clean_after`] after its lease ended.
+//!
+//! # Caveats
+//! Time moves only when a law says so: an allocator that reads another clock than the subject's keeps none of the
+//! laws about leases.
 
 mod grants;
 mod leases;

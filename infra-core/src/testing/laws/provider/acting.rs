@@ -1,4 +1,8 @@
 //! What is done to things.
+//!
+//! # Guarantees
+//! Each law acts on machines that it made itself, and waits for what it ordered by looking, never by trusting the
+//! answer.
 
 use super::{Kept, Subject, is, items, over, skipped};
 use crate::contracts::provider::OwnedHandle;
@@ -8,6 +12,8 @@ use crate::words::fault::{Effect, Fault, FaultKind};
 use crate::words::ids::Region;
 use crate::words::lane::ResourceKind;
 
+/// An end that is accepted and not carried out is the most expensive lie of all: the record closes and the meter
+/// runs. Waits until the end is seen, and looks once more later, since an end may be seen before it holds.
 pub(super) async fn terminate_ends_for_good(on: Subject) -> Kept {
     let (frozen, machine) = on.running().await?;
     on.provider.act(&on.handle(&machine, &frozen), Act::Terminate).await?;
@@ -18,6 +24,8 @@ pub(super) async fn terminate_ends_for_good(on: Subject) -> Kept {
     Ok(())
 }
 
+/// The reply to an end may be lost as well, so every caller orders it again. An error at the second order keeps a
+/// finished reservation open and its alarm ringing. Orders twice at once, and a third time after the end.
 pub(super) async fn terminate_is_repeatable(on: Subject) -> Kept {
     let (frozen, machine) = on.running().await?;
     let handle = on.handle(&machine, &frozen);
@@ -30,6 +38,8 @@ pub(super) async fn terminate_is_repeatable(on: Subject) -> Kept {
     Ok(())
 }
 
+/// One id too many in a batch, or a filter in place of an id, ends the work of others, and no retry brings it back.
+/// Keeps a neighbour running beside the victim.
 pub(super) async fn terminate_ends_nothing_else(on: Subject) -> Kept {
     let (_, neighbour) = on.running().await?;
     let (frozen, machine) = on.running().await?;
@@ -40,6 +50,8 @@ pub(super) async fn terminate_ends_nothing_else(on: Subject) -> Kept {
     Ok(())
 }
 
+/// Seen as ended is certain; not seen at all must first be told from a cloud that lags. A driver that hides ended
+/// things makes every single end take as long as the doubt. Skipped where the cloud itself shows nothing.
 pub(super) async fn ended_is_seen_before_it_vanishes(on: Subject) -> Kept {
     if on.facts(ResourceKind::Machine)?.gone_shown_for < on.poll * 2 {
         return skipped("an ended thing vanishes at once");
@@ -51,6 +63,8 @@ pub(super) async fn ended_is_seen_before_it_vanishes(on: Subject) -> Kept {
     Ok(())
 }
 
+/// A machine that stays on after its owner turned it off is paid for by the hour; one that never comes back has lost
+/// what its owner left on it. Takes the first way that the facts offer, off and on again.
 pub(super) async fn power_off_and_on_settles(on: Subject) -> Kept {
     // Off by snapshot is a launch and an end, never an order; but the machine is stopped before it is copied.
     let Some(off) = on.provider.facts().off_modes.first().copied() else {
@@ -66,6 +80,8 @@ pub(super) async fn power_off_and_on_settles(on: Subject) -> Kept {
     Ok(())
 }
 
+/// Ids are unique within a region at best. An order carried to another lane than its proof came from can end a
+/// machine of the same id that nobody proved. Names a region that is nowhere, and wants the machine left running.
 pub(super) async fn a_handle_of_another_lane_is_not_sent(on: Subject) -> Kept {
     let (frozen, machine) = on.running().await?;
     let mut elsewhere = on.lane.clone();
@@ -80,6 +96,8 @@ pub(super) async fn a_handle_of_another_lane_is_not_sent(on: Subject) -> Kept {
     Ok(())
 }
 
+/// An accepted order that does nothing is never given again, and the firewall stays behind in the account. `Busy`
+/// says to come back once the machine is gone. Tries too early, and then once more after the machine's end.
 pub(super) async fn firewall_in_use_is_busy(on: Subject) -> Kept {
     on.facts(ResourceKind::Firewall)?;
     let frozen = on.firewall();
@@ -99,6 +117,8 @@ pub(super) async fn firewall_in_use_is_busy(on: Subject) -> Kept {
     Ok(())
 }
 
+/// The sweep goes by marks: a machine that is no longer ours and keeps one may be ended, and one of ours whose mark
+/// does not come back is taken for foreign. Takes it off, writes it again, and looks at the list after each.
 pub(super) async fn a_mark_can_be_taken_off_and_written_again(on: Subject) -> Kept {
     let (frozen, machine) = on.running().await?;
     on.pass_visible(ResourceKind::Machine).await?;

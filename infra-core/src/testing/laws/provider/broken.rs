@@ -1,4 +1,14 @@
 //! A provider that breaks one law and keeps the others as well as it can: what proves that a law can fail.
+//!
+//! # Flow
+//! `broken` wraps a correct provider and is told the name of one law. Each call goes to the correct one; on the way
+//! there, or on the way back, the one defect is put in.
+//!
+//! # Guarantees
+//! Nothing is broken by chance: the same law on the same subject meets the same defect each time.
+//!
+//! # Caveats
+//! A new law needs its defect here. Without one the correct provider answers, and the law is reported as a survivor.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +27,9 @@ use crate::words::fault::Effect;
 use crate::words::ids::{AccountId, LaunchToken, ResourceId};
 use crate::words::lane::ResourceKind;
 
-/// Breaks a correct subject in the point of one law, named as the law.
+/// Breaks a correct subject in the point of one law, named as the law. `wrong_key` is wrapped as well, since one law
+/// asks nothing but the refused key. `stranger` stays correct: a law that needs both sees the difference between
+/// them.
 #[must_use]
 pub fn broken(law: &'static str, correct: &Subject) -> Subject {
     let wrap = |inner: Arc<dyn CloudProvider>| -> Arc<dyn CloudProvider> {
@@ -31,6 +43,8 @@ pub fn broken(law: &'static str, correct: &Subject) -> Subject {
     }
 }
 
+/// Holds the correct provider and lets every call pass, except where the law named in `law` is at stake. The law of
+/// that name must catch it; others may do so by the way, and nobody asks them.
 #[derive(Debug)]
 struct Broken {
     inner: Arc<dyn CloudProvider>,
@@ -47,7 +61,9 @@ impl Broken {
         self.law == law
     }
 
-    /// What a defect does to everything it shows.
+    /// What a defect does to everything it shows. Caught by `launch_marks_in_the_call`, `a_stamp_is_the_clouds_own`
+    /// and `a_birthday_is_by_the_clouds_clock_and_stays`: a mark written late, a stamp that is a copy of the mark or
+    /// missing, a birthday by a clock that is an hour ahead.
     fn blur(&self, mut thing: Observed) -> Observed {
         if self.is("launch_marks_in_the_call") {
             // Tagging in a call of its own, later: a crash in between leaves an unmarked machine.
@@ -63,7 +79,9 @@ impl Broken {
         thing
     }
 
-    /// What a defect does to a body on its way out.
+    /// What a defect does to a body on its way out. The cloud gets another body than the frozen one: labels dropped,
+    /// the first zone in place of the named one, a fresh token at every retry, a batch cut to the limit, a firewall
+    /// left out. Each has the law of its name to catch it.
     fn bend(&self, frozen: &FrozenLaunch) -> FrozenLaunch {
         let mut bent = frozen.clone();
         let sent_before = !self.answered().is_empty();
@@ -87,15 +105,18 @@ impl Broken {
         bent
     }
 
+    /// What the subject has answered to launches so far, in that order.
     fn answered(&self) -> Vec<Observed> {
         self.answered.lock().expect("nothing panics while it remembers").clone()
     }
 
+    /// Everything ours on the first page. A defect that ends or shows too much needs no more than that.
     async fn mine(&self) -> Result<Vec<Observed>, ProviderError> {
         Ok(self.inner.list_owned(None).await?.items)
     }
 }
 
+/// What a broken cloud says for itself. No law reads it: kinds and effects decide.
 fn words() -> Said {
     Said { code: "Broken".to_owned(), message: "on purpose".to_owned(), request_id: None }
 }
@@ -107,6 +128,7 @@ impl CloudProvider for Broken {
         self.inner.facts()
     }
 
+    /// Another account answers: caught by `identify_names_the_account_of_the_lane`.
     async fn identify(&self) -> Result<Identity, ProviderError> {
         let mut identity = self.inner.identify().await?;
         if self.is("identify_names_the_account_of_the_lane") {
@@ -115,6 +137,7 @@ impl CloudProvider for Broken {
         Ok(identity)
     }
 
+    /// No image is offered any more: caught by `the_catalogue_offers_what_can_be_launched`.
     async fn catalogue(&self) -> Result<Catalogue, ProviderError> {
         let mut catalogue = self.inner.catalogue().await?;
         if self.is("the_catalogue_offers_what_can_be_launched") {
@@ -123,6 +146,8 @@ impl CloudProvider for Broken {
         Ok(catalogue)
     }
 
+    /// Answers earlier things again, ignores the deadline, softens or hardens a refusal, or leaves the last thing out
+    /// of the answer. A mismatch told as `Invalid` is the worst of them: it reads as final while something runs.
     async fn launch(&self, frozen: &FrozenLaunch, send: &Send) -> Result<Vec<Observed>, ProviderError> {
         let before = self.answered();
         let remembers = ["same_token_in_another_zone_is_another_machine", "without_token_every_send_creates"];
@@ -152,6 +177,7 @@ impl CloudProvider for Broken {
         Ok(made)
     }
 
+    /// Blind, or so generous that it shows every machine there is: caught by the two laws about `find`.
     async fn find(&self, query: &FindQuery) -> Result<Vec<Observed>, ProviderError> {
         match self.law {
             "find_sees_what_launch_made_within_visible_within" => Ok(Vec::new()),
@@ -160,6 +186,8 @@ impl CloudProvider for Broken {
         }
     }
 
+    /// A refused key told as absence, an absence told as an error, answers in reverse order, and ended things hidden
+    /// at once. Each is caught by the law that stands beside it.
     async fn get(&self, kind: ResourceKind, ids: &[ResourceId]) -> Result<Vec<Sighting>, ProviderError> {
         let outcome = self.inner.get(kind, ids).await;
         if let (Err(ProviderError::Unauthorized { .. }), "a_wrong_key_is_unauthorized_never_absent") =
@@ -193,6 +221,8 @@ impl CloudProvider for Broken {
         Ok(seen)
     }
 
+    /// One thing only, foreign things too, a last page that never says so, a thing twice, machines without their
+    /// satellites: caught by the laws about listings and by `satellites_are_marked_too`.
     async fn list_owned(&self, after: Option<Cursor>) -> Result<OwnedPage, ProviderError> {
         let mut page = self.inner.list_owned(after).await?;
         page.items = page.items.into_iter().map(|thing| self.blur(thing)).collect();
@@ -209,6 +239,8 @@ impl CloudProvider for Broken {
         Ok(page)
     }
 
+    /// Orders that are accepted and forgotten, refused the second time, carried out on everything, or carried out
+    /// although the handle came from another lane. Ending a firewall in use is accepted where it should be `Busy`.
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
         let again = {
             let mut ordered = self.ordered.lock().expect("nothing panics while it remembers");
@@ -244,6 +276,7 @@ impl CloudProvider for Broken {
         }
     }
 
+    /// No points in place of a refusal: caught by `an_unknown_metric_is_invalid`.
     async fn measure(&self, ids: &[ResourceId], query: &MetricQuery) -> Result<Vec<Series>, ProviderError> {
         let outcome = self.inner.measure(ids, query).await;
         match outcome {

@@ -1,4 +1,8 @@
 //! What can be seen, and what a look may claim.
+//!
+//! # Caveats
+//! A cloud may show late what it made. So laws wait as long as its facts allow before they look, and what the facts
+//! promise is itself put to the test.
 
 use std::time::Duration;
 
@@ -15,6 +19,8 @@ use crate::words::lane::ResourceKind;
 /// Clocks of two machines may differ by this much.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(30);
 
+/// After a lost reply an attempt is given up when nothing is found for as long as the facts say. A machine that shows
+/// later than that is replaced, and both are paid for. Waits exactly that long, and wants every id of the answer.
 pub(super) async fn find_sees_what_launch_made_within_visible_within(on: Subject) -> Kept {
     let frozen = on.machines(on.facts(ResourceKind::Machine)?.max_batch.min(2));
     let made = on.launch(&frozen).await?;
@@ -24,6 +30,8 @@ pub(super) async fn find_sees_what_launch_made_within_visible_within(on: Subject
     Ok(())
 }
 
+/// A search that answers by kind or by owner alone hands the machines of one attempt to another: one reservation then
+/// ends what another one uses. Makes a neighbour, and looks for an attempt that was never sent.
 pub(super) async fn find_of_an_unused_token_is_empty(on: Subject) -> Kept {
     on.one(&on.machines(1)).await?;
     on.pass_visible(ResourceKind::Machine).await?;
@@ -31,12 +39,16 @@ pub(super) async fn find_of_an_unused_token_is_empty(on: Subject) -> Kept {
     Ok(())
 }
 
+/// An error says that the look failed and has to be repeated; an absence is knowledge to act upon. Who mixes the two
+/// either waits for ever for what is gone, or buries what the network hid.
 pub(super) async fn absent_is_a_value(on: Subject) -> Kept {
     let seen = on.provider.get(ResourceKind::Machine, std::slice::from_ref(&on.unknown_id)).await?;
     same!(seen, vec![Sighting::Absent(on.unknown_id.clone())], "an id that nothing has");
     Ok(())
 }
 
+/// Callers pair ids and answers by place. Answers in the cloud's own order bring the state of one machine onto the
+/// record of another. Puts an id that nothing has between two that exist, asked in reverse.
 pub(super) async fn get_answers_in_the_order_asked(on: Subject) -> Kept {
     let (_, one) = on.running().await?;
     let (_, two) = on.running().await?;
@@ -54,6 +66,8 @@ pub(super) async fn get_answers_in_the_order_asked(on: Subject) -> Kept {
     Ok(())
 }
 
+/// The sweep for leaks sees the account only through this list: what is not on it can run for ever without an owner.
+/// Makes two machines and wants both.
 pub(super) async fn list_owned_shows_what_we_made(on: Subject) -> Kept {
     let (one, two) = (on.one(&on.machines(1)).await?, on.one(&on.machines(1)).await?);
     on.pass_visible(ResourceKind::Machine).await?;
@@ -64,6 +78,8 @@ pub(super) async fn list_owned_shows_what_we_made(on: Subject) -> Kept {
     Ok(())
 }
 
+/// Two installations may share an account. Whatever a list shows without cause comes near to being ended as a leak,
+/// though others work on it. Makes a machine with a foreign mark, and asks as a stranger too.
 pub(super) async fn list_owned_shows_only_our_installation(on: Subject) -> Kept {
     on.one(&on.machines(1)).await?;
     let mut theirs = on.machines(1);
@@ -78,6 +94,8 @@ pub(super) async fn list_owned_shows_only_our_installation(on: Subject) -> Kept 
     Ok(())
 }
 
+/// Only a complete listing proves that something is missing from it. `complete` too early turns machines on later
+/// pages into lost ones; never `complete`, and no loss is ever noticed. Every page but the last must say no.
 pub(super) async fn the_last_page_is_complete(on: Subject) -> Kept {
     for _ in 0..3 {
         on.one(&on.machines(1)).await?;
@@ -90,6 +108,8 @@ pub(super) async fn the_last_page_is_complete(on: Subject) -> Kept {
     Ok(())
 }
 
+/// A thing listed twice is counted twice, against a quota and against a reservation, and the surplus is ended: the
+/// very machine that was wanted. Counts ids, and different ids.
 pub(super) async fn pages_hold_each_thing_once(on: Subject) -> Kept {
     for _ in 0..3 {
         on.one(&on.machines(1)).await?;
@@ -104,6 +124,8 @@ pub(super) async fn pages_hold_each_thing_once(on: Subject) -> Kept {
     Ok(())
 }
 
+/// Leaks are judged by age. A birthday that moves keeps a leak young for ever, or makes a fresh machine old enough to
+/// be swept. Compares it with the listing's own clock, then looks again later.
 pub(super) async fn a_birthday_is_by_the_clouds_clock_and_stays(on: Subject) -> Kept {
     let before = on.owned(on.provider.as_ref()).await?.last().map(|page| page.as_of);
     let made = on.one(&on.machines(1)).await?;
@@ -123,6 +145,8 @@ pub(super) async fn a_birthday_is_by_the_clouds_clock_and_stays(on: Subject) -> 
     Ok(())
 }
 
+/// What is not offered is never chosen, and a price of nothing wins every comparison until the invoice comes. Looks
+/// for the very type, image and zones that the other laws launch.
 pub(super) async fn the_catalogue_offers_what_can_be_launched(on: Subject) -> Kept {
     let catalogue = on.provider.catalogue().await?;
     let offered = catalogue.offerings.iter().find(|offering| offering.type_name == on.machine.type_name);
@@ -139,6 +163,8 @@ pub(super) async fn the_catalogue_offers_what_can_be_launched(on: Subject) -> Ke
     Ok(())
 }
 
+/// A key that was revoked sees nothing. Taken for absence, that one mistake writes off every machine of a tenant at
+/// once, while all of them run on. Asks four ways with a key that the cloud refuses.
 pub(super) async fn a_wrong_key_is_unauthorized_never_absent(on: Subject) -> Kept {
     let Some(wrong) = &on.wrong_key else { return skipped("keys are not checked") };
     let (_, machine) = on.running().await?;
@@ -154,11 +180,15 @@ pub(super) async fn a_wrong_key_is_unauthorized_never_absent(on: Subject) -> Kep
     Ok(())
 }
 
+/// The ledger and the budget are kept per account. A key that answers for another one spends the money of somebody
+/// who never agreed to it.
 pub(super) async fn identify_names_the_account_of_the_lane(on: Subject) -> Kept {
     same!(on.provider.identify().await?.account, on.lane.account, "the account");
     Ok(())
 }
 
+/// No points mean that nobody knows. A misspelt metric answered with no points looks like an idle machine, and an
+/// idle machine may be ended.
 pub(super) async fn an_unknown_metric_is_invalid(on: Subject) -> Kept {
     let query =
         MetricQuery { metric: "no_such_metric".to_owned(), from: Timestamp::UNIX_EPOCH, to: on.clock.wall() };

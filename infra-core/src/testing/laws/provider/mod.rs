@@ -101,11 +101,13 @@ pub fn laws() -> Vec<Law<Subject>> {
     ]
 }
 
+/// Says that a law cannot be checked on this cloud. A skip is counted and shown: it never passes for a law kept.
 fn skipped<T>(why: &str) -> Result<T, Unmet> {
     Err(Unmet::Skipped(why.to_owned()))
 }
 
 impl Subject {
+    /// What the cloud says of a kind. A law about a kind that it does not make is skipped.
     fn facts(&self, kind: ResourceKind) -> Result<KindFacts, Unmet> {
         match self.provider.facts().kind(kind) {
             Some(facts) => Ok(*facts),
@@ -113,11 +115,13 @@ impl Subject {
         }
     }
 
+    /// Whether creating machines has a token here, as half of the launch laws hang on it.
     fn token_scope(&self) -> Result<TokenScope, Unmet> {
         Ok(self.facts(ResourceKind::Machine)?.token)
     }
 
-    /// A new attempt to make something, in the first zone.
+    /// A new attempt to make something, in the first zone. Machines get a name of their own; other kinds take the
+    /// name that their mark spells.
     fn draft(&self, body: LaunchBody, count: u16) -> FrozenLaunch {
         let token = LaunchToken::draw(self.clock.wall(), self.entropy.as_ref());
         let mark = Mark { installation: self.installation, token, kind: body.kind(), seq: Version(7) };
@@ -134,10 +138,12 @@ impl Subject {
         }
     }
 
+    /// A new attempt at so many small machines.
     fn machines(&self, count: u16) -> FrozenLaunch {
         self.draft(LaunchBody::Machine(self.machine.clone()), count)
     }
 
+    /// Nothing for the first boot, and half a minute until the call must have left.
     fn send(&self) -> Send {
         Send { user_data: None, files: None, deadline: self.clock.mono() + Duration::from_secs(30) }
     }
@@ -166,13 +172,15 @@ impl Subject {
         }
     }
 
+    /// One look at one thing: exactly one sighting, or the law is broken.
     async fn look(&self, thing: &Observed) -> Result<Sighting, Unmet> {
         let mut seen = self.provider.get(thing.kind, std::slice::from_ref(&thing.id)).await?;
         hold!(seen.len() == 1, "{} sightings of one id", seen.len());
         Ok(seen.remove(0))
     }
 
-    /// Looks until a thing is as expected; breaks the law when it never is.
+    /// Looks until a thing is as expected; breaks the law when it never is. Reads the deadline from the subject's
+    /// clock, so the same loop takes no time on the sim and minutes on a real cloud.
     async fn until(
         &self,
         thing: &Observed,
@@ -190,7 +198,8 @@ impl Subject {
         }
     }
 
-    /// Everything owned, all pages.
+    /// Everything owned, all pages. Follows the cursors to the end, and gives up after a thousand pages: a listing
+    /// that never ends must not hang a test.
     async fn owned(&self, by: &dyn CloudProvider) -> Result<Vec<OwnedPage>, Unmet> {
         let mut pages = Vec::new();
         let mut after = None;
@@ -213,6 +222,7 @@ impl Subject {
         Ok(())
     }
 
+    /// Looks for an attempt by all that is known of it, from the beginning of time.
     async fn find(&self, frozen: &FrozenLaunch) -> Result<Vec<Observed>, ProviderError> {
         let query = FindQuery {
             token: frozen.token,
@@ -223,6 +233,8 @@ impl Subject {
         self.provider.find(&query).await
     }
 
+    /// A handle without the ledger's proof. The laws may have one, because nothing but what they made themselves is
+    /// on the lane.
     fn handle(&self, thing: &Observed, frozen: &FrozenLaunch) -> OwnedHandle {
         OwnedHandle::unproven(thing.id.clone(), thing.kind, self.lane.clone(), frozen.mark)
     }
@@ -232,6 +244,7 @@ impl Subject {
     }
 }
 
+/// Is it there, and in this state?
 fn is(seen: &Sighting, state: ThingState) -> bool {
     matches!(seen, Sighting::Present(observed) if observed.state == state)
 }

@@ -8,7 +8,8 @@ use crate::contracts::store::{Expect, Index, Key};
 use crate::words::clock::{Clock, SystemClock};
 use crate::words::lane::Version;
 
-/// Written twice is listed once, and what was seen is not shown again.
+/// Written twice is listed once, and what was seen is not shown again. A key left out is a reservation that waits for
+/// its next sweep; a key repeated is work done twice by every follower. Asks after each version there is.
 pub(super) async fn changes_lists_every_key_once_after_a_version(store: Subject) -> Kept {
     let (desk, a, b, c) = (Desk::at(store), key("a"), key("b"), key("c"));
     let first = desk.create(&a, Index::default()).await?;
@@ -26,7 +27,9 @@ pub(super) async fn changes_lists_every_key_once_after_a_version(store: Subject)
     Ok(())
 }
 
-/// In the order of commits, so that a cause is seen before what came of it.
+/// In the order of commits, so that a cause is seen before what came of it. A follower that is cut short resumes
+/// after the last it saw: in another order, that skips what stood behind it. A rewritten record has to move to the
+/// end.
 pub(super) async fn changes_come_oldest_first(store: Subject) -> Kept {
     let desk = Desk::at(store);
     for id in ["c", "a", "d", "b"] {
@@ -39,7 +42,9 @@ pub(super) async fn changes_come_oldest_first(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Whoever goes on from `upto` misses nothing, however many were written in between.
+/// Whoever goes on from `upto` misses nothing, however many were written in between. A store that cuts its answer and
+/// still tells the newest number as `upto` loses everything in between, and only under load. Writes more than one
+/// answer can hold.
 pub(super) async fn changes_lose_nothing_between_pages(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let limits = desk.store.limits();
@@ -61,7 +66,9 @@ pub(super) async fn changes_lose_nothing_between_pages(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A commit ends the wait, long before it would have ended by itself; without one it does end.
+/// A commit ends the wait, long before it would have ended by itself; without one it does end. A wait that nothing
+/// ends adds its whole length to every step of every machine; one that never waits turns each follower into a busy
+/// loop. Both are timed here, by a real clock.
 pub(super) async fn changes_wakes_a_waiter(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let seen = desk.create(&key("old"), Index::default()).await?;
@@ -82,7 +89,9 @@ pub(super) async fn changes_wakes_a_waiter(store: Subject) -> Kept {
     Ok(())
 }
 
-/// The newest commit's number is told at once to whoever asks, also after deletions.
+/// The newest commit's number is told at once to whoever asks, also after deletions. Followers measure by it how far
+/// behind they are: one that falls to zero makes them start over, and a deletion that is not counted leaves caches
+/// with what is gone.
 pub(super) async fn newest_is_told_without_changes(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     same!(desk.newest().await?, Version(0), "newest commit of an empty store");

@@ -4,7 +4,9 @@ use super::{Desk, Kept, Subject, check, delete, is_conflict, key, put};
 use crate::contracts::store::{Change, Expect, Index, StoreError};
 use crate::words::lane::Version;
 
-/// Who read an older version may not write over a newer one.
+/// Who read an older version may not write over a newer one. Otherwise two replicas that both read once each launch a
+/// machine, and the second forgets that of the first. Tries a stale write and a stale deletion, and looks that
+/// neither left anything.
 pub(super) async fn stale_commit_is_a_conflict(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let first = desk.create(&a, Index::default()).await?;
@@ -17,7 +19,8 @@ pub(super) async fn stale_commit_is_a_conflict(store: Subject) -> Kept {
     Ok(())
 }
 
-/// What must be new may not replace anything.
+/// What must be new may not replace anything. One name taken twice means two owners of one record, and the first
+/// one's machines are known to nobody. Tries a write, a check and a deletion.
 pub(super) async fn an_expectation_absent_fails_on_presence(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     desk.create(&a, Index::default()).await?;
@@ -29,7 +32,8 @@ pub(super) async fn an_expectation_absent_fails_on_presence(store: Subject) -> K
     Ok(())
 }
 
-/// What was deleted meanwhile is not silently made again.
+/// What was deleted meanwhile is not silently made again. A slow writer would bring an ended reservation back to
+/// life, and with it the machines that it wants.
 pub(super) async fn an_expectation_of_a_version_fails_on_absence(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let made = desk.create(&a, Index::default()).await?;
@@ -43,7 +47,9 @@ pub(super) async fn an_expectation_of_a_version_fails_on_absence(store: Subject)
     Ok(())
 }
 
-/// A commit of which one change is refused leaves no trace of the others, wherever the refused one stands.
+/// A commit of which one change is refused leaves no trace of the others, wherever the refused one stands. A unit
+/// without its launch, or a launch without its unit, is how machines run that nobody counts. The refused change
+/// stands first, in the middle and last, as stores that write one by one differ just there.
 pub(super) async fn all_changes_or_none(store: Subject) -> Kept {
     let (desk, a, b, c) = (Desk::at(store), key("a"), key("b"), key("c"));
     let made = desk.create(&a, Index::default()).await?;
@@ -59,7 +65,9 @@ pub(super) async fn all_changes_or_none(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Fences and switches are carried by checks: nothing is written once they moved, and checks write nothing.
+/// Fences and switches are carried by checks: nothing is written once they moved, and checks write nothing. A replica
+/// that lost its shard and still writes fights with its successor, launch by launch. A store that drops checks for
+/// being no writes passes every other law.
 pub(super) async fn a_check_alone_guards_the_commit(store: Subject) -> Kept {
     let (desk, fence, a, b) = (Desk::at(store), key("fence"), key("a"), key("b"));
     let old = desk.create(&fence, Index::default()).await?;
@@ -74,7 +82,9 @@ pub(super) async fn a_check_alone_guards_the_commit(store: Subject) -> Kept {
     Ok(())
 }
 
-/// The caller learns which expectation failed.
+/// The caller learns which expectation failed. A lost fence means stop, a lost race means read again: without the
+/// name every conflict is met with the wrong one of the two. The refused change stands second, so that naming the
+/// first is found out.
 pub(super) async fn a_conflict_names_the_record(store: Subject) -> Kept {
     let (desk, a, taken) = (Desk::at(store), key("a"), key("taken"));
     desk.create(&taken, Index::default()).await?;
@@ -88,7 +98,9 @@ pub(super) async fn a_conflict_names_the_record(store: Subject) -> Kept {
     }
 }
 
-/// A writer whose reply was lost asks by sending again, and nothing happens twice.
+/// A writer whose reply was lost asks by sending again, and nothing happens twice. Without it a lost reply reads as a
+/// conflict, the writer thinks that it lost, and drops a launch that is on its way. Another commit lies between, so
+/// that answering the newest number is no way out.
 pub(super) async fn same_commit_again_answers_the_same(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let made = desk.create(&a, Index::default()).await?;
@@ -106,7 +118,8 @@ pub(super) async fn same_commit_again_answers_the_same(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Also when no record carries the commit any more.
+/// Also when no record carries the commit any more. A store that remembers commits only on its records forgets them
+/// with the next write. Sends again after an overwrite and after a deletion, and nothing may come back.
 pub(super) async fn same_commit_again_answers_the_same_after_later_writes(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let commit = desk.commit_of(vec![put(&a, Expect::Absent, "first")]);
@@ -120,7 +133,8 @@ pub(super) async fn same_commit_again_answers_the_same_after_later_writes(store:
     Ok(())
 }
 
-/// A deletion leaves no record that could carry its id.
+/// A deletion leaves no record that could carry its id. Forgotten, the second one reads as a conflict, or removes the
+/// record that took the place meanwhile. Has a new record born under the same key in between.
 pub(super) async fn a_deletion_sent_again_answers_the_same(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let made = desk.create(&a, Index::default()).await?;
@@ -133,7 +147,8 @@ pub(super) async fn a_deletion_sent_again_answers_the_same(store: Subject) -> Ke
     Ok(())
 }
 
-/// Only what was done is remembered: a refusal is not an outcome for ever.
+/// Only what was done is remembered: a refusal is not an outcome for ever. A store that keeps refusals would lock out
+/// a writer that only came too early. Frees the key, and sends the very same commit.
 pub(super) async fn a_refused_commit_may_be_sent_again(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let made = desk.create(&a, Index::default()).await?;
@@ -145,7 +160,8 @@ pub(super) async fn a_refused_commit_may_be_sent_again(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Commit numbers rise over all keys, and a record carries the number that its commit was answered with.
+/// Commit numbers rise over all keys, and a record carries the number that its commit was answered with. A follower
+/// skips whatever is numbered at or below what it has seen: a number too low is a change that it never hears of.
 pub(super) async fn versions_rise_with_every_commit(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let mut last = Version(0);
@@ -159,7 +175,9 @@ pub(super) async fn versions_rise_with_every_commit(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A number that named a deleted state never names another one: nobody acts on the wrong record.
+/// A number that named a deleted state never names another one: nobody acts on the wrong record. A store that counts
+/// per record starts again at one, and an expectation from before the deletion holds against a record that its writer
+/// never read.
 pub(super) async fn versions_never_repeat_even_after_delete(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let mut seen = vec![desk.create(&a, Index::default()).await?];
@@ -177,7 +195,9 @@ pub(super) async fn versions_never_repeat_even_after_delete(store: Subject) -> K
     Ok(())
 }
 
-/// The limits told are the limits in force, and a refusal says which one, how large, and how large it may be.
+/// The limits told are the limits in force, and a refusal says which one, how large, and how large it may be. Limits
+/// that are told too large fail a commit that was cut to fit, each time anew; told too small they waste what there
+/// is. Goes one beyond each of them, and looks that nothing was left behind.
 pub(super) async fn limits_are_refused_by_name(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let limits = desk.store.limits();
@@ -196,6 +216,7 @@ pub(super) async fn limits_are_refused_by_name(store: Subject) -> Kept {
     Ok(())
 }
 
+/// Refused for its size, with this limit in the answer.
 fn is_too_large(outcome: &Result<Version, StoreError>, asked: usize) -> Kept {
     match outcome {
         Err(StoreError::TooLarge { what, value, limit }) => {
@@ -206,7 +227,8 @@ fn is_too_large(outcome: &Result<Version, StoreError>, asked: usize) -> Kept {
     }
 }
 
-/// Two changes of one key have no order: such a commit is refused whole.
+/// Two changes of one key have no order: such a commit is refused whole. If the last one won, the first one's
+/// expectation would be checked by nobody. Repeats a key by a write and by a check.
 pub(super) async fn one_key_twice_is_malformed(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     for second in [put(&a, Expect::Absent, "two"), check(&a, Expect::Absent)] {
@@ -217,7 +239,8 @@ pub(super) async fn one_key_twice_is_malformed(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A commit without changes is a defect of its sender.
+/// A commit without changes is a defect of its sender. Answered with a number, it would pass for something written,
+/// and its sender would go on as if guarded by a fence it never named.
 pub(super) async fn an_empty_commit_is_malformed(store: Subject) -> Kept {
     let outcome = Desk::at(store).commit(Vec::new()).await;
     hold!(matches!(outcome, Err(StoreError::Malformed { .. })), "an empty commit: {outcome:?}");

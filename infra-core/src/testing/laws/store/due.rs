@@ -13,7 +13,9 @@ fn due(seconds: i64, nanos: i32) -> Index {
     Index { due_at: Some(at(seconds, nanos)), ..Index::default() }
 }
 
-/// Due at the very nanosecond, not one before; never without a time.
+/// Due at the very nanosecond, not one before; never without a time. Whoever sleeps until a deadline asks at that
+/// very moment: a store that excludes it answers nothing, and the caller sleeps again. One that cuts times to
+/// microseconds ends things too early.
 pub(super) async fn due_is_inclusive(store: Subject) -> Kept {
     let desk = Desk::at(store);
     desk.create(&key("a"), due(100, 5)).await?;
@@ -25,7 +27,9 @@ pub(super) async fn due_is_inclusive(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Whoever has little time looks at the most overdue first.
+/// Whoever has little time looks at the most overdue first. In the order of keys, the first few are served over and
+/// over while an expired machine further on is paid for. Times before 1970 and fractions of a second tell sorting by
+/// number from sorting by text.
 pub(super) async fn due_comes_earliest_first(store: Subject) -> Kept {
     let desk = Desk::at(store);
     for (id, seconds, nanos) in
@@ -39,7 +43,9 @@ pub(super) async fn due_comes_earliest_first(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Shards share the work: none sees another's, and kinds are asked for one by one.
+/// Shards share the work: none sees another's, and kinds are asked for one by one. A shard that sees a neighbour's
+/// work does it a second time; one that sees none of its own lets deadlines pass unseen. The largest shard number is
+/// among them, as narrow columns cut it.
 pub(super) async fn due_is_within_shard_and_kind(store: Subject) -> Kept {
     let desk = Desk::at(store);
     for shard in [0, 1, 2, u16::MAX] {
@@ -54,7 +60,9 @@ pub(super) async fn due_is_within_shard_and_kind(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A rewritten record is due when it says now, not when it said before.
+/// A rewritten record is due when it says now, not when it said before. An index left behind ends what was extended.
+/// Moves a record later, earlier, into another shard and to never, and looks at the old place and the new one each
+/// time.
 pub(super) async fn rewritten_due_moves(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let mut version = desk.create(&a, due(100, 0)).await?;

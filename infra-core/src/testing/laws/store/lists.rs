@@ -13,7 +13,9 @@ fn on_lane(name: &str) -> Index {
     Index { lane: Some(lane(name)), ..Index::default() }
 }
 
-/// Records made while somebody turns pages neither hide nor repeat those that were there.
+/// Records made while somebody turns pages neither hide nor repeat those that were there. Paging by offset shifts
+/// with every insertion: a sweep then skips machines it should end, and nobody sees that it did. New records come
+/// before, at and behind the reader's place.
 pub(super) async fn pages_hold_each_record_once_while_others_are_added(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let there: Vec<Key> = (0..20).map(|no| key(&format!("m{no:02}"))).collect();
@@ -38,7 +40,9 @@ pub(super) async fn pages_hold_each_record_once_while_others_are_added(store: Su
     Ok(())
 }
 
-/// `next` is there when more is, and only then: also when the last page is exactly full.
+/// `next` is there when more is, and only then: also when the last page is exactly full. A missing `next` hides all
+/// that follows, one too many costs a call at every list, or never ends. Full pages are the trap: their length says
+/// nothing.
 pub(super) async fn the_last_page_says_so(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let keys: Vec<Key> = (0..4).map(|no| key(&no.to_string())).collect();
@@ -57,7 +61,8 @@ pub(super) async fn the_last_page_says_so(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Neither longer than asked nor than the store's own limit.
+/// Neither longer than asked nor than the store's own limit. A caller sizes its memory and its reply by that number.
+/// No length at all must still get on, and the largest number must not overflow inside.
 pub(super) async fn a_page_is_no_longer_than_asked(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let keys: Vec<Key> = (0..5).map(|no| key(&no.to_string())).collect();
@@ -72,7 +77,9 @@ pub(super) async fn a_page_is_no_longer_than_asked(store: Subject) -> Kept {
     Ok(())
 }
 
-/// `rsv_1/` is not the beginning of `rsv_10/0`, nor of `rsv_1` itself.
+/// `rsv_1/` is not the beginning of `rsv_10/0`, nor of `rsv_1` itself. Units are found by the prefix of their
+/// reservation: a sloppy match ends the machines of ten others along with the first. Another tenant has a record
+/// under the same prefix.
 pub(super) async fn prefix_does_not_match_siblings(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let all = ["rsv_1", "rsv_1/0", "rsv_1/1", "rsv_10/0", "rsv_2/0", "rsv_1.", "rsv_10"];
@@ -86,7 +93,9 @@ pub(super) async fn prefix_does_not_match_siblings(store: Subject) -> Kept {
     Ok(())
 }
 
-/// `%`, `_`, `*`, `?` and `[` in a prefix match themselves alone.
+/// `%`, `_`, `*`, `?` and `[` in a prefix match themselves alone. Users choose names, and `LIKE` or a glob would let
+/// one of them list and end what merely looks alike. Each sign stands beside a record that only a pattern would
+/// match.
 pub(super) async fn wildcards_in_ids_are_only_letters(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let all = ["a_b/1", "axb/1", "a%b/1", "a--b/1", "a*b/1", "a?b/1", "[ab]/1", "b/1", "\\%/1", "%/1"];
@@ -104,7 +113,8 @@ pub(super) async fn wildcards_in_ids_are_only_letters(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Ordered by tenant, then id, byte by byte, over all pages.
+/// Ordered by tenant, then id, byte by byte, over all pages. Paging resumes by key: where a database sorts by its own
+/// language, records between the two orders fall through. Cases, accents and signs are mixed, and page lengths too.
 pub(super) async fn lists_are_ordered_by_key(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let odd = ["b", "B", "a", "_", "é", "z", "😀", "10", "9", "a/b", "a0", "a"];
@@ -124,7 +134,8 @@ pub(super) async fn lists_are_ordered_by_key(store: Subject) -> Kept {
     Ok(())
 }
 
-/// The same name in another tenant is another user.
+/// The same name in another tenant is another user. Otherwise one customer reads, counts and is charged for what
+/// belongs to another. The same name exists in two tenants.
 pub(super) async fn owner_list_is_within_a_tenant(store: Subject) -> Kept {
     let desk = Desk::at(store);
     desk.create(&key("ours"), owned_by("ada")).await?;
@@ -141,7 +152,8 @@ pub(super) async fn owner_list_is_within_a_tenant(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A transferred record leaves its old owner's list when it enters the new one's.
+/// A transferred record leaves its old owner's list when it enters the new one's. Left on the old list, it counts
+/// against the quota of somebody who has given it away, and who could still end it.
 pub(super) async fn a_new_owner_moves_the_record(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let made = desk.create(&a, owned_by("ada")).await?;
@@ -153,7 +165,9 @@ pub(super) async fn a_new_owner_moves_the_record(store: Subject) -> Kept {
     Ok(())
 }
 
-/// One lane serves many tenants: its reconciler sees them all, and nothing of another lane.
+/// One lane serves many tenants: its reconciler sees them all, and nothing of another lane. A tenant left out has
+/// machines that nobody reconciles; a lane too many has them compared with a cloud that never had them, and taken for
+/// lost.
 pub(super) async fn lane_list_spans_tenants(store: Subject) -> Kept {
     let desk = Desk::at(store);
     desk.create(&key_of("one", KIND, "b"), on_lane("sim||a|r")).await?;
@@ -167,7 +181,8 @@ pub(super) async fn lane_list_spans_tenants(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A sweep over a kind sees every tenant.
+/// A sweep over a kind sees every tenant. The system's own tenant is easily forgotten, and with it the records that
+/// no user owns and nobody else cleans up.
 pub(super) async fn all_list_spans_tenants(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let keys = ["_system", "one", "two"].map(|of| key_of(of, KIND, of));
@@ -180,7 +195,8 @@ pub(super) async fn all_list_spans_tenants(store: Subject) -> Kept {
     Ok(())
 }
 
-/// A list holds the kind it was asked for, whatever it is by.
+/// A list holds the kind it was asked for, whatever it is by. A record of another kind is decoded as what it is not:
+/// at best that is an error for the whole list. Every kind has the same key, owner and lane here.
 pub(super) async fn lists_hold_one_kind(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let index = Index { owner: Some(user("ada")), lane: Some(lane("l")), ..Index::default() };
@@ -196,7 +212,9 @@ pub(super) async fn lists_hold_one_kind(store: Subject) -> Kept {
     Ok(())
 }
 
-/// At most this state, inclusively, whatever the list is by; and a record's state can change.
+/// At most this state, inclusively, whatever the list is by; and a record's state can change. The filter is what
+/// keeps ended records from being read for ever; one off, it hides the last state that still has work to do. All ways
+/// of listing are tried, and a record that changed its state.
 pub(super) async fn state_max_filters(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let at = |state| Index { owner: Some(user("ada")), lane: Some(lane("l")), state, ..Index::default() };

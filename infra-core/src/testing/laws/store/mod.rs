@@ -2,6 +2,10 @@
 //!
 //! A subject is an empty store. Run them on a runtime of several threads: the laws about concurrency count how many
 //! tasks were really at work at once, and say "skipped" where it was one.
+//!
+//! # Guarantees
+//! Each law begins with an empty store and needs nothing that another law left. It counts on no order in which they
+//! run.
 
 mod broken;
 mod changes;
@@ -120,6 +124,7 @@ fn check(key: &Key, expect: Expect) -> Change {
     Change::Check { key: key.clone(), expect }
 }
 
+/// Refused because an expectation failed, and for no other reason.
 fn is_conflict<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Conflict { .. }))
 }
@@ -140,6 +145,7 @@ impl Desk {
         Self { store, commits: Arc::default() }
     }
 
+    /// A commit under the next number: a law that sends the same one twice has to keep it.
     fn commit_of(&self, changes: Vec<Change>) -> Commit {
         let number = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         Commit { id: CommitId(uuid::Uuid::from_u128(number.into())), changes }
@@ -190,6 +196,7 @@ impl Desk {
         self.store.due(&DueQuery { shard, kind: KIND, at, limit: 100 }).await
     }
 
+    /// Asked far behind the end, so that no key is listed along with it.
     async fn newest(&self) -> Result<Version, StoreError> {
         Ok(self.store.changes(Version(u64::MAX), Duration::ZERO).await?.newest)
     }

@@ -1,4 +1,7 @@
 //! Laws about many at once. They count how many really were.
+//!
+//! # Caveats
+//! A run in which nobody met anybody proves nothing, and says "skipped". Give them a runtime of several threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,7 +37,9 @@ impl AtOnce {
     }
 }
 
-/// Many read, add one and write, again on a conflict: the sum is right, and every number was somebody's.
+/// Many read, add one and write, again on a conflict: the sum is right, and every number was somebody's. An increment
+/// lost is a fence, a slot or a budget given out twice. A store that looks first and writes afterwards passes every
+/// law that takes turns; so all start each round together, and collisions are counted.
 pub(super) async fn concurrent_counters_lose_nothing(store: Subject) -> Kept {
     let (desk, counter) = (Desk::at(store), key("counter"));
     desk.commit(vec![put(&counter, Expect::Absent, "0")]).await?;
@@ -86,7 +91,9 @@ async fn increment(desk: &Desk, counter: &Key, at_once: &AtOnce) -> Result<bool,
     outcome
 }
 
-/// While one commit after the other rewrites two records together, no reader sees one old and one new.
+/// While one commit after the other rewrites two records together, no reader sees one old and one new. A reservation
+/// from before a commit beside units from after it looks like a machine too many, and machines too many are ended.
+/// Stores that read key by key fail only while somebody writes.
 pub(super) async fn get_is_one_snapshot(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let pair = [key("left"), key("right")];

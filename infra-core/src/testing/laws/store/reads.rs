@@ -19,7 +19,9 @@ fn extreme() -> Index {
     }
 }
 
-/// Key, version, commit, index and body come back bit by bit.
+/// Key, version, commit, index and body come back bit by bit. What is lost here is lost silently: a deadline cut to
+/// microseconds fires early, a body taken for text is no longer what was sealed. Writes every byte, every index field
+/// at its end, and a time before 1970.
 pub(super) async fn a_record_reads_back_as_written(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let before_1970 = Timestamp::new(-1, -500_000_000).expect("a time within range");
@@ -43,7 +45,9 @@ pub(super) async fn a_record_reads_back_as_written(store: Subject) -> Kept {
     Ok(())
 }
 
-/// One answer per key asked, in that order, also for missing and repeated keys.
+/// One answer per key asked, in that order, also for missing and repeated keys. Callers pair keys and records by
+/// place, so that another order puts one machine's state on another. A key is missing and one is repeated, as batches
+/// of a database drop both.
 pub(super) async fn get_answers_in_the_order_asked(store: Subject) -> Kept {
     let desk = Desk::at(store);
     desk.create_all(&[key("a"), key("b"), key("c")]).await?;
@@ -55,7 +59,8 @@ pub(super) async fn get_answers_in_the_order_asked(store: Subject) -> Kept {
     Ok(())
 }
 
-/// The same id under another tenant or kind is another record.
+/// The same id under another tenant or kind is another record. One customer would read another's machines. Two of the
+/// keys are the same text when tenant and id are joined without a sign between.
 pub(super) async fn tenants_and_kinds_do_not_mix(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let keys = [
@@ -76,7 +81,9 @@ pub(super) async fn tenants_and_kinds_do_not_mix(store: Subject) -> Kept {
     Ok(())
 }
 
-/// Ids are compared byte by byte: no folding of case, accents, spaces or quotes.
+/// Ids are compared byte by byte: no folding of case, accents, spaces or quotes. Two ids that a database takes for
+/// one overwrite each other, and the loser's machine runs on unknown. Quotes and comment signs also tell whether a
+/// query is put together from text.
 pub(super) async fn odd_ids_are_kept_apart(store: Subject) -> Kept {
     let desk = Desk::at(store);
     let odd = [
@@ -118,7 +125,9 @@ pub(super) async fn odd_ids_are_kept_apart(store: Subject) -> Kept {
     Ok(())
 }
 
-/// No way leads to a deleted record, and a new one under its key starts afresh.
+/// No way leads to a deleted record, and a new one under its key starts afresh. An index entry that outlives its
+/// record wakes somebody for nothing for ever, or shows a new record to its predecessor's owner. Goes every way there
+/// is, then reuses the key.
 pub(super) async fn deleted_is_gone_everywhere(store: Subject) -> Kept {
     let (desk, a) = (Desk::at(store), key("a"));
     let index = extreme();

@@ -2,6 +2,10 @@
 //!
 //! The defects are the ones that real stores have: a check before an act that is not one with it, paging by offset,
 //! `LIKE`, times cut to microseconds, an index that is not moved along.
+//!
+//! # Caveats
+//! A new law needs a defect of its own here. Without one the correct store answers, the law is content, and the
+//! report names it as a survivor.
 
 mod reads;
 mod writes;
@@ -25,6 +29,8 @@ pub fn broken(law: &'static str, correct: Subject) -> Subject {
     Arc::new(Broken { inner: correct, law, seen: Mutex::default() })
 }
 
+/// Wraps a correct store, and bends only those calls that the law named in `law` is about. The law of that name has
+/// to catch it; whether others do is nobody's concern.
 #[derive(Debug)]
 struct Broken {
     inner: Subject,
@@ -56,10 +62,12 @@ impl Broken {
         self.seen.lock().expect("nothing panics while it remembers")
     }
 
+    /// A record as the correct store has it, for defects that have to know before they act.
     async fn one(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         Ok(self.inner.get(std::slice::from_ref(key)).await?.pop().flatten())
     }
 
+    /// The number of the newest commit, for defects that answer without committing.
     async fn newest(&self) -> Result<Version, StoreError> {
         Ok(self.inner.changes(Version(u64::MAX), Duration::ZERO).await?.newest)
     }
@@ -68,6 +76,8 @@ impl Broken {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ReservationStore for Broken {
+    /// Told one byte smaller than in force: caught by `limits_are_refused_by_name`, whose body, one byte above what
+    /// is told, still goes in.
     fn limits(&self) -> StoreLimits {
         let mut limits = self.inner.limits();
         if self.is("limits_are_refused_by_name") {

@@ -10,6 +10,8 @@ use crate::words::clock::Timestamp;
 use crate::words::lane::Version;
 
 impl Broken {
+    /// Keys sorted, kinds forgotten, ids in lower case, and a read that is no snapshot: each is caught by the law
+    /// that its match arm names.
     pub(super) async fn broken_get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut keys = keys.to_vec();
         match self.law {
@@ -22,6 +24,8 @@ impl Broken {
         self.inner.get(&keys).await
     }
 
+    /// Lets others in between two keys, as a store does that has no transaction for reads. Caught by
+    /// `get_is_one_snapshot`.
     async fn get_one_by_one(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut found = Vec::new();
         for key in keys {
@@ -31,6 +35,8 @@ impl Broken {
         Ok(found)
     }
 
+    /// Paging by offset, `LIKE` in place of a prefix, a slash cut off, an owner without a tenant, a page one too
+    /// long, and a limit on states that excludes itself. Caught by the laws about lists.
     pub(super) async fn broken_list(&self, query: &ListQuery) -> Result<Page<Record>, StoreError> {
         let mut query = query.clone();
         match (self.law, &mut query.by) {
@@ -59,6 +65,8 @@ impl Broken {
         self.bend_page(page, query).await
     }
 
+    /// What goes wrong after the query: a `next` on a full last page, an order that ignores case, a list cut to one
+    /// tenant or robbed of the system's own, and a second kind mixed in.
     async fn bend_page(
         &self,
         mut page: Page<Record>,
@@ -85,7 +93,9 @@ impl Broken {
         Ok(page)
     }
 
-    /// Skips as many records as were shown before, whichever they are by now.
+    /// Skips as many records as were shown before, whichever they are by now. Caught by
+    /// `pages_hold_each_record_once_while_others_are_added`, and by no law that leaves the store alone while it
+    /// pages.
     async fn by_offset(&self, mut query: ListQuery) -> Result<Page<Record>, StoreError> {
         let (limit, first) = (query.limit, query.after.take().is_none());
         query.limit = usize::MAX;
@@ -100,6 +110,8 @@ impl Broken {
         Ok(Page { items, next })
     }
 
+    /// Not yet due at the very moment, in the order of keys, with a neighbour's shard, or with records that are
+    /// deleted: the last is caught by `deleted_is_gone_everywhere`, the others by the laws about dues.
     pub(super) async fn broken_due(&self, query: &DueQuery) -> Result<Vec<Record>, StoreError> {
         let mut query = query.clone();
         if self.is("due_is_inclusive") {
@@ -118,6 +130,8 @@ impl Broken {
         Ok(due)
     }
 
+    /// One version too far back, no wait, keys in alphabetical order, an answer cut without saying so, and a newest
+    /// number that falls to zero when nothing happened. Caught by the laws about changes.
     pub(super) async fn broken_changes(
         &self,
         mut after: Version,

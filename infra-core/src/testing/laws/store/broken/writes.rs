@@ -12,6 +12,8 @@ enum Bent {
 }
 
 impl Broken {
+    /// Bends the commit first, then what becomes of it, then the answer. The correct store in the middle keeps all
+    /// other laws, so that a law fails for its own reason.
     pub(super) async fn broken_commit(&self, commit: &Commit) -> Result<Version, StoreError> {
         let mut bent = commit.clone();
         self.bend_expectations(&mut bent).await?;
@@ -25,6 +27,8 @@ impl Broken {
         self.bend_answer(commit, answer)
     }
 
+    /// Replaces an expectation that would fail by one that holds: the last writer wins, presence is overwritten, what
+    /// was deleted is born again. Caught by the three laws about expectations.
     async fn bend_expectations(&self, commit: &mut Commit) -> Result<(), StoreError> {
         for change in &mut commit.changes {
             let found = self.one(change.key()).await?.map(|record| record.version);
@@ -41,6 +45,8 @@ impl Broken {
         Ok(())
     }
 
+    /// Ids folded to lower case, times cut to microseconds, and an owner or a due time that stays what it was at
+    /// first: an index that is written once and not moved along.
     async fn bend_indexes(&self, commit: &mut Commit) -> Result<(), StoreError> {
         for change in &mut commit.changes {
             if self.is("odd_ids_are_kept_apart") {
@@ -59,6 +65,8 @@ impl Broken {
         Ok(())
     }
 
+    /// Changes written one by one, checks dropped, commits or refusals remembered wrongly, the last of two changes of
+    /// a key taken, empty commits welcomed, a check that is not one with its act.
     async fn bend_whole(&self, mut commit: Commit) -> Result<Bent, StoreError> {
         match self.law {
             "all_changes_or_none" => return self.one_by_one(commit).await.map(Bent::Answer),
@@ -92,6 +100,8 @@ impl Broken {
         Ok(Bent::Send(commit))
     }
 
+    /// The write is right and its answer is not: the wrong record named in a conflict, numbers that rise only every
+    /// other time, a deletion's number given to the commit after it.
     fn bend_answer(
         &self,
         commit: &Commit,
@@ -116,7 +126,8 @@ impl Broken {
         }
     }
 
-    /// Every change by itself, up to the first that fails.
+    /// Every change by itself, up to the first that fails. What stands before the refused change stays written.
+    /// Caught by `all_changes_or_none`.
     async fn one_by_one(&self, commit: Commit) -> Result<Result<Version, StoreError>, StoreError> {
         let mut last = Ok(self.newest().await?);
         for change in commit.changes {
@@ -128,7 +139,9 @@ impl Broken {
         Ok(last)
     }
 
-    /// Looks whether the expectations hold, and then writes over whatever is there by then.
+    /// Looks whether the expectations hold, and then writes over whatever is there by then. The gap between the two
+    /// is where a second writer fits in: its increment is written over. Caught by `concurrent_counters_lose_nothing`,
+    /// and by nothing that takes turns.
     async fn check_then_act(&self, mut commit: Commit) -> Result<Version, StoreError> {
         for change in &commit.changes {
             let found = self.one(change.key()).await?.map(|record| record.version);
@@ -149,12 +162,15 @@ impl Broken {
         }
     }
 
+    /// Is the commit still to be seen on one of its records? A store that asks this in place of keeping a list of
+    /// commits forgets them at the next write.
     async fn carried(&self, commit: &Commit) -> Result<bool, StoreError> {
         let keys: Vec<Key> = commit.changes.iter().map(|change| change.key().clone()).collect();
         let found = self.inner.get(&keys).await?;
         Ok(found.iter().flatten().any(|record| record.by == commit.id))
     }
 
+    /// Keeps what is about to be deleted, for the defect that goes on to show it as due.
     async fn remember_gone(&self, commit: &Commit) -> Result<(), StoreError> {
         for change in &commit.changes {
             if let Change::Delete { key, .. } = change
@@ -166,6 +182,7 @@ impl Broken {
         Ok(())
     }
 
+    /// An id that no law draws: it counts down from the largest, while laws count up from one.
     fn another_id(&self) -> CommitId {
         let mut seen = self.seen();
         seen.replaced += 1;
@@ -193,6 +210,8 @@ fn conflict(key: &Key) -> StoreError {
     StoreError::Conflict { tenant: key.tenant.clone(), kind: key.kind, id: key.id.clone() }
 }
 
+/// As a database column for times does that is less fine than the times put into it. Caught by
+/// `a_record_reads_back_as_written`.
 fn cut_to_micros(index: &mut Index) {
     let micros = |at: crate::words::clock::Timestamp| {
         crate::words::clock::Timestamp::from_microsecond(at.as_microsecond()).expect("was within range")
