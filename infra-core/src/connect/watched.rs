@@ -1,5 +1,9 @@
 //! A provider that is watched: every call is counted, timed and logged, whoever makes it.
 //!
+//! # Flow
+//! A call is noted when it begins and told when it is answered. One that is dropped before is told by its destructor,
+//! so that no way out of a call is silent.
+//!
 //! # Guarantees
 //! * Every method is forwarded as it is, once; nothing is changed, retried or kept.
 //! * A call whose future is dropped counts as abandoned: it may still have happened.
@@ -52,6 +56,8 @@ impl Watched {
 
 impl Call<'_> {
     /// It was answered.
+    ///
+    /// The answer goes on as it came. Taking the call by value makes it impossible to tell it twice.
     fn ended<T>(mut self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
         self.answered = true;
         let outcome = answer.as_ref().map_or_else(|e| CallOutcome::Failed(e.kind()), |_| CallOutcome::Done);
@@ -59,6 +65,8 @@ impl Call<'_> {
         answer
     }
 
+    /// To the observer first, who counts, then to the log. The outcome is a word of few, so that figures stay
+    /// countable.
     fn tell(&self, outcome: CallOutcome, error: Option<&ProviderError>) {
         let took = self.of.clock.mono().saturating_sub(self.begun);
         self.of.observer.provider_call(&self.of.lane, self.op, outcome, took);

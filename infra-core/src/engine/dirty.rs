@@ -1,5 +1,10 @@
 //! Which reservations are to be planned, and which of them may rest first.
 //!
+//! # Flow
+//! The feed and whoever takes a shard touch reservations. A pass takes the set out, plans what is of its shards and
+//! does not rest, and after an error gives back what it did not reach: the feed has passed it, and would not name it
+//! again.
+//!
 //! # Guarantees
 //! * Whatever the change feed names stays here until it is planned; a rest delays it, and takes nothing out.
 //! * A reservation rests only while its own record stands as its last plan left it.
@@ -25,6 +30,8 @@ pub(super) struct Dirty {
 
 impl Dirty {
     /// Something of it was written; `own` says that its own record was.
+    ///
+    /// Touched twice it is planned once. That its own record was written is not unsaid by a later touch.
     pub(super) fn touch(&mut self, whose: Whose, own: bool) {
         *self.all.entry(whose).or_default() |= own;
     }
@@ -35,16 +42,21 @@ impl Dirty {
     }
 
     /// Takes out what is of one shard.
+    ///
+    /// What is touched while these are worked on waits here for the next pass.
     pub(super) fn take_shard(&mut self, shard: u16, shards: u16) -> Self {
         let here = |tenant: &TenantId| shard_of(tenant, shards) == shard;
         Self { all: self.all.extract_if(.., |(tenant, _), _| here(tenant)).collect() }
     }
 
     /// Takes out the first, in the order of tenants.
+    ///
+    /// The same set is planned in the same order, so a simulation can be run again.
     pub(super) fn pop(&mut self) -> Option<(Whose, bool)> {
         self.all.pop_first()
     }
 
+    /// Is there nothing to plan? What rests is still here.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -52,12 +64,16 @@ impl Dirty {
 
 impl Engine {
     /// Works on the dirty set under its lock.
+    ///
+    /// The work must be short, and must not come back here: the lock would wait for itself.
     pub(super) fn with_dirty<T>(&self, work: impl FnOnce(&mut Dirty) -> T) -> T {
         work(&mut self.dirty.lock().expect("no panic under this lock"))
     }
 
     /// Does it rest now? `own` says that its own record may have been written: then the record is asked whether it
     /// still stands as the last plan left it. One read of one record, and only of what would rest otherwise.
+    ///
+    /// A reservation whose record is gone does not rest: its plan finds out what that means.
     pub(super) async fn rests(&self, whose: &Whose, own: bool) -> Result<bool, RepoError> {
         let now = self.parts.clock.mono();
         let resting = self.rests.lock().expect("no panic under this lock").resting(whose, now);
@@ -71,6 +87,8 @@ impl Engine {
     }
 
     /// A plan is written, of so many slots and attempts.
+    ///
+    /// Its rest begins now, or the one before is over, because it has become small.
     pub(super) fn planned(&self, whose: Whose, records: usize, left: Version) {
         let now = self.parts.clock.mono();
         let mut rests = self.rests.lock().expect("no panic under this lock");

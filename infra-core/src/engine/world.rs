@@ -14,6 +14,10 @@
 //! What is in memory here may be forgotten at any time, and is, by every crash: cursor, dirty set, rests, workers
 //! with their brakes, and the clock guard, which asks the store for the newest moment it knows when it
 //! starts.
+//!
+//! # Errors
+//! The store's alone. What clouds answer is kept on rows and in the brakes of their lane; a cloud that is silent holds
+//! up nothing else, save while the clock is in doubt and no cloud tells the date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +91,9 @@ pub struct Engine {
 
 impl Engine {
     /// A replica that has done nothing yet.
+    ///
+    /// Its ids are drawn here, and nothing is read: a process that starts again is another replica than the one it
+    /// was.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
         let (now, entropy) = (parts.clock.wall(), Arc::clone(&parts.entropy));
@@ -124,6 +131,9 @@ impl Engine {
     }
 
     /// The installation, unless nothing may be changed now.
+    ///
+    /// `None` for a store without one, for a frozen one, for one whose home is elsewhere, and while nobody knows what
+    /// time it is. It is read once per pass; a freeze in between makes the commits that check it conflict.
     pub(super) async fn installation(&self) -> Result<Option<Versioned<Installation>>, RepoError> {
         let Some(installation) = self.parts.repo.get::<Installation>(Installation::place()).await? else {
             return Ok(None);
@@ -145,6 +155,9 @@ impl Engine {
     }
 
     /// Asks any cloud for its date. `false` while there are clouds and none answers: then nothing is done.
+    ///
+    /// Lane by lane until one answers; a lane that cannot be connected is passed by. Of the page only its date is
+    /// used.
     async fn ask_the_date(&self) -> Result<bool, RepoError> {
         let workers = self.workers().await?;
         for worker in &workers {
@@ -162,6 +175,8 @@ impl Engine {
 
     /// Begins to watch the clocks, once: the wall against the newest heartbeat of any replica, which is the
     /// newest moment that the store knows.
+    ///
+    /// When two begin at once the first guard stays: it has watched for longer.
     async fn start_clock_guard(&self) -> Result<(), RepoError> {
         if self.guard.lock().expect("no panic under this lock").is_some() {
             return Ok(());
@@ -175,6 +190,8 @@ impl Engine {
     }
 
     /// Why deadlines are not believed now, if they are not.
+    ///
+    /// Asking is also what makes the guard look at both clocks. A restore holds deadlines whatever the guard says.
     pub(super) fn deadlines_held(&self, installation: &Installation) -> Option<String> {
         let wall = self.parts.clock.wall();
         if installation.deadlines_held_until.is_some_and(|until| self.now() < until) {
@@ -189,6 +206,8 @@ impl Engine {
     }
 
     /// A cloud told its date.
+    ///
+    /// Said with every page of a listing. Before the guard has begun there is nobody to tell, and the next page comes.
     pub(super) fn cloud_says(&self, date: Timestamp) {
         let (wall, mono) = (self.parts.clock.wall(), self.parts.clock.mono());
         if let Some(guard) = self.guard.lock().expect("no panic under this lock").as_mut() {
@@ -197,6 +216,8 @@ impl Engine {
     }
 
     /// The time that goes into records and decisions; a wall that has jumped does not.
+    ///
+    /// Before the guard has begun it is the wall's.
     pub(super) fn now(&self) -> Timestamp {
         let (wall, mono) = (self.parts.clock.wall(), self.parts.clock.mono());
         if self.parts.planted.is(Bug::C13ClockTrusted) {
@@ -220,6 +241,9 @@ impl Engine {
 
     /// Reads the change feed: every reservation that was touched is planned again. Answers whether a switch or a lane's
     /// record was written, which no plan tells the lanes of.
+    ///
+    /// Slots and attempts name their reservation by the first part of their id. A change that is read here and whose
+    /// plan is lost by a crash is found again, because a shard that is taken is looked at whole.
     pub(super) async fn take_changes(&self, wait: Duration) -> Result<bool, RepoError> {
         let after = Version(self.cursor.load(Ordering::Acquire));
         let changes = self.parts.repo.changes(after, wait).await?;
@@ -240,6 +264,8 @@ impl Engine {
     }
 
     /// The worker of a lane; made on first use.
+    ///
+    /// One per lane as long as the process lives: its brakes hold for whoever asks, and must not be begun anew.
     pub(super) fn worker(&self, lane: &Lane) -> Arc<LaneWorker> {
         let mut workers = self.workers.lock().expect("no panic under this lock");
         let make = || {
@@ -250,6 +276,8 @@ impl Engine {
     }
 
     /// Workers of all lanes ever used.
+    ///
+    /// Lanes that no key reaches any more are among them: what was made there may still show up.
     pub(super) async fn workers(&self) -> Result<Vec<Arc<LaneWorker>>, RepoError> {
         let lanes: Vec<Versioned<LaneRecord>> = self.parts.repo.list_all(ListBy::All, None).await?;
         Ok(lanes.iter().map(|record| self.worker(&record.value.lane)).collect())
@@ -257,6 +285,9 @@ impl Engine {
 
     /// Reads, changes and writes one launch row until it is done or nothing is left to change. What is
     /// written here is knowledge, not action: it needs no claim, because losing it would be a leak.
+    ///
+    /// The closure runs again after every lost race, so it must change nothing but the row. `None` when the row was
+    /// pruned. A conflict is never answered: each one means that somebody else got on.
     pub(super) async fn record(
         &self,
         row: &Launch,

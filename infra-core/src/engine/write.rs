@@ -16,6 +16,10 @@
 //!
 //! # Caveats
 //! Whoever reads between two commits of a plan sees a part of it, and plans the rest.
+//!
+//! # Errors
+//! [`RepoError`] of the commit that failed. The ones before it stay, and are true by themselves. A conflict means that
+//! the claim, the installation, the reservation or a record of the plan is not as it was read: it is planned anew.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +58,8 @@ pub(super) struct Read {
 }
 
 /// Writes a draft.
+///
+/// Made for one plan: what was read for the plan is what every commit of it checks.
 pub(super) struct Writer<'a> {
     pub(super) engine: &'a Engine,
     pub(super) installation: &'a Versioned<Installation>,
@@ -89,6 +95,8 @@ impl Writer<'_> {
 
     /// Everything: slots, wishes, attempts with their slots, other slots, and the reservation last. Answers the version
     /// at which that stands now.
+    ///
+    /// A draft that says nothing new commits nothing, and the version is the one that was read.
     pub(super) async fn write(&self, draft: Draft) -> Result<Version, RepoError> {
         let Draft { reservation, units, launches, new_launches, events, told, .. } = draft;
         let fresh = |unit: &&Unit| unit.current.is_none() && !self.read.units.contains_key(&unit.no);
@@ -159,6 +167,9 @@ impl Writer<'_> {
     /// An attempt, its token's reference, and the slots it fills: one commit. Answers which slots. Here the mark
     /// gets its installation, read in the same pass and checked by this commit: a store that became a clone in
     /// between writes nothing under the original's name.
+    ///
+    /// Whatever happens after it, the lane's next tick finds the row; before it there is no trace of the attempt,
+    /// neither here nor in any cloud.
     async fn write_launch(
         &self,
         mut row: Launch,
@@ -184,6 +195,8 @@ impl Writer<'_> {
     }
 
     /// The entry that says that an attempt was begun, and for what.
+    ///
+    /// An attempt whose choice is not among the reservation's is named by its lane alone.
     fn begun(&self, row: &Launch, nth: usize) -> Outbox {
         let reservation = &self.read.reservation.value;
         let offer = match &row.frozen.body {
@@ -205,6 +218,9 @@ impl Writer<'_> {
 
     /// The reservation with its events; when it is over now, also its owner's count and its idempotency keys.
     /// Writes nothing when nothing changed, so that a plan without news is free and wakes nobody.
+    ///
+    /// All of that goes with the end in one commit: there is no moment at which a reservation is over and still
+    /// counts.
     async fn write_reservation(
         &self,
         mut reservation: Reservation,

@@ -1,4 +1,15 @@
 //! Putting the parts together.
+//!
+//! # Flow
+//! Parts are checked for being there, the store is opened, lanes of keys that were saved before are registered, and
+//! then the engine starts. Nothing of the engine runs before the installation was read.
+//!
+//! # Guarantees
+//! * A part that is missing is said before the installation's record is written.
+//! * A frozen store opens: it is readable, and can be recovered. Only its lanes are not registered.
+//!
+//! # Caveats
+//! The engine runs on the runtime that builds it. Shards and home must be the same at every start.
 
 use std::sync::Arc;
 
@@ -162,6 +173,7 @@ impl InfraBuilder {
     }
 }
 
+/// A part without which nothing can be built. It is never guessed: a wrong home or key would harm more than a refusal.
 fn missing(what: &str) -> InfraError {
     InfraError::Misconfigured { why: format!("{what} is needed") }
 }

@@ -13,6 +13,10 @@
 //! # Errors
 //! [`InfraError::Gone`] and [`InfraError::Released`] for what is ending or over, [`InfraError::Conflict`] when
 //! `if_match` does not hold, [`InfraError::OverLimit`] when the owner would hold too much.
+//!
+//! # Caveats
+//! Every change lists the reservation's attempts, because its event says what they had come to: a change of a large
+//! reservation costs a list of that size.
 
 use super::core::Core;
 use super::error::InfraError;
@@ -76,6 +80,9 @@ impl Core {
     }
 
     /// Changes what is desired of one reservation, in one commit, for a user whose role is `least` or more.
+    ///
+    /// The gate is asked again at every try. A change that turns out to ask for more machines is treated as one that
+    /// asks for more, whatever its kind said.
     pub(super) async fn change(
         &self,
         user: &UserId,
@@ -128,6 +135,8 @@ impl Core {
     }
 
     /// The commit of a change: the reservation, its owner where the count moves, the event, and the checks.
+    ///
+    /// The number of changes goes up by one and names the event, so the same change is told once.
     fn changed(
         &self,
         gate: &Gate,
@@ -165,6 +174,8 @@ struct By<'a> {
 }
 
 /// What people can change of a reservation, field by field: what it said and what it says.
+///
+/// Fields that say what they said are left out.
 pub(super) fn moved(was: &Reservation, is: &Reservation) -> Vec<Moved> {
     let told = |of: &Reservation| {
         let ends = of.deadlines.0.get(&DeadlineKind::Ends);
@@ -186,6 +197,8 @@ pub(super) fn moved(was: &Reservation, is: &Reservation) -> Vec<Moved> {
 }
 
 /// The owner after `before` machines became `after`.
+///
+/// Only growth is refused: whoever holds too much since a limit was lowered may still give back, a few at a time.
 pub(super) fn held(core: &Core, user: &User, before: u32, after: u32) -> Result<User, InfraError> {
     let others = user.machines_held.saturating_sub(before);
     let max = user.machines_max.unwrap_or(core.limits.machines_max);
@@ -197,6 +210,8 @@ pub(super) fn held(core: &Core, user: &User, before: u32, after: u32) -> Result<
 }
 
 /// Is it still as the caller saw it?
+///
+/// Whoever named no version takes it as it is.
 fn matches(was: &Versioned<Reservation>, if_match: Option<Version>) -> Result<(), InfraError> {
     match if_match {
         Some(seen) if seen != was.version => Err(InfraError::Conflict {

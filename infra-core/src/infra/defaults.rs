@@ -53,6 +53,8 @@ pub(super) struct Admitted {
 
 /// Fills a request up, checks it, and ranks what could fulfil it.
 ///
+/// Up to four rankings; of the same request only one. The error of the last one is answered, the one without defaults.
+///
 /// # Errors
 /// As [`super::UserHandle::quote`].
 pub(super) async fn admit(core: &Core, user: &User, request: &Request) -> Result<Admitted, InfraError> {
@@ -92,6 +94,8 @@ struct With {
     software: bool,
 }
 
+/// Adds what the request does not say and the profile does, as far as `with` allows, and notes the names in `added`. A
+/// request for an image takes no system: it would say two things of one disk.
 fn fill(request: &mut Request, from: &Preferences, with: With, added: &mut Vec<String>) {
     let mut add = |field: &str| added.push(field.to_owned());
     if request.ssh_public_keys.is_empty() && !from.ssh_public_keys.is_empty() {
@@ -113,6 +117,8 @@ fn fill(request: &mut Request, from: &Preferences, with: With, added: &mut Vec<S
 }
 
 /// Takes out of a recorded request what came from a profile.
+///
+/// For a template: whoever asks it again brings a profile of their own. Names that are no defaults are passed by.
 pub(super) fn without(request: &mut Request, from_profile: &[String]) {
     for field in from_profile {
         match field.as_str() {
@@ -126,6 +132,8 @@ pub(super) fn without(request: &mut Request, from_profile: &[String]) {
 }
 
 /// Is it an answer that a preference could have caused?
+///
+/// A silent lane is no such answer: it may well have what was preferred.
 const fn gives_way(error: &InfraError) -> bool {
     matches!(
         error,

@@ -118,10 +118,13 @@ impl Pulse {
         self.with(|heard| heard.started = Some(now));
     }
 
+    /// Works on what was heard, under its lock: short, and without calling the observer, who may take its time.
     fn with<T>(&self, work: impl FnOnce(&mut Heard) -> T) -> T {
         work(&mut self.heard.lock().expect("no panic under this lock"))
     }
 
+    /// By the last look at the shards, or by the start when there was none yet: an engine that never turns is found
+    /// out, too.
     fn engine(&self) -> Component {
         let now = self.clock.mono();
         self.with(|heard| {
@@ -134,6 +137,7 @@ impl Pulse {
         })
     }
 
+    /// Never down. That a lane was not listed yet since the start is no trouble by itself.
     fn lanes(&self) -> Component {
         let now = self.clock.mono();
         self.with(|heard| {
@@ -150,6 +154,7 @@ impl Pulse {
     }
 }
 
+/// Its detail is shown to whoever asks for health: no tenant, no account, no key.
 fn part(condition: Condition, detail: String) -> Component {
     Component { condition, detail }
 }
@@ -164,11 +169,13 @@ impl Observer for Pulse {
         self.observer.limiter_wait(lane, waited);
     }
 
+    /// Whether it is open is remembered: health may ask long after it was said.
     fn breaker(&self, lane: &Lane, open: bool) {
         self.with(|heard| heard.lanes.entry(lane.id().0).or_default().open = open);
         self.observer.breaker(lane, open);
     }
 
+    /// A failed one leaves the moment of the last good one: both are signs of trouble, each by itself.
     fn listed(&self, lane: &Lane, complete: bool) {
         let now = self.clock.mono();
         self.with(|heard| {
@@ -189,6 +196,7 @@ impl Observer for Pulse {
         self.observer.store_commit(failure, took);
     }
 
+    /// That shards were looked at is the engine's sign of life, whatever there was to plan.
     fn turned(&self, tally: &Tally) {
         let now = self.clock.mono();
         self.with(|heard| heard.turned = Some(now));
@@ -218,6 +226,9 @@ impl Operator {
     }
 
     /// How long the oldest event has waited to be told.
+    ///
+    /// Only the longest due record of each shard is read. Where no engine runs in this process a late event degrades
+    /// and does not take the process out of service: telling it is another one's work.
     async fn events(&self, engine: Condition) -> Result<Component, InfraError> {
         let now = self.core.now();
         let mut oldest = Duration::ZERO;

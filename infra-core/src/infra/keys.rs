@@ -96,6 +96,8 @@ pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<Key
 }
 
 /// A team's keys.
+///
+/// Retired ones are among them, so that people see what still ends their machines.
 pub(super) async fn list(core: &Core, user: &UserId) -> Result<Vec<KeyView>, InfraError> {
     let user = core.user(user).await?;
     let keys = all(core, &user.value.tenant).await?;
@@ -211,6 +213,8 @@ async fn in_use(
 }
 
 /// The form of a key, as far as it is ours to say; what its fields must be, its driver says.
+///
+/// Said before the cloud is asked: a form that cannot be saved costs no call.
 fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     if core.connections.driver(&key.provider).is_none() {
         let known: Vec<String> = core.connections.clouds().iter().map(ToString::to_string).collect();

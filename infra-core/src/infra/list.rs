@@ -38,6 +38,9 @@ const READ_AT_ONCE: usize = 500;
 const TAGS_MAX: usize = 30;
 
 /// A page, as asked.
+///
+/// The record that shows that there is another page is read and not shown. The cursor names the last one shown, so it
+/// stays good when that one goes.
 pub(super) async fn page(core: &Core, user: &UserId, options: &ListOptions) -> Result<ViewPage, InfraError> {
     let limit = options.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
@@ -68,6 +71,8 @@ pub(super) async fn page(core: &Core, user: &UserId, options: &ListOptions) -> R
 }
 
 /// What to read: one more than a page takes shows whether there is another.
+///
+/// A filter reads in large bites whatever the limit: most of what it reads may not match.
 fn query(user: &User, options: &ListOptions, limit: usize) -> ListQuery {
     let tenant = user.tenant.clone();
     let filtered = options.shared || !options.tags.is_empty();
@@ -86,6 +91,8 @@ fn query(user: &User, options: &ListOptions, limit: usize) -> ListQuery {
 }
 
 /// The user's role, when the reservation is on the list that was asked for.
+///
+/// Own and shared ones are two lists: nothing stands on both.
 fn listed(user: &User, reservation: &Reservation, options: &ListOptions) -> Option<Role> {
     let role = role_of(user, reservation).filter(|role| (*role == Role::Owner) != options.shared)?;
     options.tags.iter().all(|wanted| has_tag(reservation, wanted)).then_some(role)

@@ -1,5 +1,9 @@
 //! From a request to ranked offers: all lanes that the team's keys reach, as their catalogues say.
 //!
+//! # Flow
+//! Lanes of the team's keys, less those that are paused; their catalogues, several at once; less those that lack an
+//! option; then the ranking. An empty answer is told from an unheard one last.
+//!
 //! # Guarantees
 //! * Only active keys of the team, and only lanes where creating is not switched off.
 //! * "Nothing fits" is said only when every lane that could have fitted was heard; else the answer is which lane
@@ -8,6 +12,10 @@
 //!
 //! # Caveats
 //! Offers that failed lately for capacity are ranked like others; the engine walks down the list.
+//!
+//! # Errors
+//! One for each thing that a person would mend in another way: no keys, a pause, an option that no cloud has, a lane
+//! that is silent, and each kind of "nothing fits" with what misses by the least.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,6 +47,8 @@ const ASKED_AT_ONCE: usize = 16;
 pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
 
 /// Ranks all offers for a request.
+///
+/// An error of one lane is not one of the ranking, as long as another lane fits.
 ///
 /// # Errors
 /// As [`super::UserHandle::quote`], but for the request's own fields.
@@ -73,6 +83,8 @@ pub(super) async fn rank(
 }
 
 /// What every lane offers, and which lanes did not answer.
+///
+/// Never fails as a whole: whether a silent lane matters is for the caller to say.
 pub(super) async fn catalogues(
     core: &Core,
     tenant: &TenantId,
@@ -114,6 +126,8 @@ fn with_options(offered: Vec<Offered>, options: &MachineOptions) -> Result<Vec<O
 }
 
 /// Lanes where creating is not switched off.
+///
+/// A pause is an error only when it leaves no lane: else the others answer, and the pause is not mentioned.
 async fn without_paused(
     core: &Core,
     lanes: Vec<(Lane, CredentialId)>,
@@ -137,6 +151,8 @@ async fn without_paused(
 }
 
 /// "Nothing fits" cannot be said while a lane that might have fitted was not heard.
+///
+/// A lane of another cloud or region than the request names could not have fitted: its silence says nothing.
 fn unanswered(request: &Request, failed: Vec<(Lane, ConnectError)>) -> Option<InfraError> {
     let meant = |lane: &Lane| {
         request.provider.as_ref().is_none_or(|cloud| *cloud == lane.cloud)
@@ -167,6 +183,8 @@ fn nothing(why: NoFit) -> InfraError {
 }
 
 /// A connection that could not be had, outside any one lane.
+///
+/// A store that does not answer stays what it is, so that callers try again; anything else is a fault of ours.
 pub(super) fn connect_error(error: ConnectError) -> InfraError {
     match error {
         ConnectError::Repo(error) => InfraError::Store(error),

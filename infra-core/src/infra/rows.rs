@@ -77,14 +77,7 @@ pub(super) fn reservation(
         failure: None,
         recent_creates: Vec::new(),
         tries: Vec::new(),
-        summary: Summary {
-            phase: Phase::Pending,
-            wanted: count,
-            have: 0,
-            ready: 0,
-            reason: None,
-            places: Vec::new(),
-        },
+        summary: pending(count),
         created_at: now,
         ready_at: None,
         over_at: None,
@@ -94,6 +87,11 @@ pub(super) fn reservation(
         diverged_at: Some(now),
         cost: None,
     }
+}
+
+/// What lists show until the first plan has derived a summary from slots: all of them wanted, none of them there.
+fn pending(wanted: u32) -> Summary {
+    Summary { phase: Phase::Pending, wanted, have: 0, ready: 0, reason: None, places: Vec::new() }
 }
 
 /// A key pair for one reservation, its private half sealed.

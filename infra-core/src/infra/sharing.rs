@@ -49,6 +49,9 @@ use crate::words::lane::Version;
 const SHARES_MAX: usize = 50;
 
 /// What a user may do with a reservation; `None` when it is not there for this user.
+///
+/// A share counts only for the membership that it was given to. Asked of the record at every call, and never kept: a
+/// user who leaves the team has no role from that commit on.
 pub(super) fn role_of(user: &User, reservation: &Reservation) -> Option<Role> {
     if user.tenant != reservation.tenant {
         return None;
@@ -61,6 +64,8 @@ pub(super) fn role_of(user: &User, reservation: &Reservation) -> Option<Role> {
 }
 
 /// Is a role enough?
+///
+/// Only for what the caller may see: being refused says that there is such a reservation.
 pub(super) fn allowed(id: &ReservationId, role: Role, least: Role) -> Result<(), InfraError> {
     if role >= least {
         return Ok(());
@@ -78,6 +83,8 @@ pub(super) fn allowed(id: &ReservationId, role: Role, least: Role) -> Result<(),
 }
 
 /// A reservation's shares, as stored.
+///
+/// The line of somebody who left stands there, too, until it is taken back. It opens nothing.
 fn view(record: &Versioned<Reservation>) -> Shares {
     let one = |(user, share): (&UserId, &Share)| ShareView { user: user.clone(), role: share.role };
     Shares { items: record.value.shares.iter().map(one).collect(), version: record.version }
@@ -190,6 +197,9 @@ impl Operator {
 }
 
 /// One reservation with its count, in one commit; 0 when somebody moved it already.
+///
+/// Both users are read anew at every try: either may have moved, or may hold more by now. What was shared with the
+/// taker is dropped, since it is the owner now; other shares stay.
 async fn hand_over(
     core: &Core,
     actor: &Actor,
@@ -224,6 +234,8 @@ async fn hand_over(
 
 /// Takes machines off one user's count and puts them on the other's. Both records are checked even where no count
 /// moves: either user may be leaving the team at this very moment.
+///
+/// A taker who would hold too many is refused here, before anything is written.
 fn count(
     core: &Core,
     txn: &mut Txn,

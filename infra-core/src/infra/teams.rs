@@ -62,6 +62,8 @@ pub(super) fn is_alone(tenant: &TenantId) -> bool {
 }
 
 /// The tenant of a user without a team.
+///
+/// The name goes into the tenant with a prefix, so one that just fits as a user's may be too long here.
 pub(super) fn alone(user: &UserId) -> Result<TenantId, InfraError> {
     TenantId::new(format!("{ALONE}{user}")).map_err(|_| InfraError::field("name", "is too long"))
 }
@@ -75,6 +77,8 @@ pub(super) fn check_name(team: &TenantId) -> Result<(), InfraError> {
 }
 
 /// Everybody in a tenant, by name.
+///
+/// Reads the users of the whole installation, so its cost is theirs and not the team's.
 pub(super) async fn members(core: &Core, tenant: &TenantId) -> Result<Vec<User>, InfraError> {
     let by = ListBy::Tenant { tenant: system_tenant(), prefix: String::new() };
     let all: Vec<Versioned<User>> = core.repo.list_all(by, None).await?;
@@ -82,6 +86,8 @@ pub(super) async fn members(core: &Core, tenant: &TenantId) -> Result<Vec<User>,
 }
 
 /// Writes a team because somebody comes or goes. What is nobody's team has no record.
+///
+/// That it is written is the point: of two who come or go at once one conflicts, looks again, and sees the other.
 pub(super) async fn touch(core: &Core, txn: &mut Txn, tenant: &TenantId) -> Result<(), InfraError> {
     if is_alone(tenant) {
         return Ok(());
@@ -94,6 +100,8 @@ pub(super) async fn touch(core: &Core, txn: &mut Txn, tenant: &TenantId) -> Resu
 }
 
 /// Refuses a user's name in a tenant where a removed user of that name left something readable.
+///
+/// A reservation that is older than the user was somebody else's. Those of the user itself are fine: it comes back.
 pub(super) async fn none_left(core: &Core, user: &User, tenant: &TenantId) -> Result<(), InfraError> {
     let left: Vec<Versioned<Reservation>> = core.repo.list_owner(tenant, &user.id, None).await?;
     if !left.iter().any(|record| record.value.created_at < user.created_at) {
@@ -104,6 +112,8 @@ pub(super) async fn none_left(core: &Core, user: &User, tenant: &TenantId) -> Re
 }
 
 /// What keeps a user in its tenant: reservations that are not over, and the keys that would be left to nobody.
+///
+/// A count without any open reservation keeps the user, too: what is counted may still run.
 async fn kept_by(core: &Core, user: &User) -> Result<Vec<String>, InfraError> {
     let open: Vec<Versioned<Reservation>> =
         core.repo.list_owner(&user.tenant, &user.id, Some(state::OPEN)).await?;
@@ -122,6 +132,8 @@ async fn kept_by(core: &Core, user: &User) -> Result<Vec<String>, InfraError> {
 }
 
 /// May the user leave its tenant for this one now?
+///
+/// Asked twice: of everybody before the first one moves, and of each in the commit's own try.
 async fn may_move(core: &Core, user: &User, to: &TenantId) -> Result<(), InfraError> {
     let by = kept_by(core, user).await?;
     if !by.is_empty() {
@@ -227,6 +239,8 @@ impl Operator {
     }
 
     /// Who must move where, everybody found free to do so.
+    ///
+    /// Nothing is written here. What comes about after this look is found by the second one, when the user is moved.
     async fn moves(
         &self,
         id: &TenantId,
@@ -285,6 +299,9 @@ impl Operator {
     }
 
     /// Moves one user in one commit, while the team that is being set stands as it was left; answers how it stands then.
+    ///
+    /// A user who is there already is passed by, which is how a repeated call goes on where the first one stopped. A
+    /// team that somebody else wrote meanwhile ends the call: what was decided was decided upon another team.
     async fn move_user(
         &self,
         name: &UserId,
@@ -334,6 +351,8 @@ impl Core {
     }
 }
 
+/// A team is whoever names it; its record only says since when it is and at which version. `users` may be more than
+/// its members.
 fn view(id: TenantId, record: Option<&Versioned<Team>>, users: &[User]) -> TeamView {
     TeamView {
         members: users.iter().filter(|user| user.tenant == id).map(|user| user.id.clone()).collect(),

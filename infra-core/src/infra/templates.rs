@@ -279,6 +279,8 @@ async fn remove<T: Stored>(core: &Core, records: &[Versioned<T>]) -> Result<(), 
 }
 
 /// Removes the versions that were deleted with the name. Nothing reaches them; they only take room, and hold secrets.
+///
+/// May be repeated, and costs nothing for a name that was never deleted.
 async fn sweep(core: &Core, head: &Template) -> Result<(), InfraError> {
     if head.gone_through == 0 {
         return Ok(());
@@ -290,6 +292,8 @@ async fn sweep(core: &Core, head: &Template) -> Result<(), InfraError> {
     remove(core, &gone).await
 }
 
+/// No `/` among them: a version stands under its template by prefix, and nobody may name a template into another
+/// one's.
 fn check_name(name: &TemplateName) -> Result<(), InfraError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let text = name.as_str();
@@ -320,6 +324,8 @@ async fn heads_of(core: &Core, owner: &User) -> Result<Vec<Versioned<Template>>,
 }
 
 /// A version of a name, the newest when none is named.
+///
+/// `None` also for one that is deleted, and for one whose record went since the name was read.
 async fn version(
     core: &Core,
     head: &Versioned<Template>,
@@ -334,6 +340,8 @@ async fn version(
 }
 
 /// A template as a user may see it: the user's own, or a named team mate's.
+///
+/// Whatever is not there for the caller gets one error, so that nobody learns from it who is in which team.
 async fn find(
     core: &Core,
     caller: &User,
@@ -356,6 +364,9 @@ async fn find(
 }
 
 /// What the version will say, from a request or from one of the user's own reservations.
+///
+/// A request is looked at by shape alone, since a template may wait for what is to come. A reservation must be the
+/// user's own, and what its owner's profile added is taken out again.
 async fn draft(core: &Core, user: &User, from: &TemplateFrom) -> Result<Drafted, InfraError> {
     let now = core.now();
     match from {
@@ -375,6 +386,8 @@ async fn draft(core: &Core, user: &User, from: &TemplateFrom) -> Result<Drafted,
 }
 
 /// What a reservation asks for now, its secrets included.
+///
+/// Count and end are as they are desired now, not as they were asked at first. A count of zero is not taken over.
 fn asked(core: &Core, reservation: &Reservation) -> Result<Request, InfraError> {
     let spec = &reservation.spec;
     let mut request = spec.request.clone();
@@ -403,6 +416,8 @@ fn lasting(request: &mut Request, since: Timestamp) {
 }
 
 /// The commit that saves the next version.
+///
+/// The name's record is written at the version that was read, so of two savers at once one conflicts and counts anew.
 async fn save(
     core: &Core,
     gate: &Gate,
@@ -456,6 +471,8 @@ async fn save(
 }
 
 /// How many names a user ever used.
+///
+/// Deleted ones count, because their records stay: without that a name could be used up again and again.
 async fn names(core: &Core, owner: &UserId) -> Result<usize, InfraError> {
     Ok(core.repo.list_owner::<Template>(&system_tenant(), owner, None).await?.len())
 }
@@ -476,10 +493,16 @@ fn sealed(core: &Core, of: TemplateRef, drafted: &Drafted, created_at: Timestamp
 }
 
 /// What a secret of a version is sealed for.
+///
+/// The version is part of it: a secret that is copied to another version's record does not open there.
 fn place(of: &TemplateRef, what: &str) -> String {
     format!("template/{}/{}/{}/{what}", of.owner, of.name, of.version)
 }
 
+/// One secret of a version, opened; `None` when it has none.
+///
+/// # Errors
+/// [`InfraError::Internal`] under another master key, or when it was sealed for another place.
 fn open(
     core: &Core,
     of: &TemplateRef,
@@ -490,17 +513,21 @@ fn open(
     Ok(Some(core.master.open(&place(of, what), sealed).map_err(unopened)?.expose().to_owned()))
 }
 
+/// The caller did nothing wrong, so it is never told as a refusal.
 #[allow(clippy::needless_pass_by_value, reason = "errors are mapped by value")]
 fn unopened(error: crate::words::secret::SealError) -> InfraError {
     InfraError::Internal { why: error.to_string() }
 }
 
+/// Files as they were sealed, by path. What was sealed here always reads; anything else is a damaged record.
 fn files_of(text: &str) -> Result<std::collections::BTreeMap<String, String>, InfraError> {
     serde_json::from_str(text)
         .map_err(|_| InfraError::Internal { why: "sealed files do not read".to_owned() })
 }
 
 /// The version that a key stands for, when it came before.
+///
+/// A template that was deleted since then is not there any more: the key does not bring it back.
 async fn replay(core: &Core, gate: &Gate, once: Option<&Once>) -> Result<Option<TemplateView>, InfraError> {
     let Some(once) = once else { return Ok(None) };
     let Some(of) = once.before(core, gate.tenant()).await?.and_then(|key| key.template) else {

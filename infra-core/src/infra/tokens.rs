@@ -61,6 +61,8 @@ pub(super) struct Uses(Mutex<HashMap<String, Duration>>);
 impl Uses {
     /// Is it time to write this token's use? Says so once, whatever becomes of the write: a store that does not answer
     /// must not be asked by every request.
+    ///
+    /// When too many are remembered all are forgotten: a few uses are then written earlier than they need be.
     fn is_due(&self, token: &str, mono: Duration) -> bool {
         let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = tried.get(token).is_some_and(|at| mono.saturating_sub(*at) < USE_WRITTEN_EVERY);
@@ -207,6 +209,8 @@ impl UserHandle {
 
 impl Core {
     /// When a token of this life ends.
+    ///
+    /// `None` is a token that never ends by itself.
     fn end_of_life(&self, expires_in: Option<Duration>) -> Result<Option<Timestamp>, InfraError> {
         if expires_in.is_some_and(|life| life.is_zero()) {
             return Err(InfraError::field("expires_in_s", "must be above zero"));
@@ -214,6 +218,8 @@ impl Core {
         Ok(expires_in.map(|life| later(self.now(), life)))
     }
 
+    /// Where every token is made, whoever issues it. Its public id and its secret are of different random bytes, so
+    /// that the id may stand in lists and logs. A store that freezes meanwhile makes the commit fail.
     async fn issue(&self, user: &UserId, new: New<'_>) -> Result<(AccessToken, Secret), InfraError> {
         let installation = self.installation().await?;
         not_frozen(&installation.value)?;
@@ -244,10 +250,15 @@ impl Core {
         Ok((token, Secret::new(secret)))
     }
 
+    /// As stored, expired ones included, and those that a removed user of the same name may have left.
     async fn tokens_of(&self, user: &UserId) -> Result<Vec<Versioned<AccessToken>>, InfraError> {
         Ok(self.repo.list_owner(&system_tenant(), user, None).await?)
     }
 
+    /// Looks among the user's own only: an id of somebody else's is as good as none.
+    ///
+    /// # Errors
+    /// [`InfraError::NotFound`] (`token`); [`InfraError::Busy`] when it was written at every try.
     async fn revoke(&self, user: &UserId, id: &str) -> Result<(), InfraError> {
         // Once more when its use was written meanwhile: a revocation is not lost to that.
         for _ in 0..REVOKE_TRIES {
@@ -273,6 +284,8 @@ impl Core {
 }
 
 /// Writes beside the request that a token was used, unless that stands there already.
+///
+/// Outside of a runtime nothing is written. A write that fails is logged and not repeated: the next use comes.
 fn note_use(core: &Arc<Core>, token: &Versioned<AccessToken>) {
     let now = core.now();
     // A moment in the future is from a clock that was wrong.

@@ -1,4 +1,8 @@
 //! Who acts, and on whose request: it stands beside everything that people changed.
+//!
+//! # Guarantees
+//! * An actor as text reads back as itself, also where a user's name has a `:` in it: only the first one parts.
+//! * A token is named by its public id, so that an entry of a history opens nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -57,6 +61,8 @@ impl Actor {
     }
 
     /// The same, on a request.
+    ///
+    /// The engine's deeds bear the id of the request that they follow from, so that a history leads back to it.
     #[must_use]
     pub fn on(mut self, request_id: Option<RequestId>) -> Self {
         self.request_id = request_id;
@@ -85,6 +91,7 @@ impl fmt::Display for By {
 impl FromStr for By {
     type Err = InvalidName;
 
+    /// Only what `Display` writes: any other word is an error, and never the engine by default.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         match text.split_once(':') {
             Some(("user", name)) => UserId::new(name).map(Self::User),

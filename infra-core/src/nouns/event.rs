@@ -47,6 +47,7 @@ pub struct InvalidPlace {
 impl FromStr for Place {
     type Err = InvalidPlace;
 
+    /// Exactly what `Display` writes, so that one place has one name.
     fn from_str(text: &str) -> Result<Self, InvalidPlace> {
         // Only what this writes: `+1.2` and `01.2` would be second names of one place.
         let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok());

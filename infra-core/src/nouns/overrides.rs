@@ -63,6 +63,8 @@ overrides! {
 }
 
 /// A field that stands there was said, also when it says `null`.
+///
+/// The outer `None` comes from the field's default alone; reading through this makes `null` a `Some(None)`.
 fn said<'de, D, T>(field: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,7 @@
 //! When a reservation that is over may be forgotten, with everything that hangs on it.
+//!
+//! # Guarantees
+//! * It is written with the end of the reservation, in one commit: nothing that is over is kept for want of a note.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,8 @@ pub struct Retention {
 
 impl Retention {
     /// The note beside a reservation.
+    ///
+    /// Made at its end, when it is known from when on the time counts.
     #[must_use]
     pub fn of(reservation: &Reservation, until: Timestamp) -> Self {
         Self { tenant: reservation.tenant.clone(), reservation: reservation.id.clone(), until }

@@ -55,6 +55,8 @@ impl Template {
     }
 
     /// Is there this version?
+    ///
+    /// Says what counts, whatever records stand: a deleted version is not there from the deletion's commit on.
     #[must_use]
     pub const fn has(&self, version: u32) -> bool {
         version > self.gone_through && version <= self.newest

@@ -28,6 +28,9 @@ use crate::words::limits::Limits;
 pub type Whose = (TenantId, ReservationId);
 
 /// How long a reservation rests after a plan that read so many slots and attempts. Zero for small ones.
+///
+/// It grows in a straight line up to `plan_rest_max`. One shorter than `plan_rest_min` is none: it would fold nothing,
+/// and be felt.
 #[must_use]
 pub fn rest(records: usize, limits: &Limits) -> Duration {
     let records = u32::try_from(records).unwrap_or(u32::MAX);
@@ -52,6 +55,8 @@ pub struct Rests {
 
 impl Rests {
     /// A plan that read `records` slots and attempts is written; it left the reservation's own record at `left`.
+    ///
+    /// A reservation that has become small ends the rest of its former size at once.
     pub fn planned(&mut self, whose: Whose, records: usize, left: Version, now: Duration, limits: &Limits) {
         let rest = rest(records, limits);
         if rest.is_zero() {
@@ -69,6 +74,8 @@ impl Rests {
     }
 
     /// Forgets the rests that are over. Answers how long it is until the next one is.
+    ///
+    /// `None` when nobody rests: then nothing but a change is to be waited for.
     pub fn next_end(&mut self, now: Duration) -> Option<Duration> {
         self.resting.retain(|_, rest| now < rest.until);
         self.resting.values().map(|rest| rest.until - now).min()

@@ -121,6 +121,7 @@ fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
     Key { tenant: tenant.clone(), kind, id: id.into() }
 }
 
+/// Found by its place alone, and never due.
 impl Stored for Installation {
     const KIND: RecordKind = RecordKind::Installation;
     fn key(&self) -> Key {
@@ -221,6 +222,7 @@ impl Launch {
     }
 }
 
+/// Read by its token alone, which is all that a mark on a thing says.
 impl Stored for TokenRef {
     const KIND: RecordKind = RecordKind::TokenRef;
     fn key(&self) -> Key {
@@ -303,6 +305,7 @@ impl Claim {
     }
 }
 
+/// Never due. All of them are listed by an engine that starts: the newest is the latest moment that the store knows.
 impl Stored for Heartbeat {
     const KIND: RecordKind = RecordKind::Heartbeat;
     fn key(&self) -> Key {
@@ -426,6 +429,7 @@ impl Template {
     }
 }
 
+/// Listed by its owner, for removing a user, and by its template's prefix, for removing a name.
 impl Stored for TemplateVersion {
     const KIND: RecordKind = RecordKind::TemplateVersion;
     fn key(&self) -> Key {
@@ -445,6 +449,7 @@ impl TemplateVersion {
     }
 }
 
+/// Listed by its user, who sees and revokes it. Never due: one that expired stays to be seen.
 impl Stored for AccessToken {
     const KIND: RecordKind = RecordKind::AccessToken;
     fn key(&self) -> Key {
@@ -484,6 +489,7 @@ impl IdempotencyRecord {
     }
 }
 
+/// Read by its scope, by whoever is about to do what it may forbid. Those of all lanes are listed by prefix.
 impl Stored for Switch {
     const KIND: RecordKind = RecordKind::Switch;
     fn key(&self) -> Key {
@@ -503,6 +509,7 @@ impl Switch {
     }
 }
 
+/// Always open: there is no moment at which nothing can show up in a lane any more.
 impl Stored for LaneRecord {
     const KIND: RecordKind = RecordKind::Lane;
     fn key(&self) -> Key {

@@ -35,6 +35,8 @@ const BLOCK: &str = concat!(
 const DECIMAL: &str = r"^-?[0-9]{1,10}\.[0-9]{2,9}$";
 
 /// The schema of a name made of the characters that may stand in a key.
+///
+/// Characters and length are those that reading enforces.
 #[must_use]
 pub fn name(about: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
@@ -57,6 +59,8 @@ pub fn uuid(about: &str) -> RefOr<Schema> {
 }
 
 /// The schema of tags: at most 30, with names that cannot be mistaken for a mark.
+///
+/// Reserved prefixes are excluded in the pattern: a program can find out beforehand, and not by being refused.
 #[must_use]
 pub fn tags() -> RefOr<Schema> {
     let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some(TAG_KEY));
@@ -172,6 +176,8 @@ pub(crate) fn money() -> RefOr<Schema> {
 }
 
 /// Gives a type of a name or a uuid its schema, with its own first doc line as description.
+///
+/// Derived, a schema would be a bare string and know none of the rules.
 macro_rules! word {
     ($name:ident, $about:expr, $schema:ident) => {
         impl utoipa::PartialSchema for $name {

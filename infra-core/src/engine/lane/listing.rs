@@ -21,6 +21,11 @@
 //! # Caveats
 //! The witness compares with what is marked and alive, or still shown: a store restored to before launches of
 //! which nothing is left looks as new as the cloud, and nothing is lost by believing it.
+//!
+//! # Errors
+//! A cloud's error never leaves here: a listing that failed is none, and an identity that could not be asked counts as
+//! a wrong one. Of the store's errors a conflict on the lane's record or on the installation is none: both are read
+//! again before the next listing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,6 +73,9 @@ pub(super) struct Listing {
 
 impl Tick<'_> {
     /// Lists the lane and writes down what it says. `false` stops the tick: wrong identity, or frozen.
+    ///
+    /// An incomplete listing is not a failed one: what it shows is noted, what it does not show stays open. Without
+    /// any listing the tick goes on with what is known, as far as that allows.
     pub(super) async fn list(&self, rows: &[Versioned<Launch>]) -> Result<bool, RepoError> {
         self.worker.listed(self.mono());
         if !self.is_identity_right().await {
@@ -100,6 +108,9 @@ impl Tick<'_> {
     }
 
     /// Asks the cloud who we are, before any absence is believed.
+    ///
+    /// An answer that fails counts as wrong for this tick. A key that is refused, or leads to another account, is
+    /// passed over for a while, so that the lane's other keys get their turn.
     async fn is_identity_right(&self) -> bool {
         if self.engine.parts.planted.is(Bug::C3AbsenceOfAnotherAccount) {
             self.worker.set_identity(true);
@@ -118,6 +129,8 @@ impl Tick<'_> {
     }
 
     /// Reads whether a person has allowed a mass ending here, and until when.
+    ///
+    /// What the record shows as droppings is taken over, so that a restart need not watch them anew.
     async fn read_lane_record(&self) -> Result<Option<Versioned<LaneRecord>>, RepoError> {
         let place = state::lane_place(&self.worker.lane);
         let record = self.engine.parts.repo.get::<LaneRecord>(place).await?;
@@ -133,6 +146,8 @@ impl Tick<'_> {
 
     /// Writes down which droppings stand here now, for as long as they do. A listing that was not complete adds to
     /// them and takes none away.
+    ///
+    /// Written only when it changed: a lane in order costs no commit per listing.
     async fn note_droppings(
         &self,
         record: Option<Versioned<LaneRecord>>,
@@ -162,6 +177,9 @@ impl Tick<'_> {
 
     /// Every page, or nothing: a listing that broke off in the middle is none. The date on each page is told
     /// to the clock guard.
+    ///
+    /// The part that was read is thrown away then: it would look like a listing that lost things. One of more than
+    /// `PAGES_MAX` pages is kept as far as it was read, and is not complete.
     async fn read_pages(&self) -> Option<Listing> {
         if !self.worker.may_call(VerbClass::Read, self.mono()) {
             return None;
@@ -193,6 +211,9 @@ impl Tick<'_> {
 
     /// A mark newer than the store's newest commit: the store was restored from a backup. Frozen before any
     /// mutation, until a person says what happened.
+    ///
+    /// Marks up to what stood in the store when it was opened need no look at their rows; so a lane in which nothing
+    /// is new costs one read here, that of the newest commit's number.
     async fn is_store_older(&self, rows: &[Versioned<Launch>], listing: &Listing) -> Result<bool, RepoError> {
         if self.engine.parts.planted.is(Bug::C2RestoredStoreActs) {
             return Ok(false);
@@ -224,6 +245,8 @@ impl Tick<'_> {
 
     /// Writes down that the store is older than the cloud. Every commit of every replica checks the
     /// installation, so from now on none of them succeeds.
+    ///
+    /// Should the commit fail, the next listing shows the same marks and freezes then.
     async fn freeze(&self, seen: Version, newest: Version) -> Result<(), RepoError> {
         let lane = self.worker.lane.to_string();
         tracing::error!(%lane, %seen, %newest, "the cloud is newer than the store: frozen until `recover`");
@@ -255,6 +278,8 @@ impl Tick<'_> {
     }
 
     /// Things with our mark, by attempt. A thing of another kind than its mark belongs to its parent.
+    ///
+    /// Marks of other installations are left out: in an account that is shared they are somebody else's to judge.
     fn by_token(&self, listing: &Listing) -> BTreeMap<LaunchToken, Vec<Observed>> {
         let ours = self.installation.value.id;
         let mut by_token: BTreeMap<LaunchToken, Vec<Observed>> = BTreeMap::new();
@@ -268,6 +293,9 @@ impl Tick<'_> {
     }
 
     /// What the listing says about one open row.
+    ///
+    /// Things that the row knows are noted in one write. Things that it does not know are judged afterwards, from the
+    /// row as it stands then. What should be there and is not shown is to be looked at by its id as well.
     async fn note(
         &self,
         row: &Versioned<Launch>,
@@ -306,6 +334,9 @@ impl Tick<'_> {
     }
 
     /// An event about a thing of a row, told once, with what the reservation had come to by then.
+    ///
+    /// The look whether it stands there only saves work. That it is told once follows from its key, which is its
+    /// cause.
     pub(super) async fn tell(
         &self,
         row: &Versioned<Launch>,
@@ -338,6 +369,9 @@ impl Tick<'_> {
     }
 
     /// A mark without any row: reported after two sightings, never touched.
+    ///
+    /// It must have been watched for a while, which a restart forgets, and be of some age, as the cloud says. A row is
+    /// written before its machine is asked for, so what waits out both and still has none is nobody's.
     pub(super) async fn orphan(&self, item: &Observed) -> Result<(), RepoError> {
         if item.state == ThingState::Ended {
             return Ok(());
@@ -368,6 +402,7 @@ impl Tick<'_> {
         known.map(|known| droppings.seen.insert(item.id.clone(), known)).is_some()
     }
 
+    /// Shows it from this listing on. The token that it claims is kept: it is what a person searches old logs for.
     fn note_dropping(&self, item: &Observed) {
         let dropping = Dropping {
             thing: item.id.clone(),
@@ -382,6 +417,9 @@ impl Tick<'_> {
 }
 
 /// What a complete listing did not show, of one row. Copies of its mark show nothing of it.
+///
+/// A thing whose end is known is not missed again. A row with fewer births explained than it ordered is missed as a
+/// whole: an attempt of which nothing was ever seen has no thing to miss.
 fn absent_from(row: &mut Launch, items: &[Observed], stamps: bool, began: Timestamp) {
     for thing in row.things.iter_mut().filter(|thing| thing.end.is_none()) {
         if !items.iter().any(|item| item.id == thing.id) {

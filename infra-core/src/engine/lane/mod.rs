@@ -21,6 +21,13 @@
 //! # Caveats
 //! An attempt that conflicts is left to the next tick. A lane with very many rows reads them again after
 //! every phase that may have written what it learned: up to three times per tick.
+//!
+//! # Cancel safety
+//! A tick may be dropped at any await. A call that was on its way then may have happened: its row says Sent, and the
+//! next tick makes that Unknown before it does anything else.
+//!
+//! # Errors
+//! Only the store's end a tick. What a cloud says is written on the row that it is about.
 
 mod act;
 mod births;
@@ -79,6 +86,9 @@ struct Tick<'a> {
 
 impl LaneWorker {
     /// One pass over this lane. Answers how many steps were taken.
+    ///
+    /// Nothing, and no call, when another replica holds the lane, when no row is open and no listing is due, or when
+    /// the lane cannot be connected.
     pub(super) async fn tick(
         &self,
         engine: &Engine,
@@ -100,6 +110,8 @@ impl LaneWorker {
 
     /// The open rows of this lane, of every tenant: the one place where tenants are read together, and
     /// nothing of it leaves the lane.
+    ///
+    /// Closed rows are not among them, however many there are: a late birth finds its row by its token.
     async fn rows(&self, engine: &Engine) -> Result<Vec<Versioned<Launch>>, RepoError> {
         engine.parts.repo.list_lane(&self.lane.id(), Some(index_state::OPEN)).await
     }
@@ -108,6 +120,9 @@ impl LaneWorker {
 impl Tick<'_> {
     /// Settles, lists, looks, then works. Answers how many steps were taken, so that whoever drives knows
     /// whether to go on at once.
+    ///
+    /// Rows are read again after whatever may have written them, because steps are taken upon the version that was
+    /// read. Tenants take turns: one with a thousand attempts holds nobody else up.
     async fn run(&self, rows: Vec<Versioned<Launch>>, listing_due: bool) -> Result<usize, RepoError> {
         let mut done = self.settle_interrupted(&rows).await?;
         if listing_due && !self.list(&rows).await? {
@@ -139,6 +154,9 @@ impl Tick<'_> {
     }
 
     /// A send that nobody has in hand any more was interrupted: it may have happened.
+    ///
+    /// The number of sends is compared, too: a row that was sent once more since it was read is in somebody's hand.
+    /// Nothing is sent here; what becomes of the row is resolved like that of any other that is Unknown.
     async fn settle_interrupted(&self, rows: &[Versioned<Launch>]) -> Result<usize, RepoError> {
         let mut settled = 0;
         for row in rows.iter().filter(|row| row.value.state == LaunchState::Sent) {
@@ -155,6 +173,9 @@ impl Tick<'_> {
     }
 
     /// All steps of one row, one after the other.
+    ///
+    /// They follow from the row as it was read. When an earlier one has written it, a later one may conflict, and
+    /// comes again with the next tick.
     async fn work(&self, row: &Versioned<Launch>, fresh: &Fresh, mass: bool) -> Result<usize, RepoError> {
         let Some(context) = self.context(&row.value) else { return Ok(0) };
         let mut done = 0;
@@ -166,6 +187,9 @@ impl Tick<'_> {
 
     /// Takes one step. Answers whether anything was done: a brake that says no is no error, the step comes
     /// again.
+    ///
+    /// While a mass ending is held, ends that were asked for go on, and those that undo what is all or nothing. `Look`
+    /// is nothing to do here: everything that needs one was looked at before the first step.
     async fn step(
         &self,
         row: &Versioned<Launch>,
@@ -193,6 +217,8 @@ impl Tick<'_> {
 
     /// Would this tick end more of the lane at once than anybody plausibly meant? What people asked for by
     /// name does not count.
+    ///
+    /// What was ordered to end already does not count either, or a large ending would hold itself up half-way.
     fn is_mass(&self, rows: &[Versioned<Launch>]) -> bool {
         let things = |row: &Versioned<Launch>| row.value.alive().count();
         let total: usize = rows.iter().map(things).sum();
@@ -230,6 +256,8 @@ impl Tick<'_> {
     }
 
     /// What the wall says.
+    ///
+    /// A wall that has jumped does not get past the clock guard.
     fn now(&self) -> Timestamp {
         self.engine.now()
     }

@@ -197,6 +197,8 @@ impl Tick<'_> {
 
     /// Opens the first-boot script and sets the moment after which the call must not leave: the end of the
     /// claim, or of the call's own time, whichever is first.
+    ///
+    /// A seal that does not open answers why, as text: no call is made, and the row learns that nothing was sent.
     fn prepare(&self, sent: &Launch) -> Result<Send, String> {
         let limits = &self.engine.parts.limits;
         let deadline = self.ownership.until.min(self.mono() + limits.call_timeout);
@@ -236,6 +238,9 @@ impl Tick<'_> {
     }
 
     /// A call with a limit on its time: what takes longer may have happened.
+    ///
+    /// The call's future is dropped then, and whatever it still answers is lost. An answer that is there in the same
+    /// moment as the end of its time wins: `biased` asks the call first.
     pub(super) async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, ProviderError>> + std::marker::Send,
@@ -257,6 +262,9 @@ impl Tick<'_> {
     }
 
     /// Closes a row: it stays for late births.
+    ///
+    /// Two late facts are kept apart by the row's version: whoever learns something of it meanwhile makes this
+    /// conflict, and the row is looked at anew before it is closed.
     pub(super) async fn close(&self, row: &Versioned<Launch>, how: &Closed) -> Result<bool, RepoError> {
         let keep_until = later(self.now(), self.engine.parts.limits.keep_closed_for);
         let mut closed = row.value.clone();

@@ -1,5 +1,10 @@
 //! Freezes an attempt: everything is resolved here, once, and never again.
 //!
+//! # Flow
+//! The planner picks choice, slots and satellites; here they become a row in state Planned. The commit that writes the
+//! row down puts the installation into its mark, the commit of its first send the number. After that nothing of it
+//! moves.
+//!
 //! # Guarantees
 //! * What is frozen is all that a send needs: image id, zone, disk, keys, satellites by id, tags. A replay
 //!   after a week is the same bytes.
@@ -31,6 +36,9 @@ pub(super) struct Satellites {
 }
 
 /// An attempt at machines for a run of slots.
+///
+/// One row, one token and one request for the whole run: so many of one kind. The text of files is not in the options,
+/// because it stands beside them, sealed.
 pub(super) fn machines(
     reservation: &Reservation,
     choice: &Choice,
@@ -59,6 +67,9 @@ pub(super) fn machines(
 }
 
 /// An attempt at a satellite; `None` for kinds that are none.
+///
+/// It fills no slot: its one wish stands under 0. It has no zone, whatever the choice says, because machines of all
+/// zones of the lane share it. `None` also for a key pair where there is no public key.
 pub(super) fn satellite(
     reservation: &Reservation,
     choice: &Choice,
@@ -82,6 +93,9 @@ pub(super) fn satellite(
 }
 
 /// An attempt at a copy of a machine's disk, in the machine's lane and with its key.
+///
+/// Its mark is of the machine's installation, and its name is its mark: where a cloud names a copy only later it is
+/// found by that.
 pub(super) fn snapshot(machine: &Launch, of: &ResourceId, token: LaunchToken, now: Timestamp) -> Launch {
     let body = LaunchBody::Snapshot { of: of.clone() };
     let mark = Mark { token, kind: body.kind(), seq: Version(0), ..machine.frozen.mark };
@@ -128,6 +142,8 @@ fn row(
 }
 
 /// A row that nothing has happened to.
+///
+/// Every attempt begins here, so that a new field of a row has one place to begin with.
 fn planned(
     tenant: &TenantId,
     reservation: &ReservationId,

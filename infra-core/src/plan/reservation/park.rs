@@ -31,6 +31,8 @@ use crate::words::lane::ResourceKind;
 use crate::words::planted::Bug;
 
 /// Parks and unparks every slot whose machine is turned off by being ended, and ends snapshots that nobody needs.
+///
+/// The slots are taken out of the draft meanwhile, so that a slot and the rows beside it can be changed together.
 pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) {
     for (no, mut unit) in std::mem::take(&mut draft.units) {
         match unit.want {
@@ -44,6 +46,9 @@ pub(super) fn all(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMut
 }
 
 /// A slot that wants to be off: copy the stopped machine, then let go of it.
+///
+/// Each plan goes as far as what was seen allows. A machine whose mark is gone is left as it is: it is not provably
+/// ours to end.
 fn park(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, draw: &mut dyn FnMut() -> LaunchToken) {
     let Some(row) = unit.current.and_then(|token| draft.launches.get(&token)).cloned() else {
         return watch(draft, picture, unit);
@@ -67,6 +72,9 @@ fn park(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, draw: &mut dy
 }
 
 /// How is a machine of this row turned off: by being ended?
+///
+/// What the request says comes first, the cloud's own first way after it. A lane that the picture lacks parks nothing
+/// by itself.
 fn parks(row: &Launch, picture: &Picture<'_>) -> bool {
     let LaunchBody::Machine(body) = &row.frozen.body else { return false };
     let first = picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.off_modes.first());
@@ -74,6 +82,8 @@ fn parks(row: &Launch, picture: &Picture<'_>) -> bool {
 }
 
 /// The snapshot of exactly this machine, if it is there, usable, ours and in the same lane.
+///
+/// One that a listing misses proves nothing, even though it was seen before: its machine stays until that is settled.
 fn proven<'a>(copy: &'a Launch, row: &Launch, machine: &ResourceId) -> Option<&'a Thing> {
     let of = matches!(&copy.frozen.body, LaunchBody::Snapshot { of } if of == machine);
     let there = |thing: &&Thing| {
@@ -84,6 +94,9 @@ fn proven<'a>(copy: &'a Launch, row: &Launch, machine: &ResourceId) -> Option<&'
 }
 
 /// Plans a snapshot where there is none under way, after a pause when the last one came to nothing.
+///
+/// One at a time. A copy under way only hands its trouble on to the slot; one of another machine, one that failed and
+/// one without hope is given up first. The pause grows with every copy of this machine that is over.
 fn copy_again(
     draft: &mut Draft,
     picture: &Picture<'_>,
@@ -124,6 +137,8 @@ fn copy_again(
 }
 
 /// A slot without a machine: is its snapshot still there?
+///
+/// Lost is only what had been proven: a copy that was never done is dropped without a word, because it is of no use.
 fn watch(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit) {
     if unit.kept.is_empty() {
         // Its machine went before the copy was done: the copy is of no use.
@@ -170,12 +185,15 @@ fn unpark(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit) {
     }
 }
 
+/// The slot names no copy any more. The copy itself is ended once no slot names it, by `end_unneeded`.
 fn forget(unit: &mut Unit) {
     unit.snapshot = None;
     unit.kept.clear();
 }
 
 /// Snapshots that no slot holds are ended.
+///
+/// A copy that was told to go keeps the cause it was told with.
 fn end_unneeded(draft: &mut Draft) {
     let held: Vec<LaunchToken> = draft.units.values().filter_map(|unit| unit.snapshot).collect();
     let copies =
@@ -189,6 +207,8 @@ fn end_unneeded(draft: &mut Draft) {
 
 /// What a waiting slot's next attempt is made from: the choice in the lane of its snapshot, with the snapshot as its
 /// image. `None` for a slot that was never parked, `Some(None)` when nothing can be made there now.
+///
+/// The slot's own offer is tried first, then the others in turn: the type may differ, the lane must not.
 pub(super) fn parked(draft: &Draft, unit: &Unit) -> Option<Option<Choice>> {
     let copy = draft.launches.get(&unit.snapshot.filter(|_| !unit.kept.is_empty())?)?;
     let choices = &draft.reservation.spec.choices;

@@ -20,6 +20,9 @@ use crate::plan::cost::cost;
 const PLACES_MAX: usize = 20;
 
 /// Derives phase and counts, and tells when the phase changed.
+///
+/// What follows from the phase alone is noted here, too: when it was first ready, when it was over and at what cost,
+/// and since when it is not as desired.
 pub(super) fn summarise(draft: &mut Draft, picture: &Picture<'_>) {
     let phase = phase(draft);
     if phase == Phase::Ready && draft.reservation.ready_at.is_none() {
@@ -96,6 +99,8 @@ fn phase(draft: &Draft) -> Phase {
 
 /// Why it is not further: the brake that holds it, a deadline that is not believed, or what the first slot in
 /// trouble says.
+///
+/// What has failed for good says that alone: a hold or a deadline means nothing to it any more.
 fn reason(draft: &Draft, picture: &Picture<'_>, phase: Phase) -> Option<String> {
     let reservation = &draft.reservation;
     let held = reservation.hold.as_ref().map(|hold| hold.detail.clone());
@@ -112,6 +117,8 @@ fn reason(draft: &Draft, picture: &Picture<'_>, phase: Phase) -> Option<String> 
 }
 
 /// One unit as users see it.
+///
+/// Of several things that filled the slot the last one is shown. A slot without an attempt shows its number and state.
 fn view(draft: &Draft, unit: &Unit) -> UnitView {
     let row = unit.current.and_then(|token| {
         draft.launches.get(&token).or_else(|| draft.new_launches.iter().find(|row| row.token == token))

@@ -1,5 +1,9 @@
 //! How many slots are wanted, which of them, and in what power; then copied onto the attempts.
 //!
+//! # Flow
+//! First `assign`: how many, which, in what power. Last `spread`, when the plan's new attempts are there as well: what
+//! a slot wants becomes what its attempts are to do, and everything else of theirs is to go.
+//!
 //! # Guarantees
 //! * A slot that was given up is never wanted again, and its number never used again.
 //! * What is worth least goes first: what is lost or failed, then what waits, then what builds, and what is
@@ -21,6 +25,9 @@ use crate::words::lane::ResourceKind;
 const SLOTS_PER_PLAN: u32 = 16;
 
 /// Sets every slot's want; makes slots that are missing, gives up those that are too many.
+///
+/// What is not present any more gives up all of them, protected ones too. More than `SLOTS_PER_PLAN` come in several
+/// plans, and each of them leaves slots that stand by themselves.
 pub(super) fn assign(draft: &mut Draft, picture: &Picture<'_>) {
     let desired = draft.reservation.desired;
     if !desired.present {
@@ -46,6 +53,8 @@ const fn occupies(unit: &Unit) -> bool {
 }
 
 /// Gives up as many slots as are too many.
+///
+/// When the rest is protected it gives up fewer, and the next plan tries again.
 fn shrink(draft: &mut Draft, picture: &Picture<'_>, by: u32) {
     let mut order: Vec<(u8, u32)> = draft
         .units
@@ -75,6 +84,8 @@ const fn worth(stage: Stage) -> u8 {
 }
 
 /// Makes slots that are missing. Numbers begin after the highest that was ever used.
+///
+/// The highest stands in the reservation itself, so a number stays used when its slot is long forgotten.
 fn grow(draft: &mut Draft, by: u32) {
     let reservation = &mut draft.reservation;
     let highest = draft.units.keys().next_back().map_or(0, |no| no + 1);
@@ -103,6 +114,9 @@ fn grow(draft: &mut Draft, by: u32) {
 }
 
 /// Copies the wishes onto the attempts: lanes read nothing else.
+///
+/// Rows without slots are passed by: satellites go below, snapshots where slots are parked. The request that changed a
+/// wish is noted on the row, for the log of what follows; the first cause of an end stays.
 pub(super) fn spread(draft: &mut Draft) {
     let asked = draft.reservation.end_cause.unwrap_or(EndCause::Asked);
     let (units, request_id) = (&draft.units, &draft.reservation.request_id);
@@ -128,6 +142,8 @@ pub(super) fn spread(draft: &mut Draft) {
 }
 
 /// Satellites go when everything they serve is over: a firewall in use cannot be ended anyway.
+///
+/// Lane by lane: those of a lane whose machines are over go, though another lane still has some.
 fn end_satellites(draft: &mut Draft, cause: EndCause) {
     if draft.reservation.desired.present {
         return;
