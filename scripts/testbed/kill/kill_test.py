@@ -56,6 +56,7 @@ class Run:
 
     def __init__(self, cloud, server, seed):
         self.cloud, self.server, self.dice = cloud, server, random.Random(seed)
+        self.cloud.shorten(float(os.environ.get("INFRA_KILL_SHARE") or 1))
         self.apis = [Api(server, user) for user in ("ada", "bob")]
         self.kills = collections.Counter()
         self.states = collections.Counter()

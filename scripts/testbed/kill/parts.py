@@ -219,6 +219,11 @@ class Cloud:
     count_max = 3
     unknown_hold_s = 900
 
+    def shorten(self, share):
+        """Fewer of everything that is counted per window, for whoever waits; the windows stay the same."""
+        for name in ("reservations", "powered", "ended_under_fire", "kills_per_window_min"):
+            setattr(self, name, max(3, int(getattr(self, name) * share)))
+
     def tables(self):
         """Its part of the settings file."""
         raise NotImplementedError
