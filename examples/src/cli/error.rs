@@ -1,4 +1,4 @@
-//! Why a command did not do it, and with which exit code. The codes are a contract with scripts: see [`CODES`].
+//! Why a command did not do it, and with which exit code. The codes are a contract with scripts: see `CODES`.
 
 use std::io;
 use std::process::ExitCode;

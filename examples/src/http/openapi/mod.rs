@@ -100,8 +100,11 @@ fn build() -> Value {
     }});
     document["x-infra-errors"] = Code::ALL.iter().map(|code| problems::entry(*code)).collect();
     // What no attribute of a struct can say: exactly one change at a time.
-    let change = &mut document["components"]["schemas"]["ReservationChange"];
-    (change["minProperties"], change["maxProperties"]) = (json!(1), json!(1));
+    // Exactly one of several, beside what is required anyway.
+    for (name, fields) in [("ReservationChange", 1), ("TemplateSource", 1), ("NewTemplate", 2)] {
+        let schema = &mut document["components"]["schemas"][name];
+        (schema["minProperties"], schema["maxProperties"]) = (json!(fields), json!(fields));
+    }
     name_items(&mut document);
     problems::complete(&mut document);
     document

@@ -234,7 +234,7 @@ pub struct Change {
 }
 
 /// Reads a value that must be there when its name is: `null` is a wrong type.
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+pub(super) fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     let null = || serde::de::Error::invalid_type(Unexpected::Other("null"), &"a value");
     Option::<T>::deserialize(from)?.map(Some).ok_or_else(null)
 }

@@ -11,6 +11,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::Asked;
+use super::reservations::said;
 
 /// What a template is made from: exactly one of the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -18,10 +19,12 @@ use super::Asked;
 #[schema(example = json!({"request": {"vcpus": 2, "memory_gib": 4, "duration_s": 3600}}))]
 pub struct TemplateSource {
     /// A request, as it could be reserved.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Request, required = false)]
     pub request: Option<Request>,
     /// One of the user's own reservations: what it asks for, without what came from the profile.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ReservationId, required = false)]
     pub reservation: Option<ReservationId>,
 }
 
@@ -36,10 +39,12 @@ pub struct NewTemplate {
     )]
     pub name: TemplateName,
     /// A request, as it could be reserved.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Request, required = false)]
     pub request: Option<Request>,
     /// One of the user's own reservations: what it asks for, without what came from the profile.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ReservationId, required = false)]
     pub reservation: Option<ReservationId>,
 }
 

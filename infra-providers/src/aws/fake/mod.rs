@@ -2,7 +2,7 @@
 //!
 //! # Flow
 //! What the provider asks of [`Ec2Api`] is asked of the sim, and answered in EC2's shapes, words and codes. The sim's
-//! fault rules apply: a refusal is worded as EC2 words it, a lost reply is [`Reached::Maybe`], an unreadable one a
+//! fault rules apply: a refusal is worded as EC2 words it, a lost reply is `Reached::Maybe`, an unreadable one a
 //! success that cannot be read.
 //!
 //! # Guarantees
