@@ -22,6 +22,9 @@ use super::error::ClientError;
 use super::sse::{SseEvent, SseReader};
 use super::types::{Reservation, settled};
 
+/// A stream begins at once; where it does not within this, it is asked instead.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// A stream that is silent for longer is dead: servers send comments to keep it alive.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How often a server without events is asked.
@@ -139,7 +142,15 @@ impl Feed {
         if !self.reader.last_id().is_empty() {
             call = call.header("last-event-id", self.reader.last_id());
         }
-        match self.client.open(&call).await {
+        let opened = tokio::select! {
+            opened = self.client.open(&call) => opened,
+            () = self.client.clock.sleep(OPEN_WITHIN) => {
+                // Something in between keeps answers until they are whole, and this one never is.
+                self.has_events = false;
+                return Ok(());
+            }
+        };
+        match opened {
             Ok(stream) if is_stream(&stream) => {
                 self.reader = SseReader::after(self.reader.last_id());
                 self.stream = Some(stream);

@@ -34,8 +34,8 @@ fn a_reservation_reads_well_from_beginning_to_end() {
             "ends in TIME (MOMENT)",
             "",
             "SLOT STATE CLOUD REGION ZONE TYPE PUBLIC PRIVATE CLOUD'S ID",
-            "0 ready sim sim-east use1-az1 t4g.nano 198.18.0.2 10.64.0.2 vm-*",
-            "1 ready sim sim-east use1-az1 t4g.nano 198.18.0.3 10.64.0.3 vm-*",
+            "0 ready sim sim-east use1-az1 t4g.nano 198.18.0.3 10.64.0.3 vm-*",
+            "1 ready sim sim-east use1-az1 t4g.nano 198.18.0.4 10.64.0.4 vm-*",
         ],
     );
     shows(
