@@ -72,3 +72,24 @@ stop() {
   fi
   rm -f "$pidfile"
 }
+
+# install_pinned SIZE: a virtual environment of the testbed's own with what its requirements.txt pins. Its lib.sh sets
+# `python`. The stamp is a copy of the pins, written last: a broken-off install has none.
+install_pinned() {
+  local started=$SECONDS
+  pins_installed || { lock; pins_installed || install_pins "$1"; }
+  say "installed ($((SECONDS - started)) s)"
+}
+
+pins_installed() { [[ -x $python ]] && cmp -s "$here/requirements.txt" "$cache/installed.txt"; }
+
+install_pins() {
+  local pins=$here/requirements.txt
+  say "installing $(grep -c '==' "$pins") pinned packages into $cache (about $1, 20 to 60 s)"
+  command -v python3 >/dev/null || missing "python3 is not installed"
+  rm -rf "$cache/venv" "$cache/installed.txt"
+  python3 -m venv "$cache/venv" || missing "python3 cannot make a virtual environment (is python3-venv installed?)"
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pins" ||
+    missing "the Python packages could not be installed"
+  cp "$pins" "$cache/installed.txt"
+}
