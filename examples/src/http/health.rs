@@ -120,9 +120,10 @@ pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer
     path = "/admin/recover",
     tag = tag::OPERATION,
     operation_id = "recover",
+    params(super::wire::Idempotency),
     request_body = Recover,
     responses((status = 200, body = Status, description = "Thawed.")),
-    extensions(("x-codes" = json!(["conflict", "busy"])))
+    extensions(("x-codes" = json!(["conflict", "busy", "idempotency-mismatch"])))
 )]
 pub(super) async fn recover(
     Admin(operator): Admin,

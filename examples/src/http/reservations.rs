@@ -4,24 +4,19 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use infra_core::infra::{
-    IdempotencyKey, InfraError, ListOptions, ReleaseOutcome, ReservationView, UserHandle,
-};
+use infra_core::infra::{InfraError, ListOptions, ReleaseOutcome, ReservationView, UserHandle};
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{Phase, Power};
 use infra_core::words::ids::ReservationId;
 use std::time::Duration;
 
 use super::auth::{Reader, Writer};
-use super::extract::{Json, NoParams, Params, if_match, one};
+use super::extract::{Json, NoParams, Params, if_match};
 use super::openapi::tag;
 use super::problem::{Code, Problem};
 use super::users::segment;
 use super::wire::{Change, Page};
 use super::{Shared, page, wire};
-
-/// Names the route inside idempotency keys: the same key on another route is another key.
-const ROUTE: &str = "POST reservations";
 
 /// Reserve capacity
 ///
@@ -41,13 +36,10 @@ pub(super) async fn reserve(
     Writer(user): Writer,
     State(shared): State<Shared>,
     uri: Uri,
-    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Response, Problem> {
     let wait = Params::read(&uri, &["wait"])?.wait(shared.options.wait_max)?;
-    let key = one(&headers, "idempotency-key")?;
-    let key = key.map(|key| IdempotencyKey::new(ROUTE, key)).transpose()?;
-    let reserved = user.reserve(&request, key.as_ref()).await?;
+    let reserved = user.reserve(&request, None).await?;
     accepted(&user, &shared, reserved.view, wait).await
 }
 
@@ -128,10 +120,10 @@ pub(super) async fn show(
     path = "/users/{user}/reservations/{id}",
     tag = tag::RESERVATIONS,
     operation_id = "changeReservation",
-    params(wire::OfReservation, wire::IfMatch, wire::Acting),
+    params(wire::OfReservation, wire::IfMatch, wire::Idempotency, wire::Acting),
     request_body = Change,
     responses((status = 200, body = wire::Reservation, description = "As it is now; what was asked comes true soon.", headers(("ETag" = String, description = "Its version; send it back in `If-Match`.")))),
-    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "conflict", "busy", "gone", "released", "unfulfillable", "provider-unavailable"])))
+    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "conflict", "busy", "gone", "released", "unfulfillable", "idempotency-mismatch", "provider-unavailable"])))
 )]
 pub(super) async fn change(
     Writer(user): Writer,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod document;
+mod once;
 mod people;
 mod tenants;
 mod world;

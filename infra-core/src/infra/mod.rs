@@ -31,6 +31,7 @@ mod health;
 mod history;
 mod keys;
 mod list;
+mod once;
 mod open;
 mod operator;
 mod profile;

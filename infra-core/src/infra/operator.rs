@@ -18,8 +18,8 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
-use super::views::{InFlight, LaneStatus, Status};
-use super::{keys, recover, rows, teams, templates};
+use super::views::{IdempotencyKey, InFlight, LaneStatus, Status};
+use super::{keys, once, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{Profile, User};
 use crate::nouns::actor::Actor;
@@ -32,7 +32,7 @@ use crate::plan::reservation::is_end_past;
 use crate::records::{Versioned, state, system_tenant};
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::{ReservationId, TenantId, UserId};
-use crate::words::lane::LaneId;
+use crate::words::lane::{LaneId, Version};
 
 /// Everything a person may do who runs the installation. Cheap to clone.
 ///
@@ -42,11 +42,13 @@ use crate::words::lane::LaneId;
 pub struct Operator {
     pub(super) core: Arc<Core>,
     pub(super) actor: Actor,
+    /// Of the one change that is made next.
+    pub(super) key: Option<IdempotencyKey>,
 }
 
 impl Operator {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, actor: Actor::admin() }
+        Self { core, actor: Actor::admin(), key: None }
     }
 
     /// The same, used by somebody: who it is, and on which request, stands in the history of what they change.
@@ -85,7 +87,11 @@ impl Operator {
             machines_held: 0,
             suspended: false,
         };
+        let once = self.once(|| once::asked(&(name, team)));
         let settled = self.core.settle("the user", || async {
+            if let Some(user) = once::answered(&self.core, once.as_ref()).await? {
+                return Ok(Step::Done(user, Version(0)));
+            }
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
             if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
@@ -109,6 +115,7 @@ impl Operator {
             let mut txn = self.core.repo.txn();
             txn.insert(&new);
             teams::touch(&self.core, &mut txn, &new.tenant).await?;
+            once::note(&self.core, once.as_ref(), &mut txn, &new);
             txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, new.clone()))
         });
@@ -243,7 +250,7 @@ impl Operator {
     /// [`InfraError::Conflict`] when the answer does not fit: `Moved` fits a store opened elsewhere, `Clone` any
     /// frozen store, `Restored` always.
     pub async fn recover(&self, what: Recovery) -> Result<Status, InfraError> {
-        recover::recover(&self.core, what).await?;
+        recover::recover(self, what).await?;
         self.status().await
     }
 

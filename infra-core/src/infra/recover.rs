@@ -17,6 +17,8 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
+use super::once::{self, Once};
+use super::operator::Operator;
 use super::quote::connect_error;
 use crate::contracts::store::ListBy;
 use crate::nouns::credential::StoredCredential;
@@ -27,9 +29,15 @@ use crate::plan::resolve::suspect;
 use crate::records::{Stored, Versioned, state};
 use crate::words::clock::later;
 use crate::words::ids::InstallationId;
+use crate::words::lane::Version;
 
 /// Recovers; the installation is thawed by the last commit.
-pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraError> {
+pub(super) async fn recover(by: &Operator, what: Recovery) -> Result<(), InfraError> {
+    let core = &by.core;
+    let once = by.once(|| once::asked(&what));
+    if once::answered::<()>(core, once.as_ref()).await?.is_some() {
+        return Ok(());
+    }
     let was = core.installation().await?.value;
     fits(&was, what)?;
     match what {
@@ -37,7 +45,7 @@ pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraErro
         Recovery::Clone => let_go(core).await?,
         Recovery::Restored => doubt(core).await?,
     }
-    thaw(core, what).await
+    thaw(core, what, once.as_ref()).await
 }
 
 /// Does the answer fit what froze the store? *Restored* always does: somebody may know it before any cloud shows.
@@ -120,8 +128,11 @@ async fn each<T: Stored + Clone + PartialEq>(
 }
 
 /// The last commit: identity, home, epoch and holds, and no longer frozen.
-async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
+async fn thaw(core: &Core, what: Recovery, once: Option<&Once>) -> Result<(), InfraError> {
     let settled = core.settle("the installation", || async {
+        if once::answered::<()>(core, once).await?.is_some() {
+            return Ok(Step::Done((), Version(0)));
+        }
         let was = core.installation().await?;
         let mut is = Installation { frozen: None, home: core.home.clone(), ..was.value.clone() };
         match what {
@@ -140,6 +151,7 @@ async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
         }
         let mut txn = core.repo.txn();
         txn.update(&was, &is);
+        once::note(core, once, &mut txn, &());
         Ok(Step::Commit(txn, ()))
     });
     settled.await.map(drop)

@@ -38,7 +38,8 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
-use super::reserve::{self, Ask, Once};
+use super::once::{self, Once};
+use super::reserve::{self, Ask};
 use super::user::UserHandle;
 use super::views::{
     IdempotencyKey, NewTemplate, Relaunch, Reserved, SavedTemplate, TemplateFrom, TemplatePage, TemplateView,
@@ -51,10 +52,10 @@ use crate::nouns::request::Request;
 use crate::nouns::reservation::{DeadlineKind, Reservation};
 use crate::nouns::template::{Template, TemplateRef, TemplateVersion};
 use crate::records::{Stored, Versioned, state, system_tenant};
-use crate::words::clock::{Timestamp, between, later};
+use crate::words::clock::{Timestamp, between};
 use crate::words::ids::{ReservationId, TemplateName, UserId};
 use crate::words::lane::Version;
-use crate::words::secret::{Sealed, digest};
+use crate::words::secret::Sealed;
 
 /// Characters of a name.
 const NAME_LEN_MAX: usize = 64;
@@ -92,10 +93,9 @@ impl UserHandle {
     ) -> Result<SavedTemplate, InfraError> {
         let core = &self.core;
         check_name(&new.name)?;
-        let body =
-            || digest(&serde_json::to_vec(new).expect("requests serialise: string keys, checked numbers"));
-        let once = idempotency.map(|key| Once::new(key, &self.id, body()));
         let gate = core.gate(&self.id).await?;
+        let key = idempotency.or(self.key.as_ref());
+        let once = key.map(|key| Once::new(key, gate.tenant(), &self.id, once::asked(new)));
         if let Some(view) = replay(core, &gate, once.as_ref()).await? {
             return Ok(SavedTemplate { view, replayed: true });
         }
@@ -228,7 +228,8 @@ impl UserHandle {
     ) -> Result<Reserved, InfraError> {
         let ask = Ask::Template(relaunch);
         let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency).await?;
+            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
+                .await?;
         Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
     }
 }
@@ -454,15 +455,8 @@ async fn save(
     txn.put(&head, was.map_or(Expect::Absent, |was| Expect::Version(was.version)));
     txn.insert(&version);
     if let Some(once) = once {
-        txn.insert(&IdempotencyRecord {
-            tenant: me.tenant.clone(),
-            id: once.id.clone(),
-            body: once.body.clone(),
-            reservation: None,
-            template: Some(version.of.clone()),
-            expires_at: Some(later(now, core.limits.idempotency_keep)),
-            created_at: now,
-        });
+        let template = Some(version.of.clone());
+        txn.insert(&IdempotencyRecord { template, ..once.record(core) });
     }
     // Nothing is written for a user who is being removed.
     txn.check(me.key(), Expect::Version(gate.user.version));
@@ -530,7 +524,7 @@ fn files_of(text: &str) -> Result<std::collections::BTreeMap<String, String>, In
 /// A template that was deleted since then is not there any more: the key does not bring it back.
 async fn replay(core: &Core, gate: &Gate, once: Option<&Once>) -> Result<Option<TemplateView>, InfraError> {
     let Some(once) = once else { return Ok(None) };
-    let Some(of) = once.before(core, gate.tenant()).await?.and_then(|key| key.template) else {
+    let Some(of) = once.before(core).await?.and_then(|key| key.template) else {
         return Ok(None);
     };
     let (head, version, _) = find(core, &gate.user.value, None, &of.name, Some(of.version)).await?;

@@ -32,6 +32,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::not_frozen;
+use super::once::{self, Once};
 use super::operator::Operator;
 use super::user::UserHandle;
 use super::views::Principal;
@@ -100,7 +101,8 @@ impl Operator {
     ) -> Result<(AccessToken, Secret), InfraError> {
         let expires_at = self.core.end_of_life(expires_in)?;
         self.core.user(user).await?;
-        self.core.issue(user, New { label, role, expires_at }).await
+        let once = self.once(|| once::asked(&(user, label, role, expires_in)));
+        self.core.issue(user, New { label, role, expires_at }, once.as_ref()).await
     }
 
     /// A user's tokens, expired ones included, without secrets. Cancel safe.
@@ -180,7 +182,10 @@ impl UserHandle {
         expires_in: Option<Duration>,
         ends_by: Option<Timestamp>,
     ) -> Result<(AccessToken, Secret), InfraError> {
-        self.core.gate(&self.id).await?.may_change()?;
+        let gate = self.core.gate(&self.id).await?;
+        let once = self.once(&gate.user.value, || once::asked(&(label, role, expires_in)));
+        issued_before(&self.core, once.as_ref()).await?;
+        gate.may_change()?;
         if role == TokenRole::Bot {
             return Err(InfraError::field(
                 "role",
@@ -195,7 +200,7 @@ impl UserHandle {
             }
             (asked, by) => asked.or(by),
         };
-        self.core.issue(&self.id, New { label, role, expires_at }).await
+        self.core.issue(&self.id, New { label, role, expires_at }, once.as_ref()).await
     }
 
     /// Revokes one of the user's own tokens, at once: also when suspended, or while the store is frozen.
@@ -220,7 +225,13 @@ impl Core {
 
     /// Where every token is made, whoever issues it. Its public id and its secret are of different random bytes, so
     /// that the id may stand in lists and logs. A store that freezes meanwhile makes the commit fail.
-    async fn issue(&self, user: &UserId, new: New<'_>) -> Result<(AccessToken, Secret), InfraError> {
+    async fn issue(
+        &self,
+        user: &UserId,
+        new: New<'_>,
+        once: Option<&Once>,
+    ) -> Result<(AccessToken, Secret), InfraError> {
+        issued_before(self, once).await?;
         let installation = self.installation().await?;
         not_frozen(&installation.value)?;
         if new.label.chars().count() > TOKEN_LABEL_LEN_MAX || new.label.chars().any(char::is_control) {
@@ -245,9 +256,16 @@ impl Core {
         };
         let mut txn = self.repo.txn();
         txn.insert(&token);
+        once::note(self, once, &mut txn, &token.id);
         txn.check(Installation::place(), Expect::Version(installation.version));
-        self.repo.commit(txn).await?;
-        Ok((token, Secret::new(secret)))
+        match self.repo.commit(txn).await {
+            Err(error) if error.is_conflict() => {
+                // Another call under the same key was first.
+                issued_before(self, once).await?;
+                Err(error.into())
+            }
+            other => Ok(other.map(|_| (token, Secret::new(secret)))?),
+        }
     }
 
     /// As stored, expired ones included, and those that a removed user of the same name may have left.
@@ -281,6 +299,14 @@ impl Core {
             other => other,
         }
     }
+}
+
+/// Refuses a key that issued a token before: the secret was in the one answer, and no repetition has it.
+async fn issued_before(core: &Core, once: Option<&Once>) -> Result<(), InfraError> {
+    let Some(id) = once::answered::<String>(core, once).await? else { return Ok(()) };
+    let why = "this Idempotency-Key issued it, and its secret was shown once: if that answer was lost, revoke it and \
+               take a new key";
+    Err(InfraError::Conflict { what: "token", id, why: why.to_owned(), version: None })
 }
 
 /// Writes beside the request that a token was used, unless that stands there already.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Draft, Kind};
+use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
@@ -41,12 +41,14 @@ pub struct UserHandle {
     pub(super) core: Arc<Core>,
     pub(super) id: UserId,
     pub(super) actor: Actor,
+    /// Of the one change that is made next.
+    pub(super) key: Option<IdempotencyKey>,
 }
 
 impl UserHandle {
     pub(super) fn new(core: Arc<Core>, id: UserId) -> Self {
         let actor = Actor::user(&id);
-        Self { core, id, actor }
+        Self { core, id, actor, key: None }
     }
 
     /// The same view, used by somebody: who it is, and on which request, stands in the history of what they change,
@@ -101,7 +103,8 @@ impl UserHandle {
     ) -> Result<Reserved, InfraError> {
         let ask = Ask::Request(request);
         let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency).await?;
+            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
+                .await?;
         Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
     }
 
@@ -144,7 +147,7 @@ impl UserHandle {
             reservation.spec.request.ends_at = Some(ends_at);
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::User, ("extend", ends_at)), change).await
     }
 
     /// Turns its machines off; they are kept, and may still cost. Repeating is fine.
@@ -162,7 +165,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::Off;
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::User, "stop"), change).await
     }
 
     /// Turns its machines on. Repeating is fine.
@@ -178,7 +181,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::On;
             Ok(())
         };
-        self.change(id, if_match, (Kind::More, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::More, Role::User, "start"), change).await
     }
 
     /// Replaces its tags. Machines that run keep the labels they were made with; later ones get the new ones.
@@ -197,7 +200,7 @@ impl UserHandle {
             draft.reservation.spec.request.tags.clone_from(tags);
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::Owner, ("tags", tags)), change).await
     }
 
     /// Sets how many machines are wanted, 0 included; the count against `machines_max` moves with it.
@@ -217,7 +220,7 @@ impl UserHandle {
             draft.counted = count;
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::Owner, ("count", count)), change).await
     }
 
     /// Ends it for good: nothing undoes a release. Repeating is fine, also after a lost answer.
@@ -233,7 +236,7 @@ impl UserHandle {
             }
             Ok(())
         };
-        let view = self.change(id, None, (Kind::Release, Role::Owner), change).await?;
+        let view = self.change(id, None, How::repeatable(Kind::Release, Role::Owner), change).await?;
         let over = view.over_at.is_some();
         Ok(if over { ReleaseOutcome::AlreadyOver(view) } else { ReleaseOutcome::Releasing(view) })
     }
@@ -326,7 +329,7 @@ impl UserHandle {
     /// [`InfraError::OutOfRange`] (`provider`, `label`, `fields`), [`InfraError::InvalidCredentials`],
     /// [`InfraError::Unverified`]: nothing is stored then.
     pub async fn save_key(&self, key: &NewKey) -> Result<KeyView, InfraError> {
-        keys::save(&self.core, &self.id, key).await
+        keys::save(self, key).await
     }
 
     /// The team's keys, without their secrets. Cancel safe.
@@ -374,11 +377,12 @@ impl UserHandle {
         &self,
         id: &ReservationId,
         if_match: Option<Version>,
-        how: (Kind, Role),
+        how: How,
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<ReservationView, InfraError> {
-        let record = self.core.change(&self.id, &self.actor, id, if_match, how, work).await?;
-        let role = if record.value.owner == self.id { Role::Owner } else { how.1 };
+        let least = how.least;
+        let record = self.core.change(self, id, if_match, how, work).await?;
+        let role = if record.value.owner == self.id { Role::Owner } else { least };
         Ok(show::whole(&self.core, &record).await?.seen_as(role))
     }
 
