@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::auth::{Reader, Writer};
 use super::extract::{Json, NoParams, Params, if_match};
 use super::openapi::tag;
+use super::places::Place;
 use super::problem::{Code, Problem};
 use super::users::segment;
 use super::wire::{Change, Page};
@@ -36,9 +37,10 @@ pub(super) async fn reserve(
     Writer(user): Writer,
     State(shared): State<Shared>,
     uri: Uri,
+    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Response, Problem> {
-    let wait = Params::read(&uri, &["wait"])?.wait(shared.options.wait_max)?;
+    let wait = Wait::read(&Params::read(&uri, &["wait"])?, &headers, &shared)?;
     let reserved = user.reserve(&request, None).await?;
     accepted(&user, &shared, reserved.view, wait).await
 }
@@ -48,10 +50,11 @@ pub(super) async fn accepted(
     user: &UserHandle,
     shared: &Shared,
     view: ReservationView,
-    wait: Option<Duration>,
+    wait: Option<Wait>,
 ) -> Result<Response, Problem> {
+    let asked = wait.is_some();
     let view = waited(user, shared, view, wait).await?;
-    let status = if wait.is_some() && settled(view.state) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if asked && settled(view.state) { StatusCode::OK } else { StatusCode::ACCEPTED };
     let place = format!("/users/{}/reservations/{}", segment(user.id().as_str()), view.id);
     let mut response = answer(status, &view);
     let place = HeaderValue::from_str(&place).expect("names and ids are visible ASCII");
@@ -105,8 +108,9 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path((_, id)): Path<(String, String)>,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wait = Params::read(&uri, &["wait"])?.wait(shared.options.wait_max)?;
+    let wait = Wait::read(&Params::read(&uri, &["wait"])?, &headers, &shared)?;
     let view = user.get(&reservation(id)?).await?;
     let view = waited(&user, &shared, view, wait).await?;
     Ok(answer(StatusCode::OK, &view))
@@ -175,12 +179,32 @@ pub(super) async fn release(
     }
 }
 
+/// A `?wait=`, with its place among those who wait. Taken before anything is done: who finds none has changed nothing.
+#[derive(Debug)]
+pub(super) struct Wait {
+    for_: Duration,
+    _place: Place,
+}
+
+impl Wait {
+    /// Reads `?wait=` and takes the place.
+    pub(super) fn read(
+        params: &Params,
+        headers: &HeaderMap,
+        shared: &Shared,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(for_) = params.wait(shared.options.wait_max)? else { return Ok(None) };
+        let place = shared.waits.take(headers, &shared.options)?;
+        Ok(Some(Self { for_, _place: place }))
+    }
+}
+
 /// Waits as long as the caller wants, but not beyond the server's own end.
 async fn waited(
     user: &UserHandle,
     shared: &Shared,
     view: ReservationView,
-    wait: Option<Duration>,
+    wait: Option<Wait>,
 ) -> Result<ReservationView, Problem> {
     let Some(wait) = wait.filter(|_| !settled(view.state)) else { return Ok(view) };
     let stopping = async {
@@ -190,7 +214,7 @@ async fn waited(
         }
     };
     tokio::select! {
-        waited = user.wait(&view.id, wait) => Ok(waited?),
+        waited = user.wait(&view.id, wait.for_) => Ok(waited?),
         () = stopping => Ok(user.get(&view.id).await?),
     }
 }

@@ -11,7 +11,7 @@ use super::auth::{Reader, Writer};
 use super::extract::{Json, JsonOrNothing, NoParams, Params, if_match};
 use super::openapi::tag;
 use super::problem::{Code, Problem};
-use super::reservations::accepted;
+use super::reservations::{Wait, accepted};
 use super::users::segment;
 use super::wire::{Overrides, Page, Template, TemplateSource};
 use super::{Shared, page, wire};
@@ -171,10 +171,11 @@ pub(super) async fn relaunch(
     State(shared): State<Shared>,
     Path((_, text)): Path<(String, String)>,
     uri: Uri,
+    headers: HeaderMap,
     JsonOrNothing(overrides): JsonOrNothing<Overrides>,
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["owner", "version", "wait"])?;
-    let wait = params.wait(shared.options.wait_max)?;
+    let wait = Wait::read(&params, &headers, &shared)?;
     let relaunch = Relaunch {
         owner: params.read_as("owner")?,
         name: name(&text)?,

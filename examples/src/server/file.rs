@@ -75,9 +75,19 @@ pub(super) struct HttpFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_within: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_in_flight_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_waits_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_max: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_for: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_within: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@
 //! # Errors
 //! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
 
+mod accepting;
 mod args;
 mod banner;
 mod config;

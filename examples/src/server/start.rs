@@ -116,6 +116,7 @@ fn door(settings: &Settings) -> Result<Door, StartError> {
     Ok(Door {
         connections_max: settings.http.connections_max,
         head_within: settings.http.head_within,
+        accept_within: settings.http.accept_within,
         tls: settings.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new),
     })
 }
@@ -126,12 +127,16 @@ fn options(settings: &Settings, admin: &Secret) -> HttpOptions {
     options.body_bytes_max = http.body_bytes_max;
     options.body_within = http.body_within;
     options.in_flight_max = http.in_flight_max;
+    options.waits_max = http.waits_max;
     options.wait_max = http.wait_max;
+    options.stream_for = http.stream_for;
     options.answer_within = http.answer_within;
     if settings.sim_only {
         // Its callers are other servers, which bring no token and ask as often as they must.
         return options;
     }
+    options.token_in_flight_max = http.token_in_flight_max;
+    options.token_waits_max = http.token_waits_max;
     options.rates.token = http.token_rate;
     options.rates.address = http.address_rate;
     options.rates.admin = http.admin_rate;
