@@ -212,6 +212,7 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<(UserH
             Actor::token(&principal.token)
         }
     };
+    tracing::Span::current().record("user", user.as_str());
     let user = shared.infra.user(&user).acting(actor.on(request_id(parts)));
     let key = if change { idempotency_key(parts)? } else { None };
     Ok((user.under_key(key), caller))

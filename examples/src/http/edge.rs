@@ -10,6 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use infra_core::words::secret::hex;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::places::{Place, Places};
 use super::problem::{Code, Problem};
@@ -48,11 +50,17 @@ async fn around(options: &HttpOptions, room: &Arc<Places>, mut request: Request,
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "-".to_owned(), |p| p.as_str().to_owned());
     let begun = options.clock.mono();
+    // Everything that is logged below bears the id; who it is for is said once that is known.
+    let span = tracing::info_span!(
+        "request", otel.kind = "server", request_id = &*id, %method, route, user = Empty, status = Empty
+    );
     let response = match let_in(options, room, &route, &request) {
-        Ok(_place) => within_bounds(options, request, next).await,
+        Ok(_place) => within_bounds(options, request, next).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };
     let response = finish(response, &id).await;
+    span.record("status", response.status().as_u16());
+    drop(span);
     let took_ms = u64::try_from(options.clock.mono().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = &*id, %method, route, status = response.status().as_u16(), took_ms, "request");
     response

@@ -112,6 +112,8 @@ pub struct Settings {
     pub log_filter: String,
     /// How.
     pub log_format: LogFormat,
+    /// The collector that spans go to.
+    pub otlp: Option<String>,
     /// Connections, requests, rates.
     pub http: HttpSettings,
     /// Durations and thresholds of the engine.
@@ -164,6 +166,7 @@ impl Settings {
             sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
             log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
+            otlp: env("INFRA_OTLP").or(file.log.otlp),
             http,
             limits,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
@@ -196,7 +199,11 @@ impl Settings {
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
-            log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
+            log: LogFile {
+                filter: Some(self.log_filter.clone()),
+                format: Some(self.log_format),
+                otlp: self.otlp.clone(),
+            },
             http: self.http.file(),
             limits: LimitsFile::of(&self.limits),
             clouds: self.clouds.clone(),

@@ -60,6 +60,8 @@ pub(super) struct LogFile {
     pub filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
 }
 
 /// The table `[http]`.

@@ -18,6 +18,8 @@ mod http_settings;
 mod limits;
 mod logging;
 mod master_key;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod parts;
 #[cfg(test)]
 mod reference_tests;
@@ -33,7 +35,7 @@ pub use data_dir::DataDir;
 pub use error::StartError;
 pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
-pub use logging::install as install_logging;
+pub use logging::{Logging, install as install_logging};
 pub use shutdown::{Door, Stop, serve};
 pub use start::{Server, check, start};
 pub use tls::Tls;

@@ -45,6 +45,8 @@ pub struct Server {
 /// [`StartError::Config`].
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     logging::filter(settings)?;
+    #[cfg(feature = "otlp")]
+    settings.otlp.as_deref().map(super::otlp::check).transpose()?;
     if let Some(files) = &settings.tls {
         Tls::open(files)?;
     }

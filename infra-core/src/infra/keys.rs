@@ -44,6 +44,7 @@ use crate::words::fault::Fault;
 use crate::words::ids::{CloudName, CredentialId, TenantId, UserId};
 use crate::words::lane::Version;
 use crate::words::secret::Secret;
+use tracing::Instrument;
 
 /// Characters of a label, and of a key's kind: both stand in record ids.
 const LABEL_LEN_MAX: usize = 64;
@@ -267,7 +268,9 @@ async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
         .ok_or_else(|| InfraError::field("provider", "is not configured"))?;
     let fields: BTreeMap<_, _> = key.fields.clone();
     let credential = Credential { provider: key.provider.clone(), kind: key.kind.clone(), fields };
-    driver.identify(&credential).await.map_err(|error| refused(key, &error))
+    // It has no lane yet, so nobody else watches this call.
+    let span = tracing::debug_span!(target: "infra_trace", "cloud call", otel.kind = "client", cloud = %key.provider, op = "identify");
+    driver.identify(&credential).instrument(span).await.map_err(|error| refused(key, &error))
 }
 
 /// What a cloud's refusal means. Only "unauthorized" is a wrong key; a cloud that is down must not be read as one,
