@@ -213,7 +213,11 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<(UserH
         }
     };
     tracing::Span::current().record("user", user.as_str());
-    let user = shared.infra.user(&user).acting(actor.on(request_id(parts)));
+    let user = match &caller {
+        Caller::Token(principal) if principal.user == user => shared.infra.user_of(principal),
+        _ => shared.infra.user(&user),
+    };
+    let user = user.acting(actor.on(request_id(parts)));
     let key = if change { idempotency_key(parts)? } else { None };
     Ok((user.under_key(key), caller))
 }

@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use super::Infra;
 use super::core::Core;
+use super::core::Turns;
 use super::engine_hook::start_engine;
 use super::error::InfraError;
 use super::health::Pulse;
 use super::open::open;
 use super::quote::connect_error;
-use super::tokens::Uses;
+use super::tokens::{Holders, Uses};
 use crate::connect::Connections;
 use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::pricing::PricingEngine;
@@ -162,6 +163,8 @@ impl InfraBuilder {
             planted: self.planted,
             pulse,
             uses: Uses::default(),
+            holders: Holders::default(),
+            turns: Turns::default(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

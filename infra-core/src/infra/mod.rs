@@ -84,6 +84,12 @@ impl Infra {
         UserHandle::new(Arc::clone(&self.core), id.clone())
     }
 
+    /// The view of whoever showed a token. As [`Self::user`], and spares the first look at who that is.
+    #[must_use]
+    pub fn user_of(&self, principal: &Principal) -> UserHandle {
+        UserHandle::of(Arc::clone(&self.core), principal)
+    }
+
     /// For those who run the installation. Whoever holds it may do everything it offers.
     #[must_use]
     pub fn operator(&self) -> Operator {

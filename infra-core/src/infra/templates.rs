@@ -45,7 +45,7 @@ use super::views::{
     IdempotencyKey, NewTemplate, Relaunch, Reserved, SavedTemplate, TemplateFrom, TemplatePage, TemplateView,
     TemplatesAfter,
 };
-use super::{ask, defaults, rows, show, teams};
+use super::{ask, defaults, rows, teams};
 use crate::contracts::store::Expect;
 use crate::nouns::account::{IdempotencyRecord, User};
 use crate::nouns::request::Request;
@@ -230,7 +230,7 @@ impl UserHandle {
         let (record, replayed) =
             reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
                 .await?;
-        Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
+        Ok(Reserved { view: self.reserved(&record, replayed).await?, replayed })
     }
 }
 

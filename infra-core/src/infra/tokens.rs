@@ -128,12 +128,9 @@ impl Operator {
     /// Only the general ones: a store that does not answer is not a wrong token.
     pub async fn authenticate(&self, secret: &str) -> Result<Option<Principal>, InfraError> {
         let shown = digest(secret.as_bytes());
-        let Some(token) = self.core.repo.get::<AccessToken>(AccessToken::place(&shown)).await? else {
-            return Ok(None);
-        };
+        let Some((token, user)) = self.core.holder(&shown).await? else { return Ok(None) };
         // A token issued while its user was being removed must not open the next user of that name.
-        let user = self.core.repo.get::<User>(User::place(&token.value.user)).await?;
-        let same = user.is_some_and(|user| user.value.created_at <= token.value.created_at);
+        let same = user.as_ref().is_some_and(|user| user.value.created_at <= token.value.created_at);
         let live = same && token.value.expires_at.is_none_or(|at| self.core.now() < at);
         // The look-up compared digests already; once more in constant time, whatever the store does.
         let right = live && same_digest(&token.value.digest, &shown);
@@ -146,6 +143,7 @@ impl Operator {
             role: token.value.role,
             token: token.value.id,
             expires_at: token.value.expires_at,
+            seen: user,
         }))
     }
 
@@ -212,7 +210,47 @@ impl UserHandle {
     }
 }
 
+/// Whose tokens were, by digest: a guess at what to read together, and never an answer.
+#[derive(Debug, Default)]
+pub(super) struct Holders(Mutex<HashMap<String, UserId>>);
+
+impl Holders {
+    fn guess(&self, digest: &str) -> Option<UserId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// When too many are remembered all are forgotten: their next use costs one question more.
+    fn note(&self, digest: &str, user: &UserId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(digest.to_owned(), user.clone());
+    }
+}
+
 impl Core {
+    /// A token and its user as they are now, by the token's digest. Both are read at every use, so a revocation or a
+    /// removal counts at once; from the second use on with one question to the store.
+    async fn holder(
+        &self,
+        shown: &str,
+    ) -> Result<Option<(Versioned<AccessToken>, Option<Versioned<User>>)>, InfraError> {
+        let place = AccessToken::place(shown);
+        let guess = self.holders.guess(shown);
+        let (token, user) = match &guess {
+            Some(user) => self.repo.get_both::<AccessToken, User>(place, User::place(user)).await?,
+            None => (self.repo.get::<AccessToken>(place).await?, None),
+        };
+        let Some(token) = token else { return Ok(None) };
+        if guess.as_ref() == Some(&token.value.user) {
+            return Ok(Some((token, user)));
+        }
+        let user = self.repo.get::<User>(User::place(&token.value.user)).await?;
+        self.holders.note(shown, &token.value.user);
+        Ok(Some((token, user)))
+    }
+
     /// When a token of this life ends.
     ///
     /// `None` is a token that never ends by itself.
