@@ -213,7 +213,11 @@ impl Core {
             gate.check_switches(&mut txn);
         }
         let (id, desired) = (reservation.id.clone(), reservation.desired);
-        let event = Event::Desired { reservation: id, desired, moved: moved(&was.value, reservation) };
+        let event = shared(&was.value, reservation).unwrap_or_else(|| Event::Desired {
+            reservation: id,
+            desired,
+            moved: moved(&was.value, reservation),
+        });
         let (tenant, id) = (&reservation.tenant, &reservation.id);
         let told = rows::event(tenant, id, "desired", desired.change, self.now(), event, by.actor);
         txn.insert(&told.costing(Some(by.spent)));
@@ -225,6 +229,19 @@ impl Core {
 struct By<'a> {
     actor: &'a Actor,
     spent: Money,
+}
+
+/// What became of a share, when that is what was changed: one call gives or takes one.
+fn shared(was: &Reservation, is: &Reservation) -> Option<Event> {
+    let reservation = is.id.clone();
+    let given = is.shares.iter().find(|(with, share)| was.shares.get(*with) != Some(*share));
+    if let Some((with, share)) = given {
+        let before = was.shares.get(with).filter(|before| before.since == share.since);
+        let was = before.map(|before| before.role);
+        return Some(Event::Shared { reservation, with: with.clone(), was, role: share.role });
+    }
+    let (with, share) = was.shares.iter().find(|(with, _)| !is.shares.contains_key(*with))?;
+    Some(Event::Unshared { reservation, with: with.clone(), was: share.role })
 }
 
 /// What people can change of a reservation, field by field: what it said and what it says.

@@ -21,17 +21,14 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::sharing::role_of;
-use super::show;
 use super::views::{ListOptions, ViewPage};
+use super::{page, show};
 use crate::contracts::store::{ListBy, ListQuery};
 use crate::nouns::account::User;
 use crate::nouns::reservation::{Reservation, Role};
 use crate::records::{Stored, state};
 use crate::words::ids::ReservationId;
 
-/// Reservations on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// Records read at once past what does not match.
 const READ_AT_ONCE: usize = 500;
 /// Tags asked for at once: as many as a reservation may have.
@@ -42,7 +39,7 @@ const TAGS_MAX: usize = 30;
 /// The record that shows that there is another page is read and not shown. The cursor names the last one shown, so it
 /// stays good when that one goes.
 pub(super) async fn page(core: &Core, user: &User, options: &ListOptions) -> Result<ViewPage, InfraError> {
-    let limit = options.limit.unwrap_or(PAGE);
+    let limit = options.limit.unwrap_or(page::PAGE);
     let mut query = query(user, options, limit);
     let mut items = Vec::new();
     let mut last: Option<ReservationId> = None;
@@ -67,10 +64,7 @@ pub(super) async fn page(core: &Core, user: &User, options: &ListOptions) -> Res
 ///
 /// Said before anything is read.
 pub(super) fn check(options: &ListOptions) -> Result<(), InfraError> {
-    let limit = options.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-    }
+    page::limit(options.limit)?;
     if options.tags.len() > TAGS_MAX || options.tags.iter().any(String::is_empty) {
         return Err(InfraError::field("tag", format!("must be up to {TAGS_MAX} of name:value or name")));
     }

@@ -34,6 +34,7 @@ mod list;
 mod once;
 mod open;
 mod operator;
+mod page;
 mod profile;
 mod quote;
 mod recover;

@@ -45,9 +45,11 @@ use super::views::{
     IdempotencyKey, NewTemplate, Relaunch, Reserved, SavedTemplate, TemplateFrom, TemplatePage, TemplateView,
     TemplatesAfter,
 };
-use super::{ask, defaults, rows, teams};
+use super::{ask, defaults, page, rows, teams};
 use crate::contracts::store::Expect;
 use crate::nouns::account::{IdempotencyRecord, User};
+use crate::nouns::actor::Actor;
+use crate::nouns::event::{Event, Outbox};
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{DeadlineKind, Reservation};
 use crate::nouns::template::{Template, TemplateRef, TemplateVersion};
@@ -62,9 +64,6 @@ const NAME_LEN_MAX: usize = 64;
 /// Names of one user, deleted ones included, and versions of one name.
 const NAMES_MAX: usize = 1000;
 const VERSIONS_MAX: u32 = 1000;
-/// Templates on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// Versions removed with one commit.
 const REMOVED_AT_ONCE: usize = 20;
 
@@ -108,7 +107,7 @@ impl UserHandle {
                 return Ok(Step::Done(Err(view), seen));
             }
             gate.may_change()?;
-            save(core, &gate, &new.name, &drafted, once.as_ref()).await
+            save(core, &gate, &self.actor, &new.name, &drafted, once.as_ref()).await
         });
         match settled.await? {
             (Err(view), _) => Ok(SavedTemplate { view, replayed: true }),
@@ -132,10 +131,7 @@ impl UserHandle {
         limit: Option<usize>,
         after: Option<&TemplatesAfter>,
     ) -> Result<TemplatePage, InfraError> {
-        let limit = limit.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-        }
+        let limit = page::limit(limit)?;
         let me = self.core.user(&self.id).await?.value;
         let owners = match owner {
             Some(owner) => vec![self.core.mate(&me, owner).await?],
@@ -422,6 +418,7 @@ fn lasting(request: &mut Request, since: Timestamp) {
 async fn save(
     core: &Core,
     gate: &Gate,
+    actor: &Actor,
     name: &TemplateName,
     drafted: &Drafted,
     once: Option<&Once>,
@@ -458,10 +455,21 @@ async fn save(
         let template = Some(version.of.clone());
         txn.insert(&IdempotencyRecord { template, ..once.record(core) });
     }
+    txn.insert(&told(me, actor, &version));
     // Nothing is written for a user who is being removed.
     txn.check(me.key(), Expect::Version(gate.user.version));
     gate.check(&mut txn);
     Ok(Step::Commit(txn, Ok((head, version))))
+}
+
+/// That it was saved: in the history of the reservation it was made from, else for the log alone.
+fn told(me: &User, actor: &Actor, version: &TemplateVersion) -> Outbox {
+    let (of, from) = (version.of.clone(), version.from.clone());
+    let what = format!("template-saved/{}", of.name);
+    let under = from.as_ref().map_or_else(|| format!("template/{}", of.owner), ToString::to_string);
+    let cause = format!("{under}/{what}/{}", of.version);
+    let event = Event::TemplateSaved { template: of, reservation: from };
+    Outbox::new(me.tenant.clone(), cause, version.created_at, event).by(actor.clone())
 }
 
 /// How many names a user ever used.
