@@ -115,7 +115,7 @@ fn a_request_cannot_be_followed_down_to_the_cloud() {
     made(&server, "/admin/users", &admin, &json!({"name": "ada"}));
     let issued = made(&server, "/admin/users/ada/tokens", &admin, &json!({"label": "t"}));
     let token = issued["token"].as_str().expect("shown once").to_owned();
-    let key = json!({"provider": "sim", "kind": "static", "token": "sim-planted-key"});
+    let key = json!({"provider": "sim", "kind": "static", "token": "sim-followed"});
     made(&server, "/users/ada/keys", &token, &key);
     let need = json!({"vcpus": 1, "duration_s": 3600, "setup": "echo planted-setup"}).to_string();
     let path = "/users/ada/reservations?wait=60s";

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use super::Infra;
 use super::core::Core;
-use super::core::Turns;
 use super::engine_hook::start_engine;
 use super::error::InfraError;
 use super::health::Pulse;
@@ -164,7 +163,6 @@ impl InfraBuilder {
             pulse,
             uses: Uses::default(),
             holders: Holders::default(),
-            turns: Turns::default(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

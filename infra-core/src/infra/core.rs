@@ -9,7 +9,6 @@ use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
 use crate::words::clock::{Clock, Timestamp};
 use crate::words::entropy::Entropy;
-use crate::words::ids::UserId;
 use crate::words::lane::Version;
 use crate::words::limits::Limits;
 use crate::words::planted::Planted;
@@ -36,32 +35,9 @@ pub(crate) struct Core {
     pub(super) uses: Uses,
     /// Whose tokens were when they were last used.
     pub(super) holders: Holders,
-    /// Who reserves takes turns.
-    pub(crate) turns: Turns,
-}
-
-/// One place to stand in for each of a few groups of users: of those who write one user's record at once all but one would
-/// lose, and begin anew.
-#[derive(Debug)]
-pub(crate) struct Turns([tokio::sync::Mutex<()>; TURNS]);
-
-/// Groups of users.
-const TURNS: usize = 64;
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| tokio::sync::Mutex::new(())))
-    }
 }
 
 impl Core {
-    /// Waits for a user's turn in this process; other processes are met in the commit. It ends with the value.
-    pub(super) async fn turn(&self, user: &UserId) -> tokio::sync::MutexGuard<'_, ()> {
-        let of =
-            user.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        self.turns.0[of % TURNS].lock().await
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall()
     }

@@ -75,7 +75,6 @@ pub(super) async fn reserve(
     if core.planted.is(Bug::C20KeyInItsOwnWrite) {
         return in_two_writes(core, reservation, once.as_ref()).await;
     }
-    let _turn = core.turn(user).await;
     let settled = core.settle("the user's machines", || async {
         let gate = core.gate(user).await?;
         if let Some(stood) = replay(core, once.as_ref()).await? {
