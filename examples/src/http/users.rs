@@ -77,7 +77,7 @@ pub(super) async fn show(
     params(wire::OfUser, wire::Idempotency),
     request_body = UserChange,
     responses((status = 200, body = User, description = "As it is now.")),
-    extensions(("x-codes" = json!(["busy", "paused"])))
+    extensions(("x-codes" = json!(["busy", "paused", "idempotency-mismatch"])))
 )]
 pub(super) async fn change(
     Admin(operator): Admin,
@@ -86,13 +86,10 @@ pub(super) async fn change(
     Json(change): Json<UserChange>,
 ) -> Result<Answer<User>, Problem> {
     let name = user(&name)?;
-    let mut changed = operator.get_user(&name).await?;
-    if let Some(max) = change.machines_max {
-        changed = operator.set_machines_max(&name, Some(max)).await?;
+    if change.machines_max.is_none() && change.suspended.is_none() {
+        return Ok(Answer(User::from(&operator.get_user(&name).await?)));
     }
-    if let Some(suspended) = change.suspended {
-        changed = operator.set_suspended(&name, suspended).await?;
-    }
+    let changed = operator.set_user(&name, change.machines_max, change.suspended).await?;
     Ok(Answer(User::from(&changed)))
 }
 

@@ -64,6 +64,20 @@ async fn a_token_is_issued_twice_or_its_secret_is_shown_again() {
 }
 
 #[tokio::test]
+async fn a_user_is_suspended_again_by_a_repetition() {
+    let world = World::new().await;
+    let (path, on, off) =
+        ("/admin/users/eve", "{\"suspended\":true,\"machines_max\":3}", "{\"suspended\":false}");
+    let first = world.send("PATCH", path, ADMIN, on, KEY).await;
+    assert_eq!((&first.json["suspended"], &first.json["machines_max"]), (&json!(true), &json!(3)));
+    assert_eq!(world.send("PATCH", path, ADMIN, off, &[]).await.json["suspended"], json!(false));
+    let again = world.send("PATCH", path, ADMIN, on, KEY).await;
+    assert_eq!((again.status, &again.json), (StatusCode::OK, &first.json), "the answer, not the deed");
+    assert_eq!(world.get(path, ADMIN).await.json["suspended"], json!(false));
+    mismatch(&world.send("PATCH", path, ADMIN, off, KEY).await);
+}
+
+#[tokio::test]
 async fn the_next_user_of_a_name_meets_the_keys_of_the_last_one() {
     let world = World::new().await;
     for round in 0..2 {

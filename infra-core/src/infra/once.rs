@@ -130,8 +130,8 @@ impl UserHandle {
 
 impl Operator {
     /// The same, for one change under an idempotency key, as [`UserHandle::under_key`]. It counts for
-    /// [`Self::add_user`], [`Self::issue_token`], [`Self::transfer`] and [`Self::recover`]; the others may be repeated
-    /// without.
+    /// [`Self::add_user`], [`Self::set_user`] and its like, [`Self::issue_token`], [`Self::transfer`] and
+    /// [`Self::recover`]; the others may be repeated without.
     #[must_use]
     pub fn under_key(mut self, key: Option<IdempotencyKey>) -> Self {
         self.key = key;

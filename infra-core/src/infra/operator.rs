@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
+use super::once::Once;
 use super::views::{IdempotencyKey, InFlight, LaneStatus, Status};
 use super::{keys, once, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
@@ -193,7 +194,8 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_machines_max(&self, name: &UserId, max: Option<u32>) -> Result<User, InfraError> {
-        self.change_user(name, |user| user.machines_max = max).await
+        let once = self.once(|| once::asked(&("machines_max", name, max)));
+        self.change_user(name, once.as_ref(), |user| user.machines_max = max).await
     }
 
     /// Suspends a user, or lifts it: suspended users may release and look, nothing else.
@@ -201,7 +203,26 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_suspended(&self, name: &UserId, suspended: bool) -> Result<User, InfraError> {
-        self.change_user(name, |user| user.suspended = suspended).await
+        let once = self.once(|| once::asked(&("suspended", name, suspended)));
+        self.change_user(name, once.as_ref(), |user| user.suspended = suspended).await
+    }
+
+    /// Both at once, in one commit; what is `None` stays as it is.
+    ///
+    /// # Errors
+    /// [`InfraError::NotFound`], [`InfraError::Busy`].
+    pub async fn set_user(
+        &self,
+        name: &UserId,
+        machines_max: Option<u32>,
+        suspended: Option<bool>,
+    ) -> Result<User, InfraError> {
+        let once = self.once(|| once::asked(&("user", name, machines_max, suspended)));
+        let change = |user: &mut User| {
+            user.machines_max = machines_max.or(user.machines_max);
+            user.suspended = suspended.unwrap_or(user.suspended);
+        };
+        self.change_user(name, once.as_ref(), change).await
     }
 
     /// All switches ever thrown. Cancel safe.
@@ -348,15 +369,20 @@ impl Operator {
     async fn change_user(
         &self,
         name: &UserId,
+        once: Option<&Once>,
         change: impl Fn(&mut User) + Sync,
     ) -> Result<User, InfraError> {
         let settled = self.core.settle("the user", || async {
+            if let Some(user) = once::answered(&self.core, once).await? {
+                return Ok(Step::Done(user, Version(0)));
+            }
             not_frozen(&self.core.installation().await?.value)?;
             let was = self.core.user(name).await?;
             let mut is = was.value.clone();
             change(&mut is);
             let mut txn = self.core.repo.txn();
             txn.update(&was, &is);
+            once::note(&self.core, once, &mut txn, &is);
             Ok(Step::Commit(txn, is))
         });
         Ok(settled.await?.0)
