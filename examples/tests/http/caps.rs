@@ -76,8 +76,7 @@ async fn served(world: &World, accept_within: Duration) -> (SocketAddr, tokio::s
     let listener = socket.listen(16).expect("it is bound");
     let address = listener.local_addr().expect("it is bound");
     let (tell, told) = tokio::sync::watch::channel(false);
-    let mut door = Door::default();
-    door.accept_within = accept_within;
+    let door = Door { accept_within, ..Door::default() };
     tokio::spawn(serve(listener, world.router(), door, Stop::new(told), Arc::new(SystemClock)));
     (address, tell)
 }
