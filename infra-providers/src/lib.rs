@@ -15,6 +15,7 @@ pub mod digitalocean;
 pub mod failure;
 pub mod http;
 pub mod openstack;
+pub mod prices;
 pub mod registry;
 pub mod sim;
 

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
 use super::api::{ImageQuery, MachineImage, MachineType};
 use super::launch::OPTIONS;
-use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
 use crate::failure::garbled;
@@ -26,13 +25,15 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
     for source in &provider.settings.images {
         images.extend(images_of(provider, source).await?);
     }
+    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock).await;
     Ok(Catalogue {
         offerings: types
             .iter()
-            .flat_map(|one| offerings(provider.lane.region.as_str(), one, &zones))
+            .flat_map(|one| offerings(one, &zones))
+            .flat_map(|one| today.of(one))
             .collect(),
         images,
-        disk_gib_hour: prices::DISK_GIB_HOUR,
+        disk_gib_hour: today.disk_gib_hour(provider.lane.region.as_str()),
         billing: Billing::default(),
         options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
@@ -95,8 +96,8 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
     })
 }
 
-/// One offering per architecture and market; none when no zone has the type.
-fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
+/// One offering per architecture and market, without a price yet; none when no zone has the type.
+fn offerings(one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
     let Some(zones) = zones.get(&one.name).filter(|zones| !zones.is_empty()) else { return Vec::new() };
     let Ok(type_name) = TypeName::new(one.name.clone()) else { return Vec::new() };
     let markets: &[Market] = if one.spot { &[Market::OnDemand, Market::Spot] } else { &[Market::OnDemand] };
@@ -114,7 +115,7 @@ fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>
                 arch: *arch,
                 market: *market,
                 zones: zones.clone(),
-                price: prices::price(region, &one.name, *market),
+                price: Price::Unknown { reason: String::new() },
             });
         }
     }
