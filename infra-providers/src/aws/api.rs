@@ -223,6 +223,10 @@ pub struct MachineType {
     pub gpus: u32,
     /// Name of the accelerator.
     pub gpu_model: Option<String>,
+    /// Memory of one accelerator, MiB; 0 when EC2 does not say.
+    pub gpu_memory_mib: u64,
+    /// Do its processors earn credits?
+    pub burstable: bool,
     /// Can be had at the spot market.
     pub spot: bool,
 }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::request::Market;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
 use super::api::{ImageQuery, MachineImage, MachineType};
 use super::launch::OPTIONS;
+use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
 use crate::failure::garbled;
+use crate::families;
 
 /// Pages that one listing of the catalogue may have: EC2 gives at least 100 types a page and has about a thousand.
 const PAGES_MAX: usize = 200;
@@ -34,6 +36,7 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
             .collect(),
         images,
         disk_gib_hour: today.disk_gib_hour(provider.lane.region.as_str()),
+        ipv4_hour: prices::IPV4_HOUR,
         billing: Billing::default(),
         options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
@@ -105,17 +108,18 @@ fn offerings(one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offe
     for arch in &one.archs {
         for market in markets {
             all.push(Offering {
-                type_name: type_name.clone(),
+                family: families::ec2(&one.name).family.to_owned(),
+                generation: families::ec2(&one.name).generation,
+                burstable: one.burstable,
+                gpu_memory_mib: one.gpu_memory_mib,
                 vcpus_milli: one.vcpus.saturating_mul(1000),
                 memory_mib: one.memory_mib,
-                // Disks are bought apart; the local disks of some types lose everything at the first stop.
-                disk_gib: 0,
                 gpus: one.gpus,
                 gpu_model: one.gpu_model.as_ref().map(|model| model.to_lowercase()),
-                arch: *arch,
-                market: *market,
                 zones: zones.clone(),
-                price: Price::Unknown { reason: String::new() },
+                // No disk of its own: those are bought apart, and the local disks of some types lose everything at
+                // the first stop.
+                ..Offering::new(type_name.clone(), *arch, *market)
             });
         }
     }

@@ -43,6 +43,10 @@ const AS_OF_S: i64 = 1_784_505_600;
 /// A catalogue has one figure here and no Unknown.
 const DISK_GIB_HOUR: Money = Money::usd_nanos(80_000_000_i64.div_euclid(730) + 1);
 
+/// A public IPv4 address in use, since 2024-02-01, in every region
+/// (<https://aws.amazon.com/blogs/aws/new-aws-public-ipv4-address-charge-public-ip-insights/>).
+pub(super) const IPV4_HOUR: Money = Money::usd_nanos(5_000_000);
+
 /// Where nobody says what a disk costs: no region asks more than twice as much (São Paulo 0.152 US dollars).
 const DISK_GIB_HOUR_ELSEWHERE: Money = DISK_GIB_HOUR.times(2);
 
@@ -174,18 +178,8 @@ mod tests {
     }
 
     fn offering(name: &str, market: Market) -> Offering {
-        Offering {
-            type_name: TypeName::new(name).expect("a name"),
-            vcpus_milli: 2000,
-            memory_mib: 1024,
-            disk_gib: 0,
-            gpus: 0,
-            gpu_model: None,
-            arch: Arch::X86_64,
-            market,
-            zones: ["a", "b", "c"].map(|zone| Zone::new(zone).expect("a name")).to_vec(),
-            price: Price::Unknown { reason: String::new() },
-        }
+        let zones = ["a", "b", "c"].map(|zone| Zone::new(zone).expect("a name")).to_vec();
+        Offering { zones, ..Offering::new(TypeName::new(name).expect("a name"), Arch::X86_64, market) }
     }
 
     #[test]

@@ -279,6 +279,8 @@ impl Ec2Api for FakeEc2 {
             archs: archs.to_vec(),
             gpus: 0,
             gpu_model: None,
+            gpu_memory_mib: 0,
+            burstable: name.starts_with('t'),
             spot,
         };
         let types = vec![

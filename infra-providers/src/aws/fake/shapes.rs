@@ -128,6 +128,8 @@ pub(super) fn machine_type(one: &Offering) -> MachineType {
         archs: vec![one.arch],
         gpus: one.gpus,
         gpu_model: one.gpu_model.clone(),
+        gpu_memory_mib: one.gpu_memory_mib,
+        burstable: one.burstable,
         spot: false,
     }
 }

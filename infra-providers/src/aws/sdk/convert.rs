@@ -181,6 +181,12 @@ pub(super) fn machine_type(one: ec2::InstanceTypeInfo) -> Option<MachineType> {
         archs: archs.iter().filter_map(|arch| arch_of(arch.as_str())).collect(),
         gpus: counts.sum(),
         gpu_model: gpus.iter().find_map(|gpu| gpu.name.clone()),
+        gpu_memory_mib: gpus
+            .iter()
+            .filter_map(|gpu| u64::try_from(gpu.memory_info.as_ref()?.size_in_mib?).ok())
+            .max()
+            .unwrap_or(0),
+        burstable: one.burstable_performance_supported.unwrap_or(false),
         spot: usage.iter().any(|class| class.as_str() == "spot"),
     })
 }
