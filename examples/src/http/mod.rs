@@ -47,6 +47,7 @@ use infra_core::infra::Infra;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
 use infra_core::words::secret::{Secret, digest};
+use infra_providers::prices::PriceBook;
 use tokio::sync::Semaphore;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -83,6 +84,8 @@ pub struct HttpOptions {
     pub stream_recheck: Duration,
     /// A stream ends after so long; its reader goes on where it stopped.
     pub stream_for: Duration,
+    /// Whose ages `/readyz` shows; none when not said.
+    pub prices: Option<Arc<PriceBook>>,
     /// What `/metrics` shows; nothing is there when not said.
     pub metrics: Option<Arc<Metrics>>,
     /// Digest of a token that opens `/metrics` alone.
@@ -118,6 +121,7 @@ impl HttpOptions {
             streams_max: 256,
             stream_recheck: Duration::from_secs(10),
             stream_for: Duration::from_secs(3600),
+            prices: None,
             metrics: None,
             metrics_token: None,
             metrics_open: false,

@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod master_key;
 mod parts;
+mod pricing;
 #[cfg(test)]
 mod reference_tests;
 mod shutdown;
@@ -33,6 +34,7 @@ pub use error::StartError;
 pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
 pub use logging::install as install_logging;
+pub use pricing::Pricing;
 pub use shutdown::{Door, Stop, serve};
 pub use start::{Server, check, start};
 pub use tls::Tls;

@@ -23,11 +23,14 @@ use infra_core::words::ids::Region;
 use serde::Deserialize;
 
 use super::api::{Ec2Api, PriceListAsk};
-use super::provider::looked;
+use super::prices::unanswered;
 use crate::prices::{Amount, CurrencyCode, LINUX, PriceError, PriceOf, PriceSource, PriceTable, Row};
 
 /// Who says so.
 const SOURCE: &str = "AWS Price List";
+
+/// The permission that it needs.
+const ACTION: &str = "pricing:GetProducts";
 
 /// Pages that one reading may have: a region has about a thousand types, a page a hundred.
 const PAGES_MAX: usize = 200;
@@ -90,7 +93,11 @@ impl PriceListSource {
         let ask = PriceListAsk { attributes };
         let (mut documents, mut page, mut as_of) = (Vec::new(), None, None);
         for _ in 0..PAGES_MAX {
-            let answer = self.api.price_list(&ask, page.clone()).await.map_err(looked)?;
+            let answer = self
+                .api
+                .price_list(&ask, page.clone())
+                .await
+                .map_err(|failure| unanswered(ACTION, failure))?;
             documents.extend(answer.items);
             as_of = as_of.or(answer.as_of);
             if answer.next.is_none() {

@@ -15,16 +15,20 @@ use std::sync::{Arc, OnceLock};
 use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::words::clock::{Clock, Timestamp};
+use infra_core::words::fault::Fault;
 use infra_core::words::ids::CloudName;
 use infra_core::words::lane::Lane;
 use infra_core::words::money::Money;
 #[cfg(test)]
 use infra_core::{nouns::request::Arch, words::ids::TypeName, words::ids::Zone};
 
-use super::api::Ec2Api;
+use super::api::{ApiFailure, Ec2Api};
 use super::price_list::PriceListSource;
+use super::provider::looked;
 use super::spot::{SHARE_MIN, SpotSource};
-use crate::prices::{Amount, CurrencyCode, PriceBook, PriceFeed, PriceOf, PriceTable, Rates, Scope, priced};
+use crate::prices::{
+    Amount, CurrencyCode, PriceBook, PriceError, PriceFeed, PriceOf, PriceTable, Rates, Scope, priced,
+};
 
 const TABLE: &[u8] = include_bytes!("../../data/aws_us-east-1_ondemand_2026-07.csv");
 
@@ -49,6 +53,13 @@ pub(super) const IPV4_HOUR: Money = Money::usd_nanos(5_000_000);
 
 /// Where nobody says what a disk costs: no region asks more than twice as much (São Paulo 0.152 US dollars).
 const DISK_GIB_HOUR_ELSEWHERE: Money = DISK_GIB_HOUR.times(2);
+
+/// A call for prices failed.
+pub(super) fn unanswered(action: &'static str, failure: ApiFailure) -> PriceError {
+    let code = failure.said.code.clone();
+    let error = looked(failure);
+    PriceError::Call { action, kind: error.kind(), code, retry_after: error.retry_after() }
+}
 
 /// Prices of one installation's AWS: the list for everybody, the spot market for each account.
 #[derive(Debug)]

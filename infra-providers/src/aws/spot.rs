@@ -22,7 +22,7 @@ use infra_core::words::clock::{Clock, Timestamp, between, later};
 use infra_core::words::ids::Region;
 
 use super::api::{Ec2Api, SpotPrice};
-use super::provider::looked;
+use super::prices::unanswered;
 use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, PriceTable};
 
 /// Who says so.
@@ -30,6 +30,9 @@ const SOURCE: &str = "EC2 spot price history";
 
 /// Linux in a VPC, under both names that EC2 has for it.
 const PRODUCTS: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
+
+/// The permission that it needs.
+const ACTION: &str = "ec2:DescribeSpotPriceHistory";
 
 /// Pages that one reading may have: a region has about a thousand types in three to six zones, a page a thousand rows.
 const PAGES_MAX: usize = 200;
@@ -62,7 +65,11 @@ impl PriceSource for SpotSource {
         let before = self.clock.wall();
         let (mut rows, mut page, mut as_of) = (Vec::new(), None, None);
         for _ in 0..PAGES_MAX {
-            let answer = self.api.spot_prices(PRODUCTS[0], before, page.clone()).await.map_err(looked)?;
+            let answer = self
+                .api
+                .spot_prices(PRODUCTS[0], before, page.clone())
+                .await
+                .map_err(|failure| unanswered(ACTION, failure))?;
             rows.extend(answer.items);
             as_of = as_of.or(answer.as_of);
             if answer.next.is_none() {

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use infra_core::contracts::provider::ProviderError;
-use infra_core::words::fault::Fault;
+use infra_core::words::fault::FaultKind;
 
 /// Why a source gave no table. The last good one stays.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// The cloud refused or did not answer.
-    #[error("{source}")]
-    Cloud {
-        /// What it said.
-        #[source]
-        source: ProviderError,
+    /// The cloud refused or did not answer. Only its code is kept: a table is shown to everybody, and the words of a
+    /// refusal name whoever asked.
+    #[error("{action}: {} ({code})", .kind.word())]
+    Call {
+        /// What was asked, as the cloud's permissions call it.
+        action: &'static str,
+        /// What the caller must do.
+        kind: FaultKind,
+        /// The cloud's code.
+        code: String,
+        /// When to come back.
+        retry_after: Option<Duration>,
     },
     /// A file that is not there, or may not be read.
     #[error("{file} cannot be read: {why}")]
@@ -55,14 +60,8 @@ impl PriceError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Cloud { source } => source.retry_after(),
+            Self::Call { retry_after, .. } => *retry_after,
             _ => None,
         }
-    }
-}
-
-impl From<ProviderError> for PriceError {
-    fn from(source: ProviderError) -> Self {
-        Self::Cloud { source }
     }
 }

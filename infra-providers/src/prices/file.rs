@@ -94,7 +94,8 @@ impl FileSource {
     /// # Errors
     /// [`PriceError::File`], [`PriceError::Malformed`].
     pub fn load(&self) -> Result<PriceTable, PriceError> {
-        let shown = self.path.display().to_string();
+        // Users see this as the prices' source: the file's name, not the operator's folders.
+        let shown = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let unread = |why: String| PriceError::File { file: shown.clone(), why };
         let size = std::fs::metadata(&self.path).map_err(|error| unread(error.to_string()))?.len();
         if size > FILE_BYTES_MAX {
@@ -110,7 +111,7 @@ impl PriceSource for FileSource {
     async fn read(&self) -> Result<PriceTable, PriceError> {
         let source = self.clone();
         tokio::task::spawn_blocking(move || source.load()).await.unwrap_or_else(|broken| {
-            Err(PriceError::File { file: self.path.display().to_string(), why: broken.to_string() })
+            Err(PriceError::File { file: "price file".to_owned(), why: broken.to_string() })
         })
     }
 }

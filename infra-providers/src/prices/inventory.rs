@@ -100,7 +100,7 @@ impl InventorySource {
 #[async_trait]
 impl PriceSource for InventorySource {
     async fn read(&self) -> Result<PriceTable, PriceError> {
-        let shown = self.path.display().to_string();
+        let shown = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await;
         let text = match read {

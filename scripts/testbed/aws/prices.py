@@ -38,7 +38,7 @@ SETTINGS = {
     "mode": "ok",  # or throttled, error, half, hang, empty
     "calls": ["GetProducts", "DescribeSpotPriceHistory"],  # which of them the mode is of
     "after": 0,  # so many calls of each are answered well first
-    "hang_s": 5.0,
+    "hang_s": 6.0,
     "factor": 1.0,  # all prices, times this
 }
 MODES = ("ok", "throttled", "error", "half", "hang", "empty")
@@ -242,7 +242,7 @@ def patch_price_list(types_of):
 # ---------------------------------------------------------------- spot
 
 
-def patch_spot(error_of):
+def patch_spot(types_of, error_of):
     def describe(self):
         mode = mode_of("DescribeSpotPriceHistory")
         if mode == "throttled":
@@ -252,7 +252,8 @@ def patch_spot(error_of):
         if mode == "hang":
             time.sleep(SETTINGS["hang_s"])
         known = self.ec2_backend.describe_spot_price_history(self._get_param("InstanceTypes", []), {})
-        offered = [] if mode == "empty" else [(one["InstanceType"], one["Location"]) for one in known]
+        listed = set() if mode == "empty" else set(types_of())
+        offered = [(one["InstanceType"], one["Location"]) for one in known if one["InstanceType"] in listed]
         wanted = self._get_param("ProductDescriptions", [])
         now = datetime.now(timezone.utc)
         rows = []
@@ -281,5 +282,5 @@ def patch_spot(error_of):
 
 def patch(types_of, error_of):
     patch_price_list(types_of)
-    patch_spot(error_of)
+    patch_spot(types_of, error_of)
     control_urls.url_paths["{0}/moto-api/prices"] = serve_settings

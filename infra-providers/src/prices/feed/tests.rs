@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use infra_core::contracts::provider::{ProviderError, Said};
 use infra_core::testing::{SeededEntropy, VirtualClock, in_virtual_time};
+use infra_core::words::fault::FaultKind;
 
 use super::super::table::PriceOf;
 use super::super::{Amount, CurrencyCode};
@@ -46,9 +46,13 @@ impl PriceSource for Scripted {
                 return std::future::pending().await;
             }
             Does::Throttles => {
-                let message = "slow down".to_owned();
-                let said = Said { code: "ThrottlingException".into(), message, request_id: None };
-                Err(ProviderError::Throttled { said, retry_after: Some(Duration::from_secs(600)) }.into())
+                let (kind, code) = (FaultKind::Throttled, "ThrottlingException".to_owned());
+                Err(PriceError::Call {
+                    action: "list",
+                    kind,
+                    code,
+                    retry_after: Some(Duration::from_secs(600)),
+                })
             }
         };
         self.at_once.fetch_sub(1, Ordering::Relaxed);
@@ -149,7 +153,7 @@ async fn the_last_good_prices_stay_while_the_source_fails_and_the_failure_shows(
     let bench = Bench::new(Does::Says("0.1"));
     bench.ask().await;
     for (does, why) in [
-        (Does::Throttles, "slow down"),
+        (Does::Throttles, "list: throttled (ThrottlingException)"),
         (Does::Says("0"), "names no price at all (1 rows without one)"),
         (Does::Says("NaN"), "names no price at all"),
         (Does::Hangs, "no answer within 30 s"),
