@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,8 +200,7 @@ pub fn built() -> Vec<&'static str> {
 /// # Errors
 /// [`RegistryError`].
 pub fn check(name: &str, spec: &CloudSpec) -> Result<(), RegistryError> {
-    find(name, spec)?;
-    price_file(name, spec).map(drop)
+    find(name, spec).map(drop)
 }
 
 /// Makes the driver of a cloud.
@@ -212,23 +211,28 @@ pub fn open(name: &str, spec: &CloudSpec, parts: &Parts) -> Result<Arc<dyn Cloud
     let (name, kind) = find(name, spec)?;
     let cloud = (kind.open)(&name, spec, parts)?;
     let Some(source) = price_file(name.as_str(), spec)? else { return Ok(cloud) };
+    source.load().map_err(|error| {
+        let shown = spec.prices.as_deref().unwrap_or(Path::new("")).display();
+        let why = match error {
+            PriceError::File { why, .. } => format!("{shown} cannot be read: {why}"),
+            error => format!("{shown}: {error}"),
+        };
+        RegistryError::Setting { cloud: name.to_string(), setting: "prices", why }
+    })?;
     let feed = parts.prices.list_feed(&name, "file");
     Ok(Arc::new(PricedDriver::new(cloud, feed, source, parts.prices.rates())))
 }
 
-/// The price file of a cloud, once it was read without a complaint.
+/// A cloud's price file, if it names one: not read yet.
 fn price_file(name: &str, spec: &CloudSpec) -> Result<Option<FileSource>, RegistryError> {
     let Some(path) = &spec.prices else { return Ok(None) };
-    let wrong = |why| RegistryError::Setting { cloud: name.to_owned(), setting: "prices", why };
-    let form = Form::of(path)
-        .ok_or_else(|| wrong(format!("{} must end with .csv, .json or .toml", path.display())))?;
-    let source = FileSource::new(path.clone(), form);
-    let shown = path.display();
-    source.load().map_err(|error| match error {
-        PriceError::File { why, .. } => wrong(format!("{shown} cannot be read: {why}")),
-        error => wrong(format!("{shown}: {error}")),
+    let why = || format!("{} must end with .csv, .json or .toml", path.display());
+    let form = Form::of(path).ok_or_else(|| RegistryError::Setting {
+        cloud: name.to_owned(),
+        setting: "prices",
+        why: why(),
     })?;
-    Ok(Some(source))
+    Ok(Some(FileSource::new(path.clone(), form)))
 }
 
 /// The kind of a cloud, once everything that can be said against its settings was not found.
@@ -254,6 +258,7 @@ fn find(name: &str, spec: &CloudSpec) -> Result<(CloudName, &'static Kind), Regi
         let why = format!("{word:?} is not known; api and table are");
         return Err(RegistryError::Setting { cloud: name.to_owned(), setting: "price_source", why });
     }
+    price_file(name, spec)?;
     Ok((legal, kind))
 }
 

@@ -38,14 +38,14 @@ mod keys;
 mod launch;
 mod list;
 mod observe;
-mod price_list;
+pub(crate) mod price_list;
 mod prices;
 mod provider;
 #[cfg(feature = "aws")]
 mod sdk;
 mod session;
 mod settings;
-mod spot;
+pub(crate) mod spot;
 
 pub use ambient::{ProfileKeys, VariableKeys};
 pub use driver::{AmbientKeys, AwsDriver, Ec2Connector};

@@ -156,7 +156,7 @@ struct Dimension {
 }
 
 /// Reads the documents of all pages. Pure: bytes in, table out.
-pub(super) fn table(documents: &[String], region: &str, as_of: Timestamp) -> Result<PriceTable, PriceError> {
+pub(crate) fn table(documents: &[String], region: &str, as_of: Timestamp) -> Result<PriceTable, PriceError> {
     let mut table = PriceTable::new(SOURCE, as_of, true);
     let mut others = BTreeMap::new();
     for document in documents {

@@ -104,8 +104,9 @@ impl AwsPrices {
         let (api, region, clock) = (Arc::clone(api), lane.region.clone(), Arc::clone(clock));
         let market =
             Arc::new(SpotSource { api: Arc::clone(&api), region: region.clone(), clock: Arc::clone(&clock) });
-        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock })).await;
-        let spot = self.spot.known(&own, market).await;
+        // Side by side: where both hang, the catalogue waits for one of them.
+        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock }));
+        let (list, spot) = futures_util::join!(list, self.spot.known(&own, market));
         let why =
             |feed: &PriceFeed, scope| feed.last_error(scope).unwrap_or_else(|| "not read yet".to_owned());
         Today {

@@ -89,7 +89,7 @@ fn malformed(why: &str) -> PriceError {
 }
 
 /// The newest row of each type and zone. Pure.
-pub(super) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> PriceTable {
+pub(crate) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> PriceTable {
     let currency = if region.starts_with("cn-") { CurrencyCode::CNY } else { CurrencyCode::USD };
     let mut newest = BTreeMap::<(&str, &str), Vec<&SpotPrice>>::new();
     let linux = rows.iter().filter(|row| PRODUCTS.contains(&row.product.as_str()));

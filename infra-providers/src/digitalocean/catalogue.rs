@@ -91,7 +91,7 @@ fn mib(vram: &wire::Vram) -> u64 {
 
 /// Read as it is written: no float stands between the API's digits and ours. An hour that costs as much as a month is
 /// somebody's mistake, and not ours to pay.
-fn price(
+pub(crate) fn price(
     per_hour: Option<&serde_json::Number>,
     per_month: Option<&serde_json::Number>,
     as_of: Timestamp,

@@ -36,10 +36,11 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// List prices change some times a year: four times a day, a minute after a failure.
+    /// List prices change some times a year: four times a day, a minute after a failure. A question is cut well below the
+    /// minute that a whole catalogue may take.
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { every: secs(6 * 3600), within: secs(30), retry: secs(60) }
+        Self { every: secs(6 * 3600), within: secs(20), retry: secs(60) }
     }
 }
 

@@ -24,6 +24,8 @@ mod amount;
 mod error;
 mod feed;
 mod file;
+#[cfg(test)]
+mod garbage;
 mod inventory;
 mod priced;
 mod rates;

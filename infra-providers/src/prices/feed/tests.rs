@@ -119,7 +119,7 @@ async fn a_reader_never_waits_for_a_refresh_and_sees_it_afterwards() {
     bench.ask().await;
     assert_eq!(bench.asked(), 1, "it is young enough");
     bench.clock.advance(2 * HOUR);
-    bench.next(Does::SaysAfter(20, "0.2"));
+    bench.next(Does::SaysAfter(15, "0.2"));
     for _ in 0..50 {
         assert_eq!(bench.ask().await.as_deref(), Some("0.10 USD"), "no time passes in here");
     }
@@ -156,7 +156,7 @@ async fn the_last_good_prices_stay_while_the_source_fails_and_the_failure_shows(
         (Does::Throttles, "list: throttled (ThrottlingException)"),
         (Does::Says("0"), "names no price at all (1 rows without one)"),
         (Does::Says("NaN"), "names no price at all"),
-        (Does::Hangs, "no answer within 30 s"),
+        (Does::Hangs, "no answer within 20 s"),
     ] {
         bench.next(does);
         bench.clock.advance(8 * HOUR);
