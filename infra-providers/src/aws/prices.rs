@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::join;
 use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::words::clock::{Clock, Timestamp};
@@ -106,7 +107,7 @@ impl AwsPrices {
             Arc::new(SpotSource { api: Arc::clone(&api), region: region.clone(), clock: Arc::clone(&clock) });
         // Side by side: where both hang, the catalogue waits for one of them.
         let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock }));
-        let (list, spot) = futures_util::join!(list, self.spot.known(&own, market));
+        let (list, spot) = join(list, self.spot.known(&own, market)).await;
         let why =
             |feed: &PriceFeed, scope| feed.last_error(scope).unwrap_or_else(|| "not read yet".to_owned());
         Today {
