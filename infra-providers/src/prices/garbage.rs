@@ -55,6 +55,7 @@ struct Line {
 
 type Truth = BTreeMap<String, i64>;
 type Known = BTreeMap<String, i64>;
+type Reader = fn(&[Line]) -> Known;
 
 /// A world of so many types: what is true, and what is said.
 fn world(seed: u64) -> (Truth, Vec<Line>) {
@@ -190,7 +191,7 @@ fn digitalocean(lines: &[Line]) -> Known {
 }
 
 /// Worlds in which a reader knows a price that is not the true one, of so many.
-fn caught(reader: fn(&[Line]) -> Known, worlds: u64) -> u64 {
+fn caught(reader: Reader, worlds: u64) -> u64 {
     let wrong = |seed: &u64| {
         let (truth, lines) = world(*seed);
         reader(&lines).iter().any(|(name, nanos)| truth.get(name) != Some(nanos))
@@ -199,7 +200,7 @@ fn caught(reader: fn(&[Line]) -> Known, worlds: u64) -> u64 {
 }
 
 /// Worlds in which a reader misses a true price: a reader that knows nothing would be right about everything.
-fn missed(reader: fn(&[Line]) -> Known, worlds: u64) -> u64 {
+fn missed(reader: Reader, worlds: u64) -> u64 {
     let short = |seed: &u64| {
         let (truth, lines) = world(*seed);
         let known = reader(&lines);
@@ -213,7 +214,7 @@ const WORLDS: u64 = 500;
 #[test]
 fn no_source_makes_a_price_of_garbage() {
     for (name, reader) in [
-        ("aws list", aws_list as fn(&[Line]) -> Known),
+        ("aws list", aws_list as Reader),
         ("aws spot", aws_spot),
         ("csv", csv_file),
         ("json", json_file),
@@ -237,7 +238,7 @@ fn nanos(text: &str) -> Option<i64> {
 
 #[test]
 fn a_reader_that_lets_one_through_is_caught() {
-    let faults: [(&str, fn(&[Line]) -> Known); 5] = [
+    let faults: [(&str, Reader); 5] = [
         ("zero is a price", |lines| {
             lenient(lines, |line| {
                 let zero = line.price.parse::<f64>().is_ok_and(|price| price == 0.0);
@@ -264,6 +265,6 @@ fn a_reader_that_lets_one_through_is_caught() {
     for (name, reader) in faults {
         assert!(caught(reader, WORLDS) > WORLDS / 100, "{name} passes for right");
     }
-    let blind: fn(&[Line]) -> Known = |_| Known::new();
+    let blind: Reader = |_| Known::new();
     assert!(missed(blind, WORLDS) > WORLDS / 2, "who knows nothing passes for right");
 }

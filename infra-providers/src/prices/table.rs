@@ -1,6 +1,7 @@
 //! Prices of one region, as one source gave them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use infra_core::nouns::offering::Price;
 use infra_core::nouns::request::Market;
@@ -83,11 +84,16 @@ impl PriceTable {
     /// is paid.
     pub fn add(&mut self, of: PriceOf<'_>, says: Row) {
         let key = (of.type_name.to_owned(), of.market, of.os.to_owned());
-        let zones = self.rows.entry(key).or_default();
-        let row = zones.entry(of.zone.map(str::to_owned)).or_insert_with(|| says.clone());
-        if *row != says {
-            let shown = |row: &Row| row.as_ref().map_or_else(Clone::clone, ToString::to_string);
-            *row = Err(format!("two prices, {} and {}", shown(row), shown(&says)));
+        match self.rows.entry(key).or_default().entry(of.zone.map(str::to_owned)) {
+            Entry::Vacant(place) => {
+                place.insert(says);
+            }
+            Entry::Occupied(mut row) if *row.get() != says => {
+                let shown = |row: &Row| row.as_ref().map_or_else(Clone::clone, ToString::to_string);
+                let why = format!("two prices, {} and {}", shown(row.get()), shown(&says));
+                *row.get_mut() = Err(why);
+            }
+            Entry::Occupied(_) => {}
         }
     }
 
