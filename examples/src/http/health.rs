@@ -58,7 +58,8 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Result<Answer<Readine
         }
     };
     if health.is_ready() {
-        return Ok(Answer(Readiness::from(&health)));
+        let prices = shared.options.prices.as_ref().map(|book| book.ages()).unwrap_or_default();
+        return Ok(Answer(Readiness::new(&health, prices)));
     }
     if let Some(frozen) = &health.frozen {
         let how = "POST /admin/recover {\"what\": \"moved\" | \"clone\" | \"restored\"}";

@@ -48,6 +48,7 @@ use infra_core::infra::Infra;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
 use infra_core::words::secret::{Secret, digest};
+use infra_providers::prices::PriceBook;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -88,6 +89,8 @@ pub struct HttpOptions {
     pub stream_recheck: Duration,
     /// A stream ends after so long; its reader goes on where it stopped.
     pub stream_for: Duration,
+    /// Whose ages `/readyz` shows; none when not said.
+    pub prices: Option<Arc<PriceBook>>,
     /// What `/metrics` shows; nothing is there when not said.
     pub metrics: Option<Arc<Metrics>>,
     /// Digest of a token that opens `/metrics` alone.
@@ -125,6 +128,7 @@ impl HttpOptions {
             token_waits_max: 64,
             stream_recheck: Duration::from_secs(10),
             stream_for: Duration::from_secs(3600),
+            prices: None,
             metrics: None,
             metrics_token: None,
             metrics_open: false,

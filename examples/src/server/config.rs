@@ -16,6 +16,7 @@ use super::error::StartError;
 use super::file::{File, LogFile, Source, TlsFile, nearest};
 use super::http_settings::HttpSettings;
 use super::limits::LimitsFile;
+use super::pricing::Pricing;
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -118,6 +119,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Durations and thresholds of the engine.
     pub limits: Limits,
+    /// Intervals and rates of prices.
+    pub pricing: Pricing,
     /// The master key itself, when the environment carries it.
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
@@ -149,6 +152,7 @@ impl Settings {
         let file = source.file.clone();
         let http = HttpSettings::of(&file.http).map_err(|(key, why)| source.wrong(&["http", key], why))?;
         let limits = file.limits.limits().map_err(|(key, why)| source.wrong(&["limits", key], why))?;
+        let pricing = Pricing::of(&file.pricing, &source)?;
         let listen = args.listen.or(read(&env, "INFRA_LISTEN")?).or(file.listen);
         let data = args.data.clone().or_else(|| env("INFRA_DATA").map(PathBuf::from)).or(file.data);
         let data = data.unwrap_or_else(|| PathBuf::from("./infra-data"));
@@ -169,6 +173,7 @@ impl Settings {
             otlp: env("INFRA_OTLP").or(file.log.otlp),
             http,
             limits,
+            pricing,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
             config_home: config_home(&env),
@@ -206,6 +211,7 @@ impl Settings {
             },
             http: self.http.file(),
             limits: LimitsFile::of(&self.limits),
+            pricing: self.pricing.file(),
             clouds: self.clouds.clone(),
         };
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");

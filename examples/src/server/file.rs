@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::config::LogFormat;
 use super::error::StartError;
 use super::limits::{LimitsFile, RateFile};
+use super::pricing::PricingFile;
 use super::span::Span;
 
 /// The file as written. Everything is optional.
@@ -40,6 +41,8 @@ pub(super) struct File {
     pub http: HttpFile,
     #[serde(default)]
     pub limits: LimitsFile,
+    #[serde(default)]
+    pub pricing: PricingFile,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clouds: BTreeMap<String, CloudSpec>,
 }

@@ -21,6 +21,7 @@ mod master_key;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod parts;
+mod pricing;
 #[cfg(test)]
 mod reference_tests;
 mod shutdown;
@@ -36,6 +37,7 @@ pub use error::StartError;
 pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
 pub use logging::{Logging, install as install_logging};
+pub use pricing::Pricing;
 pub use shutdown::{Door, Stop, serve};
 pub use start::{Server, check, start};
 pub use tls::Tls;

@@ -91,7 +91,9 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     banner.master_key = Some(origin);
     let store = parts::Store::open(&settings.store)?;
     same_master_key(&*store.records(), &master, &*entropy).await?;
-    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let prices = Arc::new(settings.pricing.book(Arc::clone(&clock), Arc::clone(&entropy)));
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_prices(Arc::clone(&prices)));
+    options.prices = Some(Arc::clone(&prices));
     options.metrics = Some(Arc::clone(&metrics));
     options.metrics_open = settings.metrics_open;
     if let Some(token) = &settings.metrics_token {
@@ -106,7 +108,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_master_key(master)
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
         .with_observer(Arc::<Metrics>::clone(&metrics));
-    for driver in parts::drivers(&settings, &sim)? {
+    for driver in parts::drivers(&settings, &sim, &prices)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;
