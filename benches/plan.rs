@@ -39,6 +39,7 @@ impl Group {
             units: &self.units,
             launches: &self.launches,
             lanes: &self.lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,

@@ -64,6 +64,7 @@ impl Bench {
             units: &self.units,
             launches: &self.launches,
             lanes: &lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
             now: self.now,
             limits: &limits,
             deadlines_held: None,

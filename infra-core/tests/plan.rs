@@ -58,6 +58,7 @@ impl Bench {
             units: &self.units,
             launches: &self.launches,
             lanes: &self.lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,

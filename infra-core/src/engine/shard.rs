@@ -38,9 +38,11 @@ use crate::contracts::store::ListBy;
 use crate::nouns::installation::Installation;
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Phase, Reservation};
+use crate::nouns::scarcity::Scarcity;
 use crate::nouns::unit::Unit;
 use crate::plan::fold::Whose;
 use crate::plan::guard;
+use crate::plan::memory::Memory;
 use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
 use crate::records::{RepoError, Versioned, launch_prefix, shard_of, state, unit_prefix};
 use crate::words::ids::{ReservationId, TenantId};
@@ -260,12 +262,14 @@ impl Engine {
         let units: Vec<Unit> = read.units.values().map(|unit| unit.value.clone()).collect();
         let launches: Vec<Launch> = read.launches.values().map(|row| row.value.clone()).collect();
         let held = self.deadlines_held(installation);
+        let memory = self.memory(reservation).await?;
         let picture = Picture {
             reservation,
             version: read.reservation.version,
             units: &units,
             launches: &launches,
             lanes: &lanes,
+            memory: &memory,
             now: self.now(),
             limits: &self.parts.limits,
             deadlines_held: held.as_deref(),
@@ -274,6 +278,19 @@ impl Engine {
             planted: self.parts.planted,
         };
         Ok(plan(&picture, &mut || self.draw_token()))
+    }
+
+    /// What the lanes lack that it could choose. Read outside the commit's checks: it is advice, and what it misses
+    /// costs one refused call.
+    async fn memory(&self, reservation: &Reservation) -> Result<Memory, RepoError> {
+        if !reservation.desired.present {
+            return Ok(Memory::default());
+        }
+        let lanes: BTreeMap<_, _> =
+            reservation.spec.choices.iter().map(|choice| (choice.lane.id(), &choice.lane)).collect();
+        let keys: Vec<_> = lanes.into_values().map(Scarcity::place).collect();
+        let lacks: Vec<Versioned<Scarcity>> = self.parts.repo.get_all(&keys).await?;
+        Ok(Memory::of(lacks.iter().map(|lack| &lack.value), self.now()))
     }
 
     /// Is everything ready that this one waits for? A need that does not exist is not met. Needs are read after

@@ -9,9 +9,8 @@
 //! * "Nothing fits" is said only when every lane that could have fitted was heard; else the answer is which lane
 //!   was silent.
 //! * Lanes are given to the ranking in one order: same catalogues, same answer.
-//!
-//! # Caveats
-//! Offers that failed lately for capacity are ranked like others; the engine walks down the list.
+//! * An offer that was refused for capacity or quota in the last minutes is not in the answer while anything else
+//!   fits. When nothing else does it is, and the engine says when it is asked for.
 //!
 //! # Errors
 //! One for each thing that a person would mend in another way: no keys, a pause, an option that no cloud has, a lane
@@ -31,8 +30,10 @@ use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Qu
 use crate::nouns::offering::Catalogue;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
+use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
-use crate::records::system_tenant;
+use crate::plan::memory::Memory;
+use crate::records::{Versioned, system_tenant};
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
@@ -68,9 +69,11 @@ pub(super) async fn rank(
         .iter()
         .map(|(lane, credential, catalogue)| PricedLane { lane, credential, catalogue })
         .collect();
+    let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
+    let excluded = memory.excluded();
     let context = PriceContext {
         lanes: &priced,
-        excluded: &BTreeSet::new(),
+        excluded: &excluded,
         now: core.now(),
         stale_after: PRICE_STALE_AFTER,
         limit: core.limits.offers_kept,
@@ -78,8 +81,31 @@ pub(super) async fn rank(
     match core.pricing.rank(request, &context) {
         Ranking::Fits(quotes) if !quotes.is_empty() => Ok(quotes),
         Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
+        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed),
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }
+}
+
+/// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what
+/// is true for three minutes; the engine, which has the same memory, says when it is tried.
+fn without_memory(
+    core: &Core,
+    request: &Request,
+    context: &PriceContext<'_>,
+    failed: Vec<(Lane, ConnectError)>,
+) -> Result<Vec<Quote>, InfraError> {
+    let context = PriceContext { excluded: &BTreeSet::new(), ..*context };
+    match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) => Ok(quotes),
+        Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
+    }
+}
+
+/// What these lanes lack.
+async fn memory(core: &Core, lanes: impl Iterator<Item = &Lane>) -> Result<Memory, InfraError> {
+    let keys: Vec<_> = lanes.map(Scarcity::place).collect::<BTreeSet<_>>().into_iter().collect();
+    let lacks: Vec<Versioned<Scarcity>> = core.repo.get_all(&keys).await?;
+    Ok(Memory::of(lacks.iter().map(|lack| &lack.value), core.now()))
 }
 
 /// What every lane offers, and which lanes did not answer.

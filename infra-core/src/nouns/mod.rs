@@ -14,6 +14,7 @@ pub mod overrides;
 pub mod request;
 pub mod reservation;
 pub mod retention;
+pub mod scarcity;
 pub mod switch;
 pub mod template;
 pub mod unit;

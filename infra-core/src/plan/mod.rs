@@ -8,6 +8,7 @@ pub mod cost;
 pub mod fair;
 pub mod fold;
 pub mod guard;
+pub mod memory;
 pub mod proof;
 pub mod reservation;
 pub mod resolve;

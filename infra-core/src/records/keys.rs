@@ -34,6 +34,7 @@ use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
 use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
 use crate::nouns::retention::Retention;
+use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
 use crate::nouns::template::{Template, TemplateVersion};
 use crate::nouns::unit::Unit;
@@ -526,5 +527,24 @@ impl LaneRecord {
     #[must_use]
     pub fn place(lane: &Lane) -> Key {
         key(&system_tenant(), RecordKind::Lane, lane.id().0)
+    }
+}
+
+/// Nobody's: two tenants with keys of one account share its zones and its quota. Never due; the next refusal cleans up.
+impl Stored for Scarcity {
+    const KIND: RecordKind = RecordKind::Scarcity;
+    fn key(&self) -> Key {
+        Self::place(&self.lane)
+    }
+    fn index(&self, _: u16) -> Index {
+        Index { lane: Some(self.lane.id()), ..Index::default() }
+    }
+}
+
+impl Scarcity {
+    /// Where it stands what a lane lacks.
+    #[must_use]
+    pub fn place(lane: &Lane) -> Key {
+        key(&system_tenant(), RecordKind::Scarcity, lane.id().0)
     }
 }

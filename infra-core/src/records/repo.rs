@@ -163,6 +163,15 @@ impl Repo {
         found.pop().flatten().as_ref().map(decode).transpose()
     }
 
+    /// Reads records of one kind from one snapshot, in the order of their keys; those that are not there are left out.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub async fn get_all<T: Stored>(&self, keys: &[Key]) -> Result<Vec<Versioned<T>>, RepoError> {
+        let found = self.store.get(keys).await?;
+        found.iter().flatten().map(decode).collect()
+    }
+
     /// Reads raw records from one snapshot.
     ///
     /// # Errors

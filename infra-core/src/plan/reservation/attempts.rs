@@ -23,7 +23,7 @@
 
 use std::collections::BTreeMap;
 
-use super::follow::{age, failures_of, is_hopeless, supersede};
+use super::follow::{EXHAUSTED, age, exhausted, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
 use super::{Draft, Picture, backoff, park};
 use crate::nouns::cloud::ThingState;
@@ -31,7 +31,8 @@ use crate::nouns::launch::{Launch, LaunchState, Want};
 use crate::nouns::reservation::{Choice, HoldReason};
 use crate::nouns::unit::Stage;
 use crate::plan::guard;
-use crate::words::clock::{between, later};
+use crate::plan::memory::Pick;
+use crate::words::clock::{Timestamp, between, later};
 use crate::words::fault::FaultKind;
 use crate::words::ids::{LaunchToken, ResourceId};
 use crate::words::lane::ResourceKind;
@@ -51,11 +52,19 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
     let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     let mut parked = Vec::new();
+    let mut short = Vec::new();
     for unit in ready.into_iter().take(budget).filter_map(|no| draft.units.get(&no)) {
         match park::parked(draft, unit) {
             Some(from) => parked.push((unit.no, from)),
-            None => by_offer.entry(unit.offer).or_default().push(unit.no),
+            None => match picture.memory.pick(&draft.reservation.spec.choices, unit.offer) {
+                Pick::Offer(offer) => by_offer.entry(offer).or_default().push(unit.no),
+                Pick::NotBefore(until) => short.push((unit.no, until)),
+                Pick::Nothing => {}
+            },
         }
+    }
+    for (no, until) in short {
+        wait_for_capacity(draft, no, until);
     }
     for (no, parked) in parked {
         match parked {
@@ -65,9 +74,24 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     for (offer, slots) in by_offer {
         let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
+        for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
+            unit.offer = offer;
+        }
         attempt(draft, picture, &choice, &slots, draw);
     }
     brake_runaway(draft, picture);
+}
+
+/// Every offer was refused lately: nothing is asked for until the first of them may have some again, and the user reads
+/// when that is.
+fn wait_for_capacity(draft: &mut Draft, no: u32, until: Timestamp) {
+    let offers = draft.reservation.spec.choices.len();
+    if let Some(unit) = draft.units.get_mut(&no) {
+        unit.retry_at = Some(until);
+        let last = unit.reason.take().filter(|reason| !reason.starts_with(EXHAUSTED));
+        unit.reason = Some(exhausted(offers, last.as_deref(), until));
+    }
+    draft.look_at(until);
 }
 
 /// Slots that may be tried now, by number; for the others the moment is noted at which they may. A slot that is

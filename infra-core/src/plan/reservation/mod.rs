@@ -38,6 +38,7 @@ use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Hold, HoldReason, Reservation};
 use crate::nouns::unit::Unit;
 use crate::plan::cost::cost;
+use crate::plan::memory::Memory;
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::LaunchToken;
 use crate::words::lane::{LaneId, Version};
@@ -66,6 +67,8 @@ pub struct Picture<'a> {
     pub launches: &'a [Launch],
     /// Lanes by id; one that is missing is not connected.
     pub lanes: &'a BTreeMap<LaneId, LaneView>,
+    /// What those lanes lacked lately.
+    pub memory: &'a Memory,
     /// Now.
     pub now: Timestamp,
     /// The limits in force.

@@ -1,0 +1,100 @@
+//! Which offers are skipped now, because they were refused for want of capacity or quota a moment ago: pure.
+//!
+//! # Guarantees
+//! * Capacity is remembered for the zone that lacked it, a quota for all zones of the lane: another zone may have what
+//!   this one has not, but an account's limit is the same in all of them.
+//! * Other types of the same account are still tried: clouds count quotas in processors, or by family, so a smaller
+//!   type may well fit.
+//! * What is over by `now` is not remembered, whether or not anybody has cleaned up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::contracts::pricing::Excluded;
+use crate::nouns::reservation::Choice;
+use crate::nouns::scarcity::Scarcity;
+use crate::words::clock::Timestamp;
+
+/// What lacks where, and until when nobody asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    offers: BTreeMap<Excluded, Timestamp>,
+}
+
+/// What becomes of a slot that looks for an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// This one of the list.
+    Offer(usize),
+    /// None of them before this moment.
+    NotBefore(Timestamp),
+    /// There is no list.
+    Nothing,
+}
+
+impl Memory {
+    /// Nothing is remembered.
+    #[must_use]
+    pub fn nothing() -> &'static Self {
+        static NOTHING: Memory = Memory { offers: BTreeMap::new() };
+        &NOTHING
+    }
+
+    /// What these lanes lack at this moment.
+    #[must_use]
+    pub fn of<'a>(lanes: impl IntoIterator<Item = &'a Scarcity>, now: Timestamp) -> Self {
+        let mut offers = BTreeMap::new();
+        for lane in lanes {
+            for scarce in lane.offers.iter().filter(|scarce| scarce.until > now) {
+                let offer = Excluded {
+                    lane: lane.lane.id(),
+                    type_name: scarce.type_name.clone(),
+                    zone: scarce.zone.clone(),
+                    market: scarce.market,
+                };
+                offers.insert(offer, scarce.until);
+            }
+        }
+        Self { offers }
+    }
+
+    /// The offers not to take now, as rankings want them.
+    #[must_use]
+    pub fn excluded(&self) -> BTreeSet<Excluded> {
+        self.offers.keys().cloned().collect()
+    }
+
+    /// When everything is forgotten; `None` when nothing is remembered.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.offers.values().max().copied()
+    }
+
+    /// Until when a choice is not asked for; `None` when it may be.
+    #[must_use]
+    pub fn until(&self, choice: &Choice) -> Option<Timestamp> {
+        let offer = |zone| Excluded {
+            lane: choice.lane.id(),
+            type_name: choice.offering.type_name.clone(),
+            zone,
+            market: choice.offering.market,
+        };
+        let everywhere = self.offers.get(&offer(None)).copied();
+        let here = choice.zone.clone().and_then(|zone| self.offers.get(&offer(Some(zone))).copied());
+        everywhere.max(here)
+    }
+
+    /// The first offer from this place on that may be asked for, around the end of the list; or when the first of them
+    /// may be again.
+    #[must_use]
+    pub fn pick(&self, choices: &[Choice], from: usize) -> Pick {
+        let order = (0..choices.len()).map(|step| (from + step) % choices.len());
+        let mut first = None;
+        for at in order {
+            match self.until(&choices[at]) {
+                None => return Pick::Offer(at),
+                Some(until) => first = Some(first.map_or(until, |first: Timestamp| first.min(until))),
+            }
+        }
+        first.map_or(Pick::Nothing, Pick::NotBefore)
+    }
+}
