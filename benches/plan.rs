@@ -40,6 +40,7 @@ impl Group {
             launches: &self.launches,
             lanes: &self.lanes,
             memory: infra_core::plan::memory::Memory::nothing(),
+            budgets: &[],
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,

@@ -65,6 +65,7 @@ impl Bench {
             launches: &self.launches,
             lanes: &lanes,
             memory: infra_core::plan::memory::Memory::nothing(),
+            budgets: &[],
             now: self.now,
             limits: &limits,
             deadlines_held: None,

@@ -71,13 +71,15 @@ pub enum RecordKind {
     TemplateVersion = 18,
     /// When a reservation that is over may be forgotten; id as the reservation's.
     Retention = 20,
+    /// What a user or a team may hold and spend; id `user:name` or `team:name`.
+    Budget = 22,
     /// What a lane lacked lately; id as the lane's.
     Scarcity = 24,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -98,6 +100,7 @@ impl RecordKind {
         Self::Team,
         Self::TemplateVersion,
         Self::Retention,
+        Self::Budget,
         Self::Scarcity,
     ];
 }

@@ -34,7 +34,9 @@ use super::claims::Ownership;
 use super::dirty::Dirty;
 use super::world::Engine;
 use super::write::{Read, Writer};
+use crate::budgets::Budgets;
 use crate::contracts::store::ListBy;
+use crate::nouns::budget::Budget;
 use crate::nouns::installation::Installation;
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Phase, Reservation};
@@ -220,11 +222,14 @@ impl Engine {
                 self.tallies.lock().expect("no panic under this lock").forget(id);
                 return Ok(());
             };
-            let draft = self.draft(&read, &installation.value, !calm).await?;
+            let (owner, now) = (&read.reservation.value.owner, self.now());
+            let budgets =
+                Budgets::read(&self.parts.repo, &installation.value, (owner, tenant), now).await?;
+            let draft = self.draft(&read, &installation.value, &budgets.set(), !calm).await?;
             let shard = shard_of(tenant, self.parts.repo.shards());
             self.tallies.lock().expect("no panic under this lock").note(shard, &draft);
             let decided = draft.reservation.desired != read.reservation.value.desired;
-            let writer = Writer { engine: self, installation, ownership, read: &read };
+            let writer = Writer { engine: self, installation, ownership, read: &read, budgets: &budgets };
             if !decided {
                 let left = writer.write(draft).await?;
                 self.planned(whose.clone(), read.units.len() + read.launches.len(), left);
@@ -256,7 +261,13 @@ impl Engine {
     /// The planner's picture, and its answer. Everything that is not in the records (lanes, clock, limits) is
     /// put in here, so that the planner itself stays a function. Connects to lanes that were never connected,
     /// which may ask a cloud who a key is; that is all this half of the engine ever waits for from outside.
-    async fn draft(&self, read: &Read, installation: &Installation, mass: bool) -> Result<Draft, RepoError> {
+    async fn draft(
+        &self,
+        read: &Read,
+        installation: &Installation,
+        budgets: &[Budget],
+        mass: bool,
+    ) -> Result<Draft, RepoError> {
         let reservation = &read.reservation.value;
         let lanes = self.lane_views(reservation, read.launches.values().map(|row| &row.value)).await;
         let units: Vec<Unit> = read.units.values().map(|unit| unit.value.clone()).collect();
@@ -270,6 +281,7 @@ impl Engine {
             launches: &launches,
             lanes: &lanes,
             memory: &memory,
+            budgets,
             now: self.now(),
             limits: &self.parts.limits,
             deadlines_held: held.as_deref(),

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::error::InfraError;
+use crate::budgets::Budgets;
 use crate::contracts::store::{Expect, Key};
 use crate::nouns::account::User;
 use crate::nouns::installation::Installation;
@@ -110,6 +111,16 @@ impl Core {
         let tenant = SwitchScope::Tenant(user.value.tenant.clone());
         let switches = [self.switch(&SwitchScope::Global).await?, self.switch(&tenant).await?];
         Ok(Gate { user, installation, switches })
+    }
+
+    /// The budgets that a reservation of this owner counts against.
+    pub(super) async fn budgets(
+        &self,
+        installation: &Installation,
+        owner: &UserId,
+        tenant: &TenantId,
+    ) -> Result<Budgets, InfraError> {
+        Ok(Budgets::read(&self.repo, installation, (owner, tenant), self.now()).await?)
     }
 
     async fn switch(&self, scope: &SwitchScope) -> Result<(Key, Option<Versioned<Switch>>), InfraError> {

@@ -28,6 +28,7 @@ mod engine_hook;
 mod error;
 mod gate;
 mod health;
+mod budget;
 mod history;
 mod keys;
 mod list;
@@ -49,6 +50,7 @@ mod views;
 use std::sync::Arc;
 
 pub use access::{Access, Door};
+pub use budget::BudgetView;
 pub use builder::{InfraBuilder, SHARDS};
 pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod budget;
 pub mod cloud;
 pub mod credential;
 pub mod event;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::launch::EndCause;
-use super::offering::Offering;
+use super::budget::Charge;
+use super::offering::{Billing, Offering};
 use super::request::Request;
 use super::template::TemplateRef;
 use crate::words::clock::Timestamp;
@@ -141,6 +142,8 @@ pub enum HoldReason {
     Paused,
     /// More candidates than births: which are ours?
     Ambiguous,
+    /// A budget is passed: what runs goes on, and nothing is made until it is not any more.
+    OverBudget,
 }
 
 /// One way to get what was asked: an offer in a lane, with everything resolved that a launch needs.
@@ -160,6 +163,18 @@ pub struct Choice {
     pub disk_gib: u32,
     /// One machine for one hour, disk included.
     pub per_hour: Money,
+    /// How its time is paid; `None` in records that are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff: Option<Tariff>,
+}
+
+/// How the time of a machine is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tariff {
+    /// The cloud's rule.
+    pub billing: Billing,
+    /// One machine for one hour while it is off: its disk, where a machine that is off costs no more than that.
+    pub off_per_hour: Money,
 }
 
 impl Choice {
@@ -374,6 +389,9 @@ pub struct Reservation {
     /// What its machines came to, by list price, once it is over: the rows that say so are forgotten earlier.
     #[serde(default)]
     pub cost: Option<Money>,
+    /// What it counts for against budgets; `None` in records that are older than budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
 }
 
 impl Reservation {

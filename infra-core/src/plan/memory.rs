@@ -20,17 +20,6 @@ pub struct Memory {
     offers: BTreeMap<Excluded, Timestamp>,
 }
 
-/// What becomes of a slot that looks for an offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pick {
-    /// This one of the list.
-    Offer(usize),
-    /// None of them before this moment.
-    NotBefore(Timestamp),
-    /// There is no list.
-    Nothing,
-}
-
 impl Memory {
     /// Nothing is remembered.
     #[must_use]
@@ -81,20 +70,5 @@ impl Memory {
         let everywhere = self.offers.get(&offer(None)).copied();
         let here = choice.zone.clone().and_then(|zone| self.offers.get(&offer(Some(zone))).copied());
         everywhere.max(here)
-    }
-
-    /// The first offer from this place on that may be asked for, around the end of the list; or when the first of them
-    /// may be again.
-    #[must_use]
-    pub fn pick(&self, choices: &[Choice], from: usize) -> Pick {
-        let order = (0..choices.len()).map(|step| (from + step) % choices.len());
-        let mut first = None;
-        for at in order {
-            match self.until(&choices[at]) {
-                None => return Pick::Offer(at),
-                Some(until) => first = Some(first.map_or(until, |first: Timestamp| first.min(until))),
-            }
-        }
-        first.map_or(Pick::Nothing, Pick::NotBefore)
     }
 }

@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod births;
 pub mod brake;
+pub mod budget;
 pub mod clock_guard;
 pub mod cost;
 pub mod fair;

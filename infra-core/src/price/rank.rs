@@ -65,6 +65,7 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_>, zone: Option<&Zone>) -> Quot
         image: fit.image.id.clone(),
         disk_gib: fit.disk_gib,
         per_hour: shown(i128::from(fit.per_hour)),
+        tariff: None,
     };
     Quote {
         per_hour: choice.per_hour.times(i64::from(need.count)),

@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use crate::contracts::store::{Index, Key, RecordKind};
 use crate::nouns::account::{AccessToken, IdempotencyRecord, Profile, Team, User};
+use crate::nouns::budget::{Budget, BudgetScope};
 use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
@@ -546,5 +547,28 @@ impl Scarcity {
     #[must_use]
     pub fn place(lane: &Lane) -> Key {
         key(&system_tenant(), RecordKind::Scarcity, lane.id().0)
+    }
+}
+
+/// Beside the users, since a user takes its budget along from team to team. Never due.
+impl Stored for Budget {
+    const KIND: RecordKind = RecordKind::Budget;
+    fn key(&self) -> Key {
+        Self::place(&self.scope)
+    }
+    fn index(&self, _: u16) -> Index {
+        let owner = match &self.scope {
+            BudgetScope::User(user) => Some(user.clone()),
+            BudgetScope::Team(_) => None,
+        };
+        Index { owner, ..Index::default() }
+    }
+}
+
+impl Budget {
+    /// Where the budget of a user or a team stands.
+    #[must_use]
+    pub fn place(scope: &BudgetScope) -> Key {
+        key(&system_tenant(), RecordKind::Budget, scope.id())
     }
 }

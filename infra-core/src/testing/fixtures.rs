@@ -91,6 +91,7 @@ pub fn choice() -> Choice {
         image: ImageId::new("img-1").expect("a legal name"),
         disk_gib: 8,
         per_hour,
+        tariff: None,
     }
 }
 
@@ -167,6 +168,7 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         request_id: None,
         diverged_at: None,
         cost: None,
+        charge: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "one test binary: its modules are private to it")]
 
+mod budgets;
 mod capacity;
 mod changing;
 mod frozen;

@@ -4,13 +4,14 @@ use super::tree::{File, is_word, names, rust};
 use super::{assert_found, assert_none};
 
 /// From below. What shares a number knows nothing of each other.
-const LAYERS: [(&str, u8); 10] = [
+const LAYERS: [(&str, u8); 11] = [
     ("words", 0),
     ("nouns", 1),
     ("contracts", 2),
     ("records", 3),
     ("plan", 4),
     ("price", 4),
+    ("budgets", 5),
     ("connect", 5),
     ("engine", 6),
     ("infra", 7),

@@ -210,6 +210,8 @@ impl Tick<'_> {
             FaultKind::Quota => (Lack::Quota, None),
             _ => return Ok(()),
         };
+        // Nothing was begun, so the fuse is not the shorter for it: else a shortage would stop the whole lane.
+        self.worker.unburn(u32::try_from(sent.units.len()).unwrap_or(u32::MAX));
         let (now, repo) = (self.now(), &self.engine.parts.repo);
         let until = later(now, self.engine.parts.limits.capacity_memory);
         let (type_name, market) = (body.type_name.clone(), body.market);

@@ -25,13 +25,14 @@ use std::collections::BTreeMap;
 
 use super::follow::{EXHAUSTED, age, exhausted, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
-use super::{Draft, Picture, backoff, park};
+use super::{Draft, Picture, afford, backoff, park};
+use crate::nouns::budget::Each;
 use crate::nouns::cloud::ThingState;
 use crate::nouns::launch::{Launch, LaunchState, Want};
 use crate::nouns::reservation::{Choice, HoldReason};
 use crate::nouns::unit::Stage;
+use crate::plan::budget::Shortage;
 use crate::plan::guard;
-use crate::plan::memory::Pick;
 use crate::words::clock::{Timestamp, between, later};
 use crate::words::fault::FaultKind;
 use crate::words::ids::{LaunchToken, ResourceId};
@@ -52,19 +53,11 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
     let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     let mut parked = Vec::new();
-    let mut short = Vec::new();
     for unit in ready.into_iter().take(budget).filter_map(|no| draft.units.get(&no)) {
         match park::parked(draft, unit) {
             Some(from) => parked.push((unit.no, from)),
-            None => match picture.memory.pick(&draft.reservation.spec.choices, unit.offer) {
-                Pick::Offer(offer) => by_offer.entry(offer).or_default().push(unit.no),
-                Pick::NotBefore(until) => short.push((unit.no, until)),
-                Pick::Nothing => {}
-            },
+            None => by_offer.entry(unit.offer).or_default().push(unit.no),
         }
-    }
-    for (no, until) in short {
-        wait_for_capacity(draft, no, until);
     }
     for (no, parked) in parked {
         match parked {
@@ -73,20 +66,62 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
         }
     }
     for (offer, slots) in by_offer {
-        let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
-        for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
-            unit.offer = offer;
+        match pick(draft, picture, offer) {
+            Pick::Offer(at) => {
+                let Some(choice) = draft.reservation.spec.choices.get(at).cloned() else { continue };
+                for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
+                    unit.offer = at;
+                }
+                attempt(draft, picture, &choice, &slots, draw);
+            }
+            Pick::NotBefore(until) => wait_for_capacity(draft, &slots, until),
+            Pick::Raise(each) => afford::count_as(draft, picture, each),
+            Pick::TooDear(shortage) => explain(draft, &slots, &shortage.to_string()),
+            Pick::Nothing => {}
         }
-        attempt(draft, picture, &choice, &slots, draw);
     }
     brake_runaway(draft, picture);
 }
 
+/// What becomes of slots that look for an offer.
+enum Pick {
+    /// This one of the list.
+    Offer(usize),
+    /// A dearer one than the reservation counts for: that first.
+    Raise(Each),
+    /// None of them before this moment.
+    NotBefore(Timestamp),
+    /// What has capacity is dearer than a budget allows.
+    TooDear(Box<Shortage>),
+    /// There is no list.
+    Nothing,
+}
+
+/// The first offer from this place on that was not refused lately and that the budgets allow, around the end of the
+/// list.
+fn pick(draft: &Draft, picture: &Picture<'_>, from: usize) -> Pick {
+    let choices = &draft.reservation.spec.choices;
+    let mut too_dear = None;
+    let mut first: Option<Timestamp> = None;
+    for at in (0..choices.len()).map(|step| (from + step) % choices.len()) {
+        if let Some(until) = picture.memory.until(&choices[at]) {
+            first = Some(first.map_or(until, |first| first.min(until)));
+            continue;
+        }
+        match afford::raise(draft, picture, &choices[at]) {
+            Ok(None) => return Pick::Offer(at),
+            Ok(Some(each)) => return Pick::Raise(each),
+            Err(shortage) => too_dear = too_dear.or(Some(shortage)),
+        }
+    }
+    too_dear.map_or_else(|| first.map_or(Pick::Nothing, Pick::NotBefore), Pick::TooDear)
+}
+
 /// Every offer was refused lately: nothing is asked for until the first of them may have some again, and the user reads
 /// when that is.
-fn wait_for_capacity(draft: &mut Draft, no: u32, until: Timestamp) {
+fn wait_for_capacity(draft: &mut Draft, slots: &[u32], until: Timestamp) {
     let offers = draft.reservation.spec.choices.len();
-    if let Some(unit) = draft.units.get_mut(&no) {
+    for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
         unit.retry_at = Some(until);
         let last = unit.reason.take().filter(|reason| !reason.starts_with(EXHAUSTED));
         unit.reason = Some(exhausted(offers, last.as_deref(), until));

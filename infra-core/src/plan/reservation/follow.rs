@@ -324,6 +324,9 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
     release_slot(unit);
     let lacks = matches!(kind, Some(FaultKind::Capacity | FaultKind::Quota));
     unit.failed += u32::from(!lacks);
+    if lacks && row.state == LaunchState::Closed(Closed::NeverBorn(Absence::Refused)) {
+        forgive(draft, row);
+    }
     unit.reason = Some(said.to_owned());
     let wait = match kind {
         Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
@@ -342,6 +345,15 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
         return;
     }
     give_up_if_hopeless(draft, picture, unit, kind, choices, said);
+}
+
+/// What was refused for want of capacity was not begun: walking down a list of offers is no runaway. Every slot of the
+/// attempt takes its own machine off.
+fn forgive(draft: &mut Draft, row: &Launch) {
+    let begun = draft.reservation.recent_creates.iter_mut().find(|(at, n)| *at == row.created_at && *n > 0);
+    if let Some((_, n)) = begun {
+        *n -= 1;
+    }
 }
 
 /// How the reason of a slot begins for which every offer was refused.
