@@ -6,7 +6,7 @@
 //! * [`openstack`]: Nova, Neutron and Glance. Its logic is always there; feature `openstack` adds the real transport.
 //!
 //! [`registry`] makes drivers from what an operator writes. What clouds share: [`failure`] turns a failed call into the contract's error, [`http`] is the way to an HTTP API,
-//! `first_boot` puts public keys beside a user's script.
+//! `first_boot` puts public keys beside a user's script, `families` reads what the names of types say.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -19,4 +19,5 @@ pub mod registry;
 pub mod sim;
 
 mod cidr;
+mod families;
 mod first_boot;

@@ -14,6 +14,7 @@ use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
 use crate::failure::garbled;
+use crate::families;
 
 /// Pages that one listing of the catalogue may have: EC2 gives at least 100 types a page and has about a thousand.
 const PAGES_MAX: usize = 200;
@@ -33,6 +34,7 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
             .collect(),
         images,
         disk_gib_hour: prices::DISK_GIB_HOUR,
+        ipv4_hour: prices::IPV4_HOUR,
         billing: Billing::default(),
         options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
@@ -104,17 +106,18 @@ fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>
     for arch in &one.archs {
         for market in markets {
             all.push(Offering {
-                type_name: type_name.clone(),
+                family: families::ec2(&one.name).family.to_owned(),
+                generation: families::ec2(&one.name).generation,
+                burstable: families::ec2(&one.name).burstable,
                 vcpus_milli: one.vcpus.saturating_mul(1000),
                 memory_mib: one.memory_mib,
-                // Disks are bought apart; the local disks of some types lose everything at the first stop.
-                disk_gib: 0,
                 gpus: one.gpus,
                 gpu_model: one.gpu_model.as_ref().map(|model| model.to_lowercase()),
-                arch: *arch,
-                market: *market,
                 zones: zones.clone(),
                 price: prices::price(region, &one.name, *market),
+                // No disk of its own: those are bought apart, and the local disks of some types lose everything at
+                // the first stop.
+                ..Offering::new(type_name.clone(), *arch, *market)
             });
         }
     }

@@ -26,6 +26,10 @@ const AS_OF_S: i64 = 1_784_505_600;
 /// prices are Unknown and nothing is chosen by this figure.
 pub(super) const DISK_GIB_HOUR: Money = Money::usd_nanos(80_000_000_i64.div_euclid(730) + 1);
 
+/// A public IPv4 address in use, since 2024-02-01, in every region
+/// (<https://aws.amazon.com/blogs/aws/new-aws-public-ipv4-address-charge-public-ip-insights/>).
+pub(super) const IPV4_HOUR: Money = Money::usd_nanos(5_000_000);
+
 /// What a type costs in a region, per hour.
 pub(super) fn price(region: &str, type_name: &str, market: Market) -> Price {
     if market == Market::Spot {

@@ -13,11 +13,14 @@ use super::api::Images;
 use super::list::Pages;
 use super::provider::DigitalOceanProvider;
 use super::wire;
+use crate::families;
 
 /// Who says what a size costs.
 const SOURCE: &str = "digitalocean /v2/sizes";
 /// At least one cent for each machine.
 const MIN_CHARGE: Money = Money::usd_nanos(10_000_000);
+/// 28 days; the rest of a month is not charged ([`Billing`] names the source).
+const MONTH_HOURS_MAX: u32 = 672;
 
 pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, ProviderError> {
     // Before the call: prices must not look fresher than they are.
@@ -42,7 +45,12 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
         images,
         // A disk comes with its size; volumes are not made here.
         disk_gib_hour: Money::default(),
-        billing: Billing::PerSecond { min_s: 60, min_charge: MIN_CHARGE },
+        ipv4_hour: Money::default(),
+        billing: Billing::PerSecond {
+            min_s: 60,
+            min_charge: MIN_CHARGE,
+            month_hours_max: Some(MONTH_HOURS_MAX),
+        },
         options: [MachineOption::Network, MachineOption::Off(PowerMode::Snapshot)].into(),
         as_of,
     })
@@ -53,17 +61,17 @@ fn offering(region: &str, size: &wire::Size, as_of: Timestamp) -> Option<Offerin
     let here = size.available && size.regions.iter().any(|slug| slug == region);
     let gpu = size.gpu_info.as_ref().filter(|gpu| gpu.count > 0);
     here.then_some(())?;
+    let type_name = TypeName::new(size.slug.clone()).ok()?;
     Some(Offering {
-        type_name: TypeName::new(size.slug.clone()).ok()?,
+        family: families::digitalocean(type_name.as_str()).to_owned(),
+        burstable: families::digitalocean_is_shared(type_name.as_str()),
         vcpus_milli: size.vcpus.saturating_mul(1000),
         memory_mib: size.memory,
         disk_gib: size.disk,
         gpus: gpu.map_or(0, |gpu| gpu.count),
         gpu_model: gpu.and_then(|gpu| gpu.model.as_deref()).map(model),
-        arch: Arch::X86_64,
-        market: Market::OnDemand,
-        zones: Vec::new(),
         price: price(size.price_hourly.as_ref(), as_of),
+        ..Offering::new(type_name, Arch::X86_64, Market::OnDemand)
     })
 }
 
