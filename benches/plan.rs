@@ -102,6 +102,9 @@ fn born(row: &mut Launch, now: Timestamp) {
         power: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     });
     row.things.extend(things);
 }

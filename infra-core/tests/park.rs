@@ -156,6 +156,9 @@ fn thing(id: &ResourceId, unit: Option<u32>, state: ThingState, now: Timestamp) 
         power: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }
 

@@ -135,6 +135,9 @@ fn thing(id: &str, no: u32, now: Timestamp) -> Thing {
         power: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }
 

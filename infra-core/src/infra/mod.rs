@@ -44,6 +44,7 @@ mod show;
 mod teams;
 mod templates;
 mod tokens;
+mod usage;
 mod user;
 mod views;
 
@@ -56,6 +57,7 @@ pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};
 pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
+pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{
     IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,

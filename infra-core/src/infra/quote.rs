@@ -30,6 +30,7 @@ use crate::contracts::pricing::{NoFit, NoFitReason, Prepared, PriceContext, Pric
 use crate::nouns::offering::Catalogue;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
+use crate::nouns::reservation::Tariff;
 use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
 use crate::plan::memory::Memory;
@@ -85,9 +86,11 @@ pub(super) async fn rank(
         limit: core.limits.offers_kept,
     };
     match core.pricing.rank(request, &context) {
-        Ranking::Fits(quotes) if !quotes.is_empty() => Ok(quotes),
+        Ranking::Fits(quotes) if !quotes.is_empty() => Ok(tariffs(quotes, &offered)),
         Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
-        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed),
+        Ranking::Nothing(_) if !excluded.is_empty() => {
+            without_memory(core, request, &context, failed).map(|quotes| tariffs(quotes, &offered))
+        }
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }
 }
@@ -105,6 +108,18 @@ fn without_memory(
         Ranking::Fits(quotes) => Ok(quotes),
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }
+}
+
+/// How the time of each is paid: what a catalogue says goes with the choice, since catalogues move.
+fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
+    for choice in quotes.iter_mut().map(|quote| &mut quote.choice) {
+        let catalogue = offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., catalogue)| catalogue);
+        choice.tariff = catalogue.map(|catalogue| Tariff {
+            billing: catalogue.billing,
+            off_per_hour: catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),
+        });
+    }
+    quotes
 }
 
 /// What these lanes lack.

@@ -88,6 +88,7 @@ pub(super) fn reservation(
         diverged_at: Some(now),
         cost: None,
         charge: None,
+        months: BTreeMap::new(),
     };
     reservation.charge = Some(charge(&reservation, now));
     reservation

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::launch::EndCause;
-use super::budget::Charge;
+use super::budget::{Charge, Month};
 use super::offering::{Billing, Offering};
 use super::request::Request;
 use super::template::TemplateRef;
@@ -392,6 +392,9 @@ pub struct Reservation {
     /// What it counts for against budgets; `None` in records that are older than budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<Charge>,
+    /// What its machines came to in each calendar month of UTC, once it is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub months: BTreeMap<Month, Money>,
 }
 
 impl Reservation {

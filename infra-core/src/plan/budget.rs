@@ -111,11 +111,8 @@ pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
 fn spent(reservation: &Reservation, now: Timestamp) -> Money {
     let month = Month::of(now);
     let counted = reservation.charge.as_ref().map_or(Money::default(), |was| was.spent(month, now));
-    match reservation.cost.filter(|_| reservation.over_at.is_some()) {
-        Some(paid) if Month::of(reservation.created_at) == month => paid,
-        Some(paid) => paid.min(counted),
-        None => counted,
-    }
+    let paid = |_| reservation.months.get(&month).copied().unwrap_or_default();
+    reservation.over_at.map_or(counted, paid)
 }
 
 /// Turned off, and arrived there: until then its machines run.

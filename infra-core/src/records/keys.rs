@@ -28,14 +28,12 @@ use serde::de::DeserializeOwned;
 
 use crate::contracts::store::{Index, Key, RecordKind};
 use crate::nouns::account::{AccessToken, IdempotencyRecord, Profile, Team, User};
-use crate::nouns::budget::{Budget, BudgetScope};
 use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
 use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
 use crate::nouns::retention::Retention;
-use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
 use crate::nouns::template::{Template, TemplateVersion};
 use crate::nouns::unit::Unit;
@@ -119,7 +117,7 @@ pub struct TokenRef {
 }
 
 /// A key from its parts, which are legal names already.
-fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
+pub(super) fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
     Key { tenant: tenant.clone(), kind, id: id.into() }
 }
 
@@ -528,47 +526,5 @@ impl LaneRecord {
     #[must_use]
     pub fn place(lane: &Lane) -> Key {
         key(&system_tenant(), RecordKind::Lane, lane.id().0)
-    }
-}
-
-/// Nobody's: two tenants with keys of one account share its zones and its quota. Never due; the next refusal cleans up.
-impl Stored for Scarcity {
-    const KIND: RecordKind = RecordKind::Scarcity;
-    fn key(&self) -> Key {
-        Self::place(&self.lane)
-    }
-    fn index(&self, _: u16) -> Index {
-        Index { lane: Some(self.lane.id()), ..Index::default() }
-    }
-}
-
-impl Scarcity {
-    /// Where it stands what a lane lacks.
-    #[must_use]
-    pub fn place(lane: &Lane) -> Key {
-        key(&system_tenant(), RecordKind::Scarcity, lane.id().0)
-    }
-}
-
-/// Beside the users, since a user takes its budget along from team to team. Never due.
-impl Stored for Budget {
-    const KIND: RecordKind = RecordKind::Budget;
-    fn key(&self) -> Key {
-        Self::place(&self.scope)
-    }
-    fn index(&self, _: u16) -> Index {
-        let owner = match &self.scope {
-            BudgetScope::User(user) => Some(user.clone()),
-            BudgetScope::Team(_) => None,
-        };
-        Index { owner, ..Index::default() }
-    }
-}
-
-impl Budget {
-    /// Where the budget of a user or a team stands.
-    #[must_use]
-    pub fn place(scope: &BudgetScope) -> Key {
-        key(&system_tenant(), RecordKind::Budget, scope.id())
     }
 }

@@ -164,6 +164,7 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         diverged_at: None,
         cost: None,
         charge: None,
+        months: BTreeMap::new(),
     }
 }
 
@@ -207,6 +208,7 @@ pub fn launch(seed: u64) -> Launch {
         keep_until: None,
         request_id: None,
         told: [].into(),
+        price: None,
     }
 }
 
@@ -230,5 +232,8 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         power: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }

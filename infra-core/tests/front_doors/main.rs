@@ -18,3 +18,4 @@ mod sharing;
 mod teams;
 mod templates;
 mod tokens;
+mod usage;
