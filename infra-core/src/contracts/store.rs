@@ -71,6 +71,8 @@ pub enum RecordKind {
     TemplateVersion = 18,
     /// When a reservation that is over may be forgotten; id as the reservation's.
     Retention = 20,
+    /// What a team pays less than the lists say; id `self`.
+    Overlays = 21,
     /// What a user or a team may hold and spend; id `user:name` or `team:name`.
     Budget = 22,
     /// What a lane lacked lately; id as the lane's.
@@ -79,7 +81,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -100,6 +102,7 @@ impl RecordKind {
         Self::Team,
         Self::TemplateVersion,
         Self::Retention,
+        Self::Overlays,
         Self::Budget,
         Self::Scarcity,
     ];

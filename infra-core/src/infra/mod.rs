@@ -34,6 +34,7 @@ mod keys;
 mod list;
 mod open;
 mod operator;
+mod overlays;
 mod profile;
 mod quote;
 mod recover;
@@ -57,6 +58,8 @@ pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};
 pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
+pub use overlays::OverlaysView;
+pub use quote::Explained;
 pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{

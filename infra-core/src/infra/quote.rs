@@ -26,7 +26,9 @@ use super::core::Core;
 use super::error::InfraError;
 use super::gate::open_for_creates;
 use crate::connect::ConnectError;
-use crate::contracts::pricing::{NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking};
+use crate::contracts::pricing::{
+    Excluded, NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking, RuleCost,
+};
 use crate::nouns::offering::Catalogue;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
@@ -34,7 +36,9 @@ use crate::nouns::reservation::Tariff;
 use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
 use crate::plan::memory::Memory;
+use crate::price::rule_costs;
 use crate::records::{Versioned, system_tenant};
+use crate::words::clock::Timestamp;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
@@ -44,6 +48,17 @@ const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Clouds asked at once for one quote.
 const ASKED_AT_ONCE: usize = 16;
+
+/// A ranking, and why it is as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Cheapest first.
+    pub quotes: Vec<Quote>,
+    /// What each rule of the request costs, the dearest first.
+    pub rules: Vec<RuleCost>,
+    /// Offers that are not asked for now, because they were refused a moment ago, and until when.
+    pub skipped: Vec<(Excluded, Timestamp)>,
+}
 
 /// A lane with what it offers.
 pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
@@ -59,6 +74,19 @@ pub(super) async fn rank(
     tenant: &TenantId,
     request: &Request,
 ) -> Result<Vec<Quote>, InfraError> {
+    explained(core, tenant, request, false).await.map(|explained| explained.quotes)
+}
+
+/// Ranks all offers, and says what each rule of the request costs when `explain` is said.
+///
+/// # Errors
+/// As [`rank`].
+pub(super) async fn explained(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+    explain: bool,
+) -> Result<Explained, InfraError> {
     let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
     if lanes.is_empty() {
         return Err(InfraError::NoCredentials);
@@ -77,22 +105,28 @@ pub(super) async fn rank(
         .collect();
     let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
     let excluded = memory.excluded();
+    let overlays = super::overlays::of(core, tenant).await?;
     let context = PriceContext {
         lanes: &priced,
         excluded: &excluded,
-        overlays: &[],
+        overlays: &overlays,
         now: core.now(),
         stale_after: PRICE_STALE_AFTER,
         limit: core.limits.offers_kept,
     };
-    match core.pricing.rank(request, &context) {
-        Ranking::Fits(quotes) if !quotes.is_empty() => Ok(tariffs(quotes, &offered)),
-        Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
-        Ranking::Nothing(_) if !excluded.is_empty() => {
-            without_memory(core, request, &context, failed).map(|quotes| tariffs(quotes, &offered))
+    let quotes = match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) if !quotes.is_empty() => quotes,
+        Ranking::Fits(_) => {
+            return Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() });
         }
-        Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
-    }
+        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed)?,
+        Ranking::Nothing(why) => {
+            return Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why)));
+        }
+    };
+    let rules = if explain { rule_costs(&*core.pricing, request, &context) } else { Vec::new() };
+    let skipped = if explain { memory.skipped() } else { Vec::new() };
+    Ok(Explained { quotes: tariffs(quotes, &offered), rules, skipped })
 }
 
 /// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what

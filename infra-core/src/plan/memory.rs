@@ -52,10 +52,10 @@ impl Memory {
         self.offers.keys().cloned().collect()
     }
 
-    /// When everything is forgotten; `None` when nothing is remembered.
+    /// The same, and until when each is not taken.
     #[must_use]
-    pub fn ends(&self) -> Option<Timestamp> {
-        self.offers.values().max().copied()
+    pub fn skipped(&self) -> Vec<(Excluded, Timestamp)> {
+        self.offers.iter().map(|(offer, until)| (offer.clone(), *until)).collect()
     }
 
     /// Until when a choice is not asked for; `None` when it may be.
