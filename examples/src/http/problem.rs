@@ -73,7 +73,7 @@ codes! {
     Forbidden = FORBIDDEN "forbidden" "This token may not do that"
         "Use a token whose role may do this; a bot names its user in `Infra-On-Behalf-Of`.";
     /// More than the user may hold.
-    OverBudget = FORBIDDEN "over-budget" "A limit of this user would be exceeded"
+    OverBudget = FORBIDDEN "over-budget" "A limit or a budget of this user or its team would be exceeded"
         "Release something, ask for less, or ask an admin for a higher limit.";
     /// A brake is on.
     Paused = FORBIDDEN "paused" "A brake forbids it"
