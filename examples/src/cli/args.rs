@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::commands::{admin, brakes, change, completions, keys, login, look, reserve, templates, watch};
+use super::commands::{
+    admin, brakes, change, completions, keys, login, look, money, reserve, templates, watch,
+};
 use super::error::CODES;
 
 const START: &str = "\
@@ -94,7 +96,11 @@ pub(super) enum Command {
     /// What happened to a reservation
     History(look::IdArgs),
     /// Everything your keys reach, with prices
-    Offerings,
+    Offerings(look::OfferingsArgs),
+    /// What is spent: so far, per hour, and until the month's end
+    Usage(money::UsageArgs),
+    /// What may be held and spent; setting it is the admin's
+    Budget(money::BudgetArgs),
     /// Kill switches: list, set, open (admin)
     Brakes(brakes::BrakesArgs),
     /// People: list, add, change, remove (admin)

@@ -30,7 +30,7 @@ pub use args::Cli;
 pub use error::CliError;
 
 use args::Command;
-use commands::{admin, brakes, change, completions, keys, login, look, reserve, templates, watch};
+use commands::{admin, brakes, change, completions, keys, login, look, money, reserve, templates, watch};
 use session::Session;
 use show::Out;
 
@@ -86,7 +86,9 @@ async fn run(session: &Session<'_>, command: &Command) -> Result<(), CliError> {
         Command::Templates(args) => templates::templates(session, args).await,
         Command::Access(args) => look::access(session, args).await,
         Command::History(args) => look::history(session, args).await,
-        Command::Offerings => look::offerings(session).await,
+        Command::Offerings(args) => look::offerings(session, args).await,
+        Command::Usage(args) => money::usage(session, args).await,
+        Command::Budget(args) => money::budget(session, args).await,
         Command::Brakes(args) => brakes::brakes(session, args).await,
         Command::Users(args) => admin::users(session, args).await,
         Command::Tokens(args) => admin::tokens(session, args).await,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod document;
+mod money;
 mod people;
 mod tenants;
 mod world;

@@ -223,8 +223,7 @@ impl Engine {
                 return Ok(());
             };
             let (owner, now) = (&read.reservation.value.owner, self.now());
-            let budgets =
-                Budgets::read(&self.parts.repo, &installation.value, (owner, tenant), now).await?;
+            let budgets = Budgets::read(&self.parts.repo, &installation.value, (owner, tenant), now).await?;
             let draft = self.draft(&read, &installation.value, &budgets.set(), !calm).await?;
             let shard = shard_of(tenant, self.parts.repo.shards());
             self.tallies.lock().expect("no panic under this lock").note(shard, &draft);

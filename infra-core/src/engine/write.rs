@@ -207,7 +207,12 @@ impl Writer<'_> {
                 .spec
                 .choices
                 .iter()
-                .find(|choice| choice.lane == row.lane && choice.offering.type_name == body.type_name)
+                .find(|choice| {
+                    choice.offering.type_name == body.type_name
+                        && choice.offering.market == body.market
+                        && choice.lane == row.lane
+                        && choice.zone == row.frozen.zone
+                })
                 .map_or_else(|| row.lane.to_string(), |choice| choice.offer()),
             _ => row.lane.to_string(),
         };

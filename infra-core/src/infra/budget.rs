@@ -112,7 +112,12 @@ impl Operator {
         let version = was.as_ref().map_or(Version::default(), |was| was.version);
         if if_match.is_some_and(|seen| seen != version) {
             let (what, id) = ("budget", scope.to_string());
-            return Err(InfraError::Conflict { what, id, why: format!("version is {version}"), version: Some(version) });
+            return Err(InfraError::Conflict {
+                what,
+                id,
+                why: format!("version is {version}"),
+                version: Some(version),
+            });
         }
         let mut txn = core.repo.txn();
         txn.check(Installation::place(), Expect::Version(installation.version));
@@ -164,8 +169,9 @@ async fn tenant(core: &Core, scope: &BudgetScope) -> Result<TenantId, InfraError
     match scope {
         BudgetScope::User(user) => Ok(core.user(user).await?.value.tenant),
         BudgetScope::Team(team) => {
-            let known = !teams::is_alone(team) && (core.repo.get::<Team>(Team::place(team)).await?.is_some()
-                || !teams::members(core, team).await?.is_empty());
+            let known = !teams::is_alone(team)
+                && (core.repo.get::<Team>(Team::place(team)).await?.is_some()
+                    || !teams::members(core, team).await?.is_empty());
             if known { Ok(team.clone()) } else { Err(InfraError::missing("team", team)) }
         }
     }

@@ -20,6 +20,7 @@
 
 mod access;
 mod ask;
+mod budget;
 mod builder;
 mod change;
 mod core;
@@ -28,7 +29,6 @@ mod engine_hook;
 mod error;
 mod gate;
 mod health;
-mod budget;
 mod history;
 mod keys;
 mod list;

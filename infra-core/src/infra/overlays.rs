@@ -50,7 +50,9 @@ impl UserHandle {
         let user = self.core.user(&self.id).await?.value;
         let found = self.core.repo.get::<Overlays>(Overlays::place(&user.tenant)).await?;
         Ok(match found {
-            None => OverlaysView { overlays: Vec::new(), changed_at: None, changed_by: None, version: Version(0) },
+            None => {
+                OverlaysView { overlays: Vec::new(), changed_at: None, changed_by: None, version: Version(0) }
+            }
             Some(found) => OverlaysView {
                 overlays: found.value.overlays,
                 changed_at: Some(found.value.changed_at),

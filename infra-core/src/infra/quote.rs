@@ -147,7 +147,8 @@ fn without_memory(
 /// How the time of each is paid: what a catalogue says goes with the choice, since catalogues move.
 fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
     for choice in quotes.iter_mut().map(|quote| &mut quote.choice) {
-        let catalogue = offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., catalogue)| catalogue);
+        let catalogue =
+            offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., catalogue)| catalogue);
         choice.tariff = catalogue.map(|catalogue| Tariff {
             billing: catalogue.billing,
             off_per_hour: catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),

@@ -141,12 +141,7 @@ pub(super) async fn reserve(
 ///
 /// # Errors
 /// [`InfraError::OverBudget`].
-async fn admit(
-    core: &Core,
-    txn: &mut Txn,
-    gate: &Gate,
-    reservation: &Reservation,
-) -> Result<(), InfraError> {
+async fn admit(core: &Core, txn: &mut Txn, gate: &Gate, reservation: &Reservation) -> Result<(), InfraError> {
     let (owner, tenant) = (&reservation.owner, &reservation.tenant);
     let budgets = core.budgets(&gate.installation.value, owner, tenant).await?;
     let charge = standing(reservation);

@@ -135,7 +135,8 @@ async fn of_team(
 }
 
 fn one(core: &Core, reservation: Reservation, spending: Spending) -> ReservationUsage {
-    let view = super::show::brief(core, &Versioned { version: crate::words::lane::Version(0), value: reservation });
+    let view =
+        super::show::brief(core, &Versioned { version: crate::words::lane::Version(0), value: reservation });
     ReservationUsage {
         id: view.id,
         name: view.request.name,

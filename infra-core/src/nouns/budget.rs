@@ -61,7 +61,8 @@ impl std::str::FromStr for Month {
     /// Reads `2026-11`.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (year, month) = text.split_once('-').filter(|(y, m)| y.len() == 4 && m.len() == 2).ok_or(())?;
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i32>().ok());
+        let digits =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i32>().ok());
         match (digits(year).flatten(), digits(month).flatten()) {
             (Some(year), Some(month @ 1..=12)) => Ok(Self(year * 12 + month - 1)),
             _ => Err(()),

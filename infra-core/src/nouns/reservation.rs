@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::launch::EndCause;
 use super::budget::{Charge, Month};
+use super::launch::EndCause;
 use super::offering::{Billing, Offering};
-use super::request::Request;
+use super::request::{Market, Request};
 use super::template::TemplateRef;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, ImageId, PoolId, RequestId, ReservationId, TenantId, UserId, Zone};
@@ -178,11 +178,12 @@ pub struct Tariff {
 }
 
 impl Choice {
-    /// As people read it: `cloud:region/zone type`.
+    /// As people read it: `cloud:region/zone type`, and `spot` after it for what is bought so.
     #[must_use]
     pub fn offer(&self) -> String {
         let zone = self.zone.as_ref().map_or_else(String::new, |zone| format!("/{zone}"));
-        format!("{}:{}{zone} {}", self.lane.cloud, self.lane.region, self.offering.type_name)
+        let market = if self.offering.market == Market::Spot { " spot" } else { "" };
+        format!("{}:{}{zone} {}{market}", self.lane.cloud, self.lane.region, self.offering.type_name)
     }
 }
 

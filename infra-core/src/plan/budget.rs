@@ -102,7 +102,8 @@ pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
         each,
     };
     let same = |was: &&Charge| {
-        (was.machines, was.vcpus_milli, was.per_hour, was.until) == (new.machines, new.vcpus_milli, new.per_hour, new.until)
+        (was.machines, was.vcpus_milli, was.per_hour, was.until)
+            == (new.machines, new.vcpus_milli, new.per_hour, new.until)
     };
     was.filter(same).cloned().unwrap_or(new)
 }

@@ -77,7 +77,13 @@ pub fn spending<'a>(
 ) -> Spending {
     if let Some(cost) = reservation.cost {
         let in_month = closed_in(reservation, month);
-        return Spending { so_far: cost, in_month, per_hour: Money::default(), at_end: Some(cost), at_month_end: in_month };
+        return Spending {
+            so_far: cost,
+            in_month,
+            per_hour: Money::default(),
+            at_end: Some(cost),
+            at_month_end: in_month,
+        };
     }
     let rows: Vec<&Launch> = rows.into_iter().collect();
     let so_far = total(reservation, rows.iter().copied(), now);
@@ -171,7 +177,8 @@ fn of_row(reservation: &Reservation, row: &Launch, upto: Timestamp) -> Money {
 /// One machine: each time on by the cloud's rule, each time off at what is still paid then.
 fn of_thing(price: &LaunchPrice, thing: &Thing, sent: Timestamp, upto: Timestamp) -> Money {
     let born = thing.born_at.map_or(sent, |born| born.max(sent));
-    let gone = || (!thing.alive()).then(|| thing.missing.as_ref().map_or(thing.seen_at, |missing| missing.first));
+    let gone =
+        || (!thing.alive()).then(|| thing.missing.as_ref().map_or(thing.seen_at, |missing| missing.first));
     let end = thing.ended_at.or_else(gone).unwrap_or(Timestamp::MAX).min(upto);
     let mut sum = Money::default();
     let mut on = born;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use infra_core::budgets::recount;
 use infra_core::contracts::store::{
-    Change, Changes, Commit, DueQuery, Expect, Key, ListQuery, Page, Record, RecordKind, StoreError, StoreLimits,
+    Change, Changes, Commit, DueQuery, Expect, Key, ListQuery, Page, Record, RecordKind, StoreError,
+    StoreLimits,
 };
 use infra_core::infra::UserHandle;
 use infra_core::nouns::budget::{Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Month};
@@ -85,14 +86,20 @@ impl ReservationStore for Careless {
 }
 
 /// Twenty members of a team ask at the same moment. How many were accepted, and how long all of it took.
-async fn rush(house: &House, infra: &Infra, limits: &BudgetLimits) -> (Vec<Result<(), InfraError>>, Duration) {
+async fn rush(
+    house: &House,
+    infra: &Infra,
+    limits: &BudgetLimits,
+) -> (Vec<Result<(), InfraError>>, Duration) {
     let mut crew = Vec::new();
     for n in 0..20 {
         crew.push(infra.user(house.mate(TEAM, &format!("mate-{n}")).await.id()));
     }
     house.operator().set_budget(&team(), limits, None).await.expect("set");
     let begun = SystemClock.mono();
-    let asked = crew.into_iter().map(|mate| tokio::spawn(async move { mate.reserve(&wish(1), None).await.map(drop) }));
+    let asked = crew
+        .into_iter()
+        .map(|mate| tokio::spawn(async move { mate.reserve(&wish(1), None).await.map(drop) }));
     let mut answers = Vec::new();
     for one in asked.collect::<Vec<_>>() {
         answers.push(one.await.expect("no panic"));
@@ -148,7 +155,8 @@ async fn a_check_beside_the_commit_is_caught() {
     for _ in 0..5 {
         let house = House::quiet().await;
         let careless = Arc::new(Careless(Arc::clone(&house.store)));
-        let infra = parts(careless, &house.sim).with_home(HOME).without_engine().build().await.expect("opens");
+        let infra =
+            parts(careless, &house.sim).with_home(HOME).without_engine().build().await.expect("opens");
         let (answers, _) = rush(&house, &infra, &machines(7)).await;
         if accepted(&answers) > 7 {
             return;
@@ -164,7 +172,10 @@ async fn a_team_without_a_budget_waits_for_a_record_of_nobody() {
         let (answers, took) = rush(&house, &house.infra, &limits).await;
         assert_eq!(accepted(&answers), 20);
         let budget = limits.machines.is_some();
-        println!("BENCH name=budget_contention budget={budget} at_once=20 value={} unit=ms", took.as_millis());
+        println!(
+            "BENCH name=budget_contention budget={budget} at_once=20 value={} unit=ms",
+            took.as_millis()
+        );
     }
 }
 
@@ -176,7 +187,10 @@ async fn what_grows_or_lasts_longer_passes_a_budget_that_admitted_less() {
     house.operator().set_budget(&of(&ada), &machines(3), None).await.expect("set");
     let no = ada.set_count(&id, 4, None).await.expect_err("one too many");
     let InfraError::OverBudget { shortage } = no else { panic!("{no:?}") };
-    assert_eq!((shortage.kind, shortage.left, shortage.asked), (BudgetKind::Machines, Amount::Milli(1000), Amount::Milli(2000)));
+    assert_eq!(
+        (shortage.kind, shortage.left, shortage.asked),
+        (BudgetKind::Machines, Amount::Milli(1000), Amount::Milli(2000))
+    );
     ada.set_count(&id, 3, None).await.expect("what is left");
     let spent = is_exact(&house, &of(&ada)).await.totals.in_month;
     let limits = BudgetLimits { per_month: Some(spent.plus(usd("0.001"))), ..BudgetLimits::default() };
@@ -220,7 +234,10 @@ async fn a_machine_is_ended_or_nothing_is_said_when_a_budget_is_passed() {
     held(Some(HoldReason::OverBudget)).await;
     let view = ada.get(&id).await.expect("is there");
     assert_eq!(view.state, Phase::Ready, "it goes on running");
-    assert!(view.reason.as_ref().is_some_and(|why| why.contains("per_month of user:ada is passed")), "{view:?}");
+    assert!(
+        view.reason.as_ref().is_some_and(|why| why.contains("per_month of user:ada is passed")),
+        "{view:?}"
+    );
     let no = ada.reserve(&wish(1), None).await.expect_err("nothing is left");
     assert!(matches!(no, InfraError::OverBudget { .. }), "{no:?}");
     house.operator().set_budget(&of(&ada), &BudgetLimits::default(), None).await.expect("removed");
@@ -247,11 +264,27 @@ async fn the_walk_down_the_list_takes_a_machine_that_no_budget_has_room_for() {
             continue;
         }
         let until = SystemClock.mono() + PATIENCE;
-        while !ada.get(&id).await.expect("is there").reason.is_some_and(|why| why.contains("budget per_hour of user:ada")) {
-            assert!(SystemClock.mono() < until, "{:?}", ada.get(&id).await.map(|view| (view.reason, view.tries)));
+        while !ada
+            .get(&id)
+            .await
+            .expect("is there")
+            .reason
+            .is_some_and(|why| why.contains("budget per_hour of user:ada"))
+        {
+            assert!(
+                SystemClock.mono() < until,
+                "{:?}",
+                ada.get(&id).await.map(|view| (view.reason, view.tries))
+            );
             SystemClock.sleep(Duration::from_millis(10)).await;
         }
-        assert!(house.sim.truth().iter().all(|thing| thing.kind != infra_core::words::lane::ResourceKind::Machine));
+        assert!(
+            house
+                .sim
+                .truth()
+                .iter()
+                .all(|thing| thing.kind != infra_core::words::lane::ResourceKind::Machine)
+        );
         is_exact(&house, &of(&ada)).await;
     }
 }
@@ -271,11 +304,15 @@ async fn a_sum_drifts_from_what_it_is_the_sum_of() {
         let some = held.get(pick).cloned();
         match (chance.below(6), some) {
             (0 | 1, _) | (_, None) => {
-                if let Ok(made) = user.reserve(&wish(1 + u32::try_from(chance.below(2)).expect("small")), None).await {
+                if let Ok(made) =
+                    user.reserve(&wish(1 + u32::try_from(chance.below(2)).expect("small")), None).await
+                {
                     held.push((user.clone(), made.view.id));
                 }
             }
-            (2, Some((user, id))) => drop(user.set_count(&id, u32::try_from(chance.below(4)).expect("small"), None).await),
+            (2, Some((user, id))) => {
+                drop(user.set_count(&id, u32::try_from(chance.below(4)).expect("small"), None).await)
+            }
             (3, Some((user, id))) => {
                 drop(user.stop(&id, None).await);
                 drop(user.wait(&id, Duration::from_millis(200)).await);
@@ -295,7 +332,11 @@ async fn a_sum_drifts_from_what_it_is_the_sum_of() {
     // A restored store, and a new month, count anew and come to the same.
     house.operator().transfer(ada.id(), ben.id()).await.expect("one team");
     let after = is_exact(&house, &of(&ada)).await;
-    assert_eq!((after.totals.machines, after.totals.per_hour), (0, Money::default()), "what was handed over is gone");
+    assert_eq!(
+        (after.totals.machines, after.totals.per_hour),
+        (0, Money::default()),
+        "what was handed over is gone"
+    );
     is_exact(&house, &team()).await;
 }
 
@@ -306,7 +347,10 @@ fn at(text: &str) -> Timestamp {
 #[test]
 fn a_month_is_cut_in_local_time_or_forgets_what_was_spent_before() {
     let november = Month::of(at("2026-11-30T23:59:59Z"));
-    assert_eq!((november.to_string(), Month::of(at("2026-12-01T00:00:00Z")).to_string()), ("2026-11".into(), "2026-12".into()));
+    assert_eq!(
+        (november.to_string(), Month::of(at("2026-12-01T00:00:00Z")).to_string()),
+        ("2026-11".into(), "2026-12".into())
+    );
     assert_eq!(november.end(), at("2026-12-01T00:00:00Z"));
     let mut charge = Charge {
         machines: 2,
@@ -323,6 +367,10 @@ fn a_month_is_cut_in_local_time_or_forgets_what_was_spent_before() {
     assert_eq!(charge.in_month(Month(november.0 + 2)), Money::default());
     charge.until = None;
     assert_eq!(charge.in_month(Month(november.0 + 1)), usd("1488"), "all of December");
-    let sum = moved(infra_core::nouns::budget::Totals { month: november, ..Default::default() }, None, Some(&charge));
+    let sum = moved(
+        infra_core::nouns::budget::Totals { month: november, ..Default::default() },
+        None,
+        Some(&charge),
+    );
     assert_eq!(moved(sum, Some(&charge), None).in_month, Money::default());
 }

@@ -67,7 +67,11 @@ async fn what_has_no_capacity_is_asked_for_again_by_every_reservation_of_the_tea
     let view = ada.get(&first).await.expect("is there");
     let zones: Vec<_> = view.tries.iter().map(|one| one.offer.clone()).collect();
     assert!(!zones.is_empty() && zones.iter().all(|offer| offer.contains(types[0].as_str())), "{zones:?}");
-    assert!(view.tries.iter().all(|one| one.said.contains("InsufficientInstanceCapacity")), "{:?}", view.tries);
+    assert!(
+        view.tries.iter().all(|one| one.said.contains("InsufficientInstanceCapacity")),
+        "{:?}",
+        view.tries
+    );
     // Every zone was tried once, by that one reservation alone.
     assert_eq!(zones.iter().collect::<BTreeSet<_>>().len(), zones.len(), "{zones:?}");
     assert_ne!(ranked(&ada).await[0], types[0], "a new request is not offered what was refused a moment ago");
@@ -119,7 +123,8 @@ async fn in_doubt(lost: FaultEffect, planted: Planted) -> (House, UserHandle, Re
     let house = house(limits, planted).await;
     let ada = house.user("ada").await;
     let types = ranked(&ada).await;
-    let machine = Match { kind: Some(ResourceKind::Machine), type_name: Some(types[0].clone()), ..Match::default() };
+    let machine =
+        Match { kind: Some(ResourceKind::Machine), type_name: Some(types[0].clone()), ..Match::default() };
     house.sim.rule(Rule::once("launch", lost).only(machine.clone()));
     let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
     while !house.sim.rules().is_empty() {

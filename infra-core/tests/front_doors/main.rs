@@ -11,6 +11,7 @@ mod history;
 mod house;
 mod keys;
 mod lists;
+mod market;
 mod people;
 mod profile;
 mod reserving;

@@ -34,7 +34,8 @@ fn machine() -> (Reservation, Launch) {
     row.frozen.body = LaunchBody::Machine(fixtures::machine());
     row.units = 0..1;
     row.sends = vec![SendRecord { at: born, by: BootId(uuid()), effect: None, said: None }];
-    row.price = Some(LaunchPrice { per_hour: usd("1"), off_per_hour: usd("0.1"), billing: Billing::default() });
+    row.price =
+        Some(LaunchPrice { per_hour: usd("1"), off_per_hour: usd("0.1"), billing: Billing::default() });
     row.things = vec![Thing { unit: Some(0), born_at: Some(born), ..fixtures::thing("i-1", born) }];
     (reservation, row)
 }
@@ -79,7 +80,11 @@ fn the_clouds_minimum_is_paid_once_for_each_start_and_nothing_after_the_end() {
     row.things[0].offs = vec![Off { from: second(5), to: Some(second(7)) }];
     row.things[0].ended_at = Some(second(10));
     let off = usd("0.1").per_hour_for(Duration::from_secs(2));
-    assert_eq!(total(&reservation, [&row], far), minute.plus(minute).plus(off), "each start pays its minimum");
+    assert_eq!(
+        total(&reservation, [&row], far),
+        minute.plus(minute).plus(off),
+        "each start pays its minimum"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +107,11 @@ async fn what_is_over_leaves_its_month_or_a_team_mate_is_seen_by_what_it_costs()
     let over = ada.usage(None).await.expect("counts");
     let view = ada.get(&id).await.expect("readable");
     assert_eq!(Some(over.user.so_far), view.cost_so_far);
-    assert_eq!((over.user.in_month, over.user.per_hour), (over.user.so_far, Money::default()), "closed, in its month");
+    assert_eq!(
+        (over.user.in_month, over.user.per_hour),
+        (over.user.so_far, Money::default()),
+        "closed, in its month"
+    );
     let before = Month(over.month.0 - 1);
     assert_eq!(ada.usage(Some(before)).await.expect("counts").reservations, []);
     ada.usage(Some(Month(over.month.0 + 1))).await.expect_err("has not begun");
