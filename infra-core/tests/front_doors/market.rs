@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use infra_core::Infra;
 use infra_core::contracts::provider::{
-    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said, Send,
-    Series,
+    CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said,
+    Send, Series,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::credential::Credential;
@@ -18,7 +19,6 @@ use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind};
 use infra_core::words::money::Money;
 use infra_core::words::secret::MasterKey;
-use infra_core::Infra;
 use infra_providers::sim::SimDriver;
 use infra_store::MemoryStore;
 use std::sync::atomic::{AtomicU32, Ordering};
