@@ -14,7 +14,8 @@
 //!
 //! # Caveats
 //! All members of a team with a budget write one record whenever a charge moves: at admission, growth, stop and start,
-//! and at the end. Nothing else does, so the rate is that of people, not of machines.
+//! and at the end. Nothing else does, so the rate is that of people, not of machines. A user who moves to another team
+//! takes the budget along, and what was spent in the old team only until the next count.
 
 use crate::contracts::store::{Expect, Key};
 use crate::nouns::budget::{Budget, BudgetScope, Charge, Month};

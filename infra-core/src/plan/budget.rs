@@ -72,10 +72,11 @@ pub fn each(choice: &Choice) -> Each {
     }
 }
 
-/// The charge that stands in a reservation; of a record that is older than charges, what it would have been.
+/// The charge that stands in a reservation; of a record that is older than charges, what it has been since it was made.
 #[must_use]
 pub fn standing(reservation: &Reservation) -> Charge {
-    let made = || charge(&Reservation { charge: None, ..reservation.clone() }, reservation.created_at);
+    let first = || reservation.spec.choices.first().map(each).unwrap_or_default();
+    let made = || counted(reservation, first(), Money::default(), reservation.created_at);
     reservation.charge.clone().unwrap_or_else(made)
 }
 
@@ -84,36 +85,35 @@ pub fn standing(reservation: &Reservation) -> Charge {
 /// The same as before when nothing of it moved, so that a plan without news writes nothing.
 #[must_use]
 pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
-    let was = reservation.charge.as_ref();
-    let first = reservation.spec.choices.first().map(each).unwrap_or_default();
-    let each = was.map_or(first, |was| was.each);
+    let was = standing(reservation);
+    let new = counted(reservation, was.each, spent(reservation, &was, now), now);
+    let counts = |of: &Charge| (of.machines, of.vcpus_milli, of.per_hour, of.until);
+    if counts(&was) == counts(&new) { Charge { each: new.each, ..was } } else { new }
+}
+
+/// A charge that begins at a moment, with what was spent before.
+fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestamp) -> Charge {
     let (over, off) = (reservation.over_at.is_some(), is_off(reservation));
     let machines = if over { 0 } else { reservation.counted };
     let one = if off { each.off_per_hour } else { each.per_hour };
     let running = if off { 0 } else { u64::from(machines) };
-    let new = Charge {
+    Charge {
         machines,
         vcpus_milli: running * u64::from(each.vcpus_milli),
         per_hour: one.times(i64::from(machines)),
         until: ends(reservation),
-        since: now,
-        month: Month::of(now),
-        before: spent(reservation, now),
+        since,
+        month: Month::of(since),
+        before,
         each,
-    };
-    let same = |was: &&Charge| {
-        (was.machines, was.vcpus_milli, was.per_hour, was.until)
-            == (new.machines, new.vcpus_milli, new.per_hour, new.until)
-    };
-    was.filter(same).cloned().unwrap_or(new)
+    }
 }
 
 /// What it came to in this month: by its charge, and by what was really paid once it is over.
-fn spent(reservation: &Reservation, now: Timestamp) -> Money {
+fn spent(reservation: &Reservation, was: &Charge, now: Timestamp) -> Money {
     let month = Month::of(now);
-    let counted = reservation.charge.as_ref().map_or(Money::default(), |was| was.spent(month, now));
     let paid = |_| reservation.months.get(&month).copied().unwrap_or_default();
-    reservation.over_at.map_or(counted, paid)
+    reservation.over_at.map_or_else(|| was.spent(month, now), paid)
 }
 
 /// Turned off, and arrived there: until then its machines run.

@@ -61,7 +61,11 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     for (no, parked) in parked {
         match parked {
-            Some(choice) => attempt(draft, picture, &choice, &[no], draw),
+            Some(choice) => match afford::raise(draft, picture, &choice) {
+                Ok(None) => attempt(draft, picture, &choice, &[no], draw),
+                Ok(Some(each)) => afford::count_as(draft, picture, each),
+                Err(shortage) => explain(draft, &[no], &shortage.to_string()),
+            },
             None => explain(draft, &[no], "where its snapshot is cannot be used now"),
         }
     }
