@@ -231,6 +231,7 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
         born_at: None,
