@@ -39,6 +39,8 @@ impl Group {
             units: &self.units,
             launches: &self.launches,
             lanes: &self.lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
+            budgets: &[],
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,
@@ -102,6 +104,9 @@ fn born(row: &mut Launch, now: Timestamp) {
         power_refused: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     });
     row.things.extend(things);
 }

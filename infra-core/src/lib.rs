@@ -53,6 +53,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod budgets;
 pub mod connect;
 pub mod contracts;
 pub mod engine;

@@ -64,6 +64,8 @@ impl Bench {
             units: &self.units,
             launches: &self.launches,
             lanes: &lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
+            budgets: &[],
             now: self.now,
             limits: &limits,
             deadlines_held: None,
@@ -156,6 +158,9 @@ fn thing(id: &ResourceId, unit: Option<u32>, state: ThingState, now: Timestamp) 
         power_refused: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }
 

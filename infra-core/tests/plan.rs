@@ -58,6 +58,8 @@ impl Bench {
             units: &self.units,
             launches: &self.launches,
             lanes: &self.lanes,
+            memory: infra_core::plan::memory::Memory::nothing(),
+            budgets: &[],
             now: self.now,
             limits: &self.limits,
             deadlines_held: None,
@@ -135,6 +137,9 @@ fn thing(id: &str, no: u32, now: Timestamp) -> Thing {
         power_refused: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }
 

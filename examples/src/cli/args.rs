@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::commands::{
-    admin, brakes, change, completions, keys, login, look, people, reserve, templates, watch,
+    admin, brakes, change, completions, keys, login, look, money, people, reserve, templates, watch,
 };
 use super::error::CODES;
 
@@ -100,7 +100,11 @@ pub(super) enum Command {
     /// What happened to a reservation
     History(look::IdArgs),
     /// Everything your keys reach, with prices
-    Offerings,
+    Offerings(look::OfferingsArgs),
+    /// What is spent: so far, per hour, and until the month's end
+    Usage(money::UsageArgs),
+    /// What may be held and spent; setting it is the admin's
+    Budget(money::BudgetArgs),
     /// Kill switches: list, set, open (admin)
     Brakes(brakes::BrakesArgs),
     /// Teams: list, show, add and remove users (admin)

@@ -30,7 +30,9 @@ pub use args::Cli;
 pub use error::CliError;
 
 use args::Command;
-use commands::{admin, brakes, change, completions, keys, login, look, people, reserve, templates, watch};
+use commands::{
+    admin, brakes, change, completions, keys, login, look, money, people, reserve, templates, watch,
+};
 use session::Session;
 use show::Out;
 
@@ -88,7 +90,9 @@ async fn run(session: &Session<'_>, command: &Command) -> Result<(), CliError> {
         Command::Shares(args) => people::shares(session, args).await,
         Command::Access(args) => look::access(session, args).await,
         Command::History(args) => look::history(session, args).await,
-        Command::Offerings => look::offerings(session).await,
+        Command::Offerings(args) => look::offerings(session, args).await,
+        Command::Usage(args) => money::usage(session, args).await,
+        Command::Budget(args) => money::budget(session, args).await,
         Command::Brakes(args) => brakes::brakes(session, args).await,
         Command::Users(args) => admin::users(session, args).await,
         Command::Teams(args) => people::teams(session, args).await,

@@ -14,6 +14,7 @@
 
 mod auth;
 mod brakes;
+mod budgets;
 mod edge;
 mod extract;
 mod health;
@@ -35,6 +36,7 @@ mod sim_control;
 mod teams;
 mod templates;
 mod tokens;
+mod usage;
 mod users;
 mod whoami;
 pub mod wire;
@@ -231,6 +233,8 @@ fn admin() -> OpenApiRouter<Shared> {
         .routes(routes!(teams::transfer))
         .routes(routes!(teams::list))
         .routes(routes!(teams::show, teams::set, teams::remove))
+        .routes(routes!(budgets::show_user, budgets::set_user))
+        .routes(routes!(budgets::show_team, budgets::set_team))
         .routes(routes!(brakes::show, brakes::throw))
         .routes(routes!(brakes::lift_hold))
         .routes(routes!(health::status))
@@ -243,6 +247,9 @@ fn user() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::remove))
         .routes(routes!(quotes::quote))
         .routes(routes!(offerings::list))
+        .routes(routes!(usage::show))
+        .routes(routes!(budgets::of_user))
+        .routes(routes!(budgets::overlays, budgets::set_overlays))
         .routes(routes!(reservations::reserve, reservations::list))
         .routes(routes!(reservations::show, reservations::change, reservations::release))
         .routes(routes!(history::list))

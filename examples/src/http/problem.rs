@@ -73,8 +73,8 @@ codes! {
     Forbidden = FORBIDDEN "forbidden" "This token may not do that"
         "Use a token whose role may do this; a bot names its user in `Infra-On-Behalf-Of`.";
     /// More than the user may hold.
-    OverBudget = FORBIDDEN "over-budget" "A limit of this user would be exceeded"
-        "Release something, ask for less, or ask an admin for a higher limit.";
+    OverBudget = FORBIDDEN "over-budget" "A limit or a budget of this user or its team would be exceeded"
+        "Release something, ask for less or for a shorter time, or ask an admin for a higher limit; the error names which limit, and what is left of it.";
     /// A brake is on.
     Paused = FORBIDDEN "paused" "A brake forbids it"
         "Wait until the brake is opened; `detail` says which one and why.";

@@ -39,6 +39,10 @@ fn translate(error: InfraError) -> Problem {
         InfraError::OverLimit { max, .. } => {
             Problem::field(Code::OverBudget, "machines_max", detail, Some(max.to_string()))
         }
+        InfraError::OverBudget { shortage } => {
+            let field = format!("budget.{}", shortage.kind);
+            Problem::field(Code::OverBudget, &field, detail, Some(shortage.left.to_string()))
+        }
         InfraError::InUse { by, .. } => {
             let mut problem = Problem::new(Code::InUse, detail);
             let used_by = |id| FieldProblem { field: "used_by".to_owned(), message: id, limit: None };

@@ -3,6 +3,7 @@
 mod bad_input;
 mod caps;
 mod document;
+mod money;
 mod once;
 mod people;
 mod tenants;

@@ -51,6 +51,12 @@ fn parameters(path: &str) -> Vec<&str> {
 /// What is a user's, by the names of the fields that say so: every string of every item of every list.
 type Things = BTreeMap<String, BTreeSet<String>>;
 
+/// As it stands in a path: whatever is no plain letter there, by its bytes.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// Makes one of everything that can be made, and reads what there is.
 async fn things_of(world: &World, user: &str) -> Things {
     let below = |operation: &&Operation| {
@@ -69,7 +75,7 @@ async fn things_of(world: &World, user: &str) -> Things {
             items["items"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten()
         {
             if let Some(text) = value.as_str().filter(|text| text.len() < 100) {
-                things.entry(field.clone()).or_default().insert(text.replace('/', "%2F"));
+                things.entry(field.clone()).or_default().insert(encoded(text));
             }
         }
     }

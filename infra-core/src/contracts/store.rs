@@ -71,11 +71,17 @@ pub enum RecordKind {
     TemplateVersion = 18,
     /// When a reservation that is over may be forgotten; id as the reservation's.
     Retention = 20,
+    /// What a team pays less than the lists say; id `self`.
+    Overlays = 21,
+    /// What a user or a team may hold and spend; id `user:name` or `team:name`.
+    Budget = 22,
+    /// What a lane lacked lately; id as the lane's.
+    Scarcity = 24,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -96,6 +102,9 @@ impl RecordKind {
         Self::Team,
         Self::TemplateVersion,
         Self::Retention,
+        Self::Overlays,
+        Self::Budget,
+        Self::Scarcity,
     ];
 }
 

@@ -34,13 +34,17 @@ use super::claims::Ownership;
 use super::dirty::Dirty;
 use super::world::Engine;
 use super::write::{Read, Writer};
+use crate::budgets::Budgets;
 use crate::contracts::store::ListBy;
+use crate::nouns::budget::Budget;
 use crate::nouns::installation::Installation;
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Phase, Reservation};
+use crate::nouns::scarcity::Scarcity;
 use crate::nouns::unit::Unit;
 use crate::plan::fold::Whose;
 use crate::plan::guard;
+use crate::plan::memory::Memory;
 use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
 use crate::records::{RepoError, Versioned, launch_prefix, shard_of, state, unit_prefix};
 use crate::words::ids::{ReservationId, TenantId};
@@ -226,11 +230,14 @@ impl Engine {
                 return Ok(());
             };
             let span = plan_span(&read.reservation.value);
-            let draft = self.draft(&read, &installation.value, !calm).instrument(span.clone()).await?;
+            let (owner, now) = (&read.reservation.value.owner, self.now());
+            let budgets = Budgets::read(&self.parts.repo, &installation.value, (owner, tenant), now).await?;
+            let set = budgets.set();
+            let draft = self.draft(&read, &installation.value, &set, !calm).instrument(span.clone()).await?;
             let shard = shard_of(tenant, self.parts.repo.shards());
             self.tallies.lock().expect("no panic under this lock").note(shard, &draft);
             let decided = draft.reservation.desired != read.reservation.value.desired;
-            let writer = Writer { engine: self, installation, ownership, read: &read };
+            let writer = Writer { engine: self, installation, ownership, read: &read, budgets: &budgets };
             if !decided {
                 let left = writer.write(draft).instrument(span).await?;
                 self.planned(whose.clone(), read.units.len() + read.launches.len(), left);
@@ -262,18 +269,27 @@ impl Engine {
     /// The planner's picture, and its answer. Everything that is not in the records (lanes, clock, limits) is
     /// put in here, so that the planner itself stays a function. Connects to lanes that were never connected,
     /// which may ask a cloud who a key is; that is all this half of the engine ever waits for from outside.
-    async fn draft(&self, read: &Read, installation: &Installation, mass: bool) -> Result<Draft, RepoError> {
+    async fn draft(
+        &self,
+        read: &Read,
+        installation: &Installation,
+        budgets: &[Budget],
+        mass: bool,
+    ) -> Result<Draft, RepoError> {
         let reservation = &read.reservation.value;
         let lanes = self.lane_views(reservation, read.launches.values().map(|row| &row.value)).await;
         let units: Vec<Unit> = read.units.values().map(|unit| unit.value.clone()).collect();
         let launches: Vec<Launch> = read.launches.values().map(|row| row.value.clone()).collect();
         let held = self.deadlines_held(installation);
+        let memory = self.memory(reservation).await?;
         let picture = Picture {
             reservation,
             version: read.reservation.version,
             units: &units,
             launches: &launches,
             lanes: &lanes,
+            memory: &memory,
+            budgets,
             now: self.now(),
             limits: &self.parts.limits,
             deadlines_held: held.as_deref(),
@@ -282,6 +298,19 @@ impl Engine {
             planted: self.parts.planted,
         };
         Ok(plan(&picture, &mut || self.draw_token()))
+    }
+
+    /// What the lanes lack that it could choose. Read outside the commit's checks: it is advice, and what it misses
+    /// costs one refused call.
+    async fn memory(&self, reservation: &Reservation) -> Result<Memory, RepoError> {
+        if !reservation.desired.present {
+            return Ok(Memory::default());
+        }
+        let lanes: BTreeMap<_, _> =
+            reservation.spec.choices.iter().map(|choice| (choice.lane.id(), &choice.lane)).collect();
+        let keys: Vec<_> = lanes.into_values().map(Scarcity::place).collect();
+        let lacks = self.parts.repo.get_all::<Scarcity>(&keys).await?;
+        Ok(Memory::of(lacks.iter().flatten().map(|lack| &lack.value), self.now()))
     }
 
     /// Is everything ready that this one waits for? A need that does not exist is not met. Needs are read after

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use super::claims::Ownership;
 use super::world::Engine;
+use crate::budgets::Budgets;
 use crate::contracts::store::Expect;
 use crate::nouns::account::{IdempotencyRecord, User};
 use crate::nouns::actor::Actor;
@@ -34,6 +35,7 @@ use crate::nouns::launch::{Launch, LaunchBody};
 use crate::nouns::reservation::Reservation;
 use crate::nouns::retention::Retention;
 use crate::nouns::unit::Unit;
+use crate::plan::budget::{charge, standing};
 use crate::plan::reservation::Draft;
 use crate::records::{RepoError, Stored, TokenRef, Txn, Versioned};
 use crate::words::clock::later;
@@ -65,6 +67,7 @@ pub(super) struct Writer<'a> {
     pub(super) installation: &'a Versioned<Installation>,
     pub(super) ownership: &'a Ownership,
     pub(super) read: &'a Read,
+    pub(super) budgets: &'a Budgets,
 }
 
 impl Writer<'_> {
@@ -204,7 +207,12 @@ impl Writer<'_> {
                 .spec
                 .choices
                 .iter()
-                .find(|choice| choice.lane == row.lane && choice.offering.type_name == body.type_name)
+                .find(|choice| {
+                    choice.offering.type_name == body.type_name
+                        && choice.offering.market == body.market
+                        && choice.lane == row.lane
+                        && choice.zone == row.frozen.zone
+                })
                 .map_or_else(|| row.lane.to_string(), |choice| choice.offer()),
             _ => row.lane.to_string(),
         };
@@ -229,11 +237,16 @@ impl Writer<'_> {
         let was = &self.read.reservation;
         let over = reservation.over_at.is_some() && was.value.over_at.is_none();
         let freed = if over { std::mem::take(&mut reservation.counted) } else { 0 };
+        if over {
+            reservation.charge = Some(charge(&reservation, self.engine.now()));
+        }
         if reservation == was.value && events.is_empty() {
             return Ok(was.version);
         }
         let mut txn = self.txn();
         txn.update(was, &reservation);
+        let (before, after) = (standing(&was.value), standing(&reservation));
+        self.budgets.put(&mut txn, Some(&before), Some(&after));
         // A handful: a phase, a hold, what was lifted. What grows with the slots is told with the rows.
         events.iter().for_each(|event| txn.insert(event));
         if freed > 0 {

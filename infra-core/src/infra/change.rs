@@ -12,7 +12,8 @@
 //!
 //! # Errors
 //! [`InfraError::Gone`] and [`InfraError::Released`] for what is ending or over, [`InfraError::Conflict`] when
-//! `if_match` does not hold, [`InfraError::OverLimit`] when the owner would hold too much.
+//! `if_match` does not hold, [`InfraError::OverLimit`] when the owner would hold too much, [`InfraError::OverBudget`]
+//! when a budget would be passed.
 //!
 //! # Caveats
 //! Every change lists the reservation's attempts, because its event says what they had come to: a change of a large
@@ -30,6 +31,7 @@ use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Moved};
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{DeadlineKind, Reservation, Role};
+use crate::plan::budget::{charge, standing};
 use crate::plan::cost::cost;
 use crate::records::{Stored, Txn, Versioned, launch_prefix};
 use crate::words::ids::ReservationId;
@@ -157,6 +159,7 @@ impl Core {
             let rows: Vec<Versioned<Launch>> = self.repo.list_prefix(tenant, &prefix, None).await?;
             let spent = cost(&was.value, rows.iter().map(|row| &row.value), self.now());
             let mut txn = self.changed(&gate, &was, &mut draft, kind, &By { actor, spent })?;
+            self.recharge(&mut txn, &gate, &was, &mut draft.reservation, kind).await?;
             once::note(self, once.as_ref(), &mut txn, &());
             Ok(Step::Commit(txn, (draft.reservation, None)))
         });
@@ -180,6 +183,30 @@ impl Core {
         gate.check(&mut txn);
         once::note(self, once, &mut txn, &());
         Step::Commit(txn, (was.value, Some(was.version)))
+    }
+
+    /// What the changed reservation counts for, in the commit that changes it: longer, more or on again may be more than
+    /// a budget has left. A release is never refused.
+    async fn recharge(
+        &self,
+        txn: &mut Txn,
+        gate: &Gate,
+        was: &Versioned<Reservation>,
+        reservation: &mut Reservation,
+        kind: Kind,
+    ) -> Result<(), InfraError> {
+        let (before, after) = (standing(&was.value), charge(reservation, self.now()));
+        if before != after {
+            let (owner, tenant) = (&reservation.owner, &reservation.tenant);
+            let budgets = self.budgets(&gate.installation.value, owner, tenant).await?;
+            if kind != Kind::Release {
+                budgets.allow(Some(&before), &after)?;
+            }
+            budgets.put(txn, Some(&before), Some(&after));
+        }
+        reservation.charge = Some(after);
+        txn.update(was, reservation);
+        Ok(())
     }
 
     /// A team mate may not do what the owner itself may not: a suspended user's machines are not started by others.

@@ -7,6 +7,7 @@ use crate::contracts::store::StoreError;
 use crate::nouns::installation::Frozen;
 use crate::nouns::reservation::Phase;
 use crate::nouns::switch::{SwitchScope, SwitchValue};
+use crate::plan::budget::Shortage;
 use crate::records::RepoError;
 use crate::words::fault::{Effect, Fault, FaultKind};
 use crate::words::ids::{CloudName, ReservationId, UserId};
@@ -156,6 +157,12 @@ pub enum InfraError {
         /// How many may be held.
         max: u32,
     },
+    /// A budget of the user or of its team would be passed. HTTP: 403 `over-budget`, naming which and what is left.
+    #[error("{shortage}")]
+    OverBudget {
+        /// Whose, which limit, and what is left of it.
+        shortage: Box<Shortage>,
+    },
     /// The idempotency key came before with another body. HTTP: 422 `idempotency-mismatch`.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
@@ -229,6 +236,12 @@ impl From<RepoError> for InfraError {
     }
 }
 
+impl From<Shortage> for InfraError {
+    fn from(shortage: Shortage) -> Self {
+        Self::OverBudget { shortage: Box::new(shortage) }
+    }
+}
+
 impl From<StoreError> for InfraError {
     fn from(error: StoreError) -> Self {
         Self::Store(error.into())
@@ -265,7 +278,7 @@ impl Fault for InfraError {
             Self::NotFound { .. } | Self::Released { .. } => FaultKind::NotFound,
             Self::Conflict { .. } => FaultKind::Conflict,
             Self::InUse { .. } | Self::Gone { .. } | Self::Busy { .. } => FaultKind::Busy,
-            Self::OverLimit { .. } => FaultKind::Quota,
+            Self::OverLimit { .. } | Self::OverBudget { .. } => FaultKind::Quota,
             Self::NotAllowed { .. } | Self::Paused { .. } | Self::Suspended { .. } | Self::Frozen { .. } => {
                 FaultKind::Blocked
             }

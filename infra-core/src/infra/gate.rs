@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::error::InfraError;
+use crate::budgets::Budgets;
 use crate::contracts::store::{Expect, Key};
 use crate::nouns::account::User;
 use crate::nouns::installation::Installation;
@@ -114,6 +115,16 @@ impl Core {
         let mut found = self.repo.get_all::<Switch>(&keys).await?.into_iter();
         let switches = keys.map(|key| (key, found.next().flatten()));
         Ok(Gate { user, installation, switches })
+    }
+
+    /// The budgets that a reservation of this owner counts against.
+    pub(super) async fn budgets(
+        &self,
+        installation: &Installation,
+        owner: &UserId,
+        tenant: &TenantId,
+    ) -> Result<Budgets, InfraError> {
+        Ok(Budgets::read(&self.repo, installation, (owner, tenant), self.now()).await?)
     }
 
     /// Reads, decides and commits until nobody else wrote in between.

@@ -20,6 +20,7 @@
 
 mod access;
 mod ask;
+mod budget;
 mod builder;
 mod change;
 mod core;
@@ -34,6 +35,7 @@ mod list;
 mod once;
 mod open;
 mod operator;
+mod overlays;
 mod page;
 mod profile;
 mod quote;
@@ -45,17 +47,22 @@ mod show;
 mod teams;
 mod templates;
 mod tokens;
+mod usage;
 mod user;
 mod views;
 
 use std::sync::Arc;
 
 pub use access::{Access, Door};
+pub use budget::BudgetView;
 pub use builder::{InfraBuilder, SHARDS};
 pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};
 pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
+pub use overlays::OverlaysView;
+pub use quote::Explained;
+pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{
     IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,

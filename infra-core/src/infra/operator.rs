@@ -24,6 +24,7 @@ use super::{keys, once, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{Profile, User};
 use crate::nouns::actor::Actor;
+use crate::nouns::budget::{Budget, BudgetScope};
 use crate::nouns::event::Event;
 use crate::nouns::installation::{Installation, LaneRecord, Recovery};
 use crate::nouns::launch::{EndCause, Launch, LaunchState};
@@ -181,6 +182,9 @@ impl Operator {
             Some(profile) => txn.delete(profile),
             None => txn.check(Profile::place(name), Expect::Absent),
         }
+        // The next of that name has no limits of somebody else's.
+        let budget = Budget::place(&BudgetScope::User(name.clone()));
+        self.core.repo.get::<Budget>(budget).await?.iter().for_each(|budget| txn.delete(budget));
         teams::touch(&self.core, &mut txn, &tenant).await?;
         txn.check(Installation::place(), Expect::Version(installation.version));
         match self.core.repo.commit(txn).await {

@@ -9,9 +9,8 @@
 //! * "Nothing fits" is said only when every lane that could have fitted was heard; else the answer is which lane
 //!   was silent.
 //! * Lanes are given to the ranking in one order: same catalogues, same answer.
-//!
-//! # Caveats
-//! Offers that failed lately for capacity are ranked like others; the engine walks down the list.
+//! * An offer that was refused for capacity or quota in the last minutes is not in the answer while anything else
+//!   fits. When nothing else does it is, and the engine says when it is asked for.
 //!
 //! # Errors
 //! One for each thing that a person would mend in another way: no keys, a pause, an option that no cloud has, a lane
@@ -27,12 +26,19 @@ use super::core::Core;
 use super::error::InfraError;
 use super::gate::open_for_creates;
 use crate::connect::ConnectError;
-use crate::contracts::pricing::{NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking};
+use crate::contracts::pricing::{
+    Excluded, NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking, RuleCost,
+};
 use crate::nouns::offering::Catalogue;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
+use crate::nouns::reservation::Tariff;
+use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
+use crate::plan::memory::Memory;
+use crate::price::rule_costs;
 use crate::records::system_tenant;
+use crate::words::clock::Timestamp;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
@@ -42,6 +48,17 @@ const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Clouds asked at once for one quote.
 const ASKED_AT_ONCE: usize = 16;
+
+/// A ranking, and why it is as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Cheapest first.
+    pub quotes: Vec<Quote>,
+    /// What each rule of the request costs, the dearest first.
+    pub rules: Vec<RuleCost>,
+    /// Offers that are not asked for now, because they were refused a moment ago, and until when.
+    pub skipped: Vec<(Excluded, Timestamp)>,
+}
 
 /// A lane with what it offers.
 pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
@@ -57,6 +74,19 @@ pub(super) async fn rank(
     tenant: &TenantId,
     request: &Request,
 ) -> Result<Vec<Quote>, InfraError> {
+    explained(core, tenant, request, false).await.map(|explained| explained.quotes)
+}
+
+/// Ranks all offers, and says what each rule of the request costs when `explain` is said.
+///
+/// # Errors
+/// As [`rank`].
+pub(super) async fn explained(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+    explain: bool,
+) -> Result<Explained, InfraError> {
     let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
     if lanes.is_empty() {
         return Err(InfraError::NoCredentials);
@@ -73,19 +103,65 @@ pub(super) async fn rank(
             prepared: Prepared::none(),
         })
         .collect();
+    let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
+    let excluded = memory.excluded();
+    let overlays = super::overlays::of(core, tenant).await?;
     let context = PriceContext {
         lanes: &priced,
-        excluded: &BTreeSet::new(),
-        overlays: &[],
+        excluded: &excluded,
+        overlays: &overlays,
         now: core.now(),
         stale_after: PRICE_STALE_AFTER,
         limit: core.limits.offers_kept,
     };
+    let quotes = match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) if !quotes.is_empty() => quotes,
+        Ranking::Fits(_) => {
+            return Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() });
+        }
+        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed)?,
+        Ranking::Nothing(why) => {
+            return Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why)));
+        }
+    };
+    let rules = if explain { rule_costs(&*core.pricing, request, &context) } else { Vec::new() };
+    let skipped = if explain { memory.skipped() } else { Vec::new() };
+    Ok(Explained { quotes: tariffs(quotes, &offered), rules, skipped })
+}
+
+/// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what
+/// is true for three minutes; the engine, which has the same memory, says when it is tried.
+fn without_memory(
+    core: &Core,
+    request: &Request,
+    context: &PriceContext<'_>,
+    failed: Vec<(Lane, ConnectError)>,
+) -> Result<Vec<Quote>, InfraError> {
+    let context = PriceContext { excluded: &BTreeSet::new(), ..*context };
     match core.pricing.rank(request, &context) {
-        Ranking::Fits(quotes) if !quotes.is_empty() => Ok(quotes),
-        Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
+        Ranking::Fits(quotes) => Ok(quotes),
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }
+}
+
+/// How the time of each is paid: what a catalogue says goes with the choice, since catalogues move.
+fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
+    for choice in quotes.iter_mut().map(|quote| &mut quote.choice) {
+        let catalogue =
+            offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., catalogue)| catalogue);
+        choice.tariff = catalogue.map(|catalogue| Tariff {
+            billing: catalogue.billing,
+            off_per_hour: catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),
+        });
+    }
+    quotes
+}
+
+/// What these lanes lack.
+async fn memory(core: &Core, lanes: impl Iterator<Item = &Lane>) -> Result<Memory, InfraError> {
+    let keys: Vec<_> = lanes.map(Scarcity::place).collect::<BTreeSet<_>>().into_iter().collect();
+    let lacks = core.repo.get_all::<Scarcity>(&keys).await?;
+    Ok(Memory::of(lacks.iter().flatten().map(|lack| &lack.value), core.now()))
 }
 
 /// What every lane offers, and which lanes did not answer.

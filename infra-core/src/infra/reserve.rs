@@ -9,7 +9,7 @@
 //!   that the same key would make again.
 //! * Twenty calls with one key at once make one reservation: all but the first find the key when their commit
 //!   conflicts, and answer what it stands for.
-//! * Switches and the frozen store are checked in the commit itself.
+//! * Switches, budgets and the frozen store are checked in the commit itself.
 //!
 //! # Caveats
 //! Offers are ranked once. A reservation keeps the best few and walks down them when a cloud has no capacity.
@@ -17,7 +17,7 @@
 use super::change::held;
 use super::core::Core;
 use super::error::InfraError;
-use super::gate::Step;
+use super::gate::{Gate, Step};
 use super::once::{self, Once};
 use super::views::{IdempotencyKey, Relaunch};
 use super::{defaults, rows, templates};
@@ -25,7 +25,8 @@ use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Phase, Reservation};
-use crate::records::Versioned;
+use crate::plan::budget::standing;
+use crate::records::{Txn, Versioned};
 use crate::words::ids::UserId;
 use crate::words::money::Money;
 use crate::words::planted::Bug;
@@ -87,6 +88,7 @@ pub(super) async fn reserve(
         }
         let owner = held(core, &gate.user.value, 0, reservation.counted)?;
         let mut txn = core.repo.txn();
+        admit(core, &mut txn, &gate, &reservation).await?;
         txn.insert(&reservation);
         txn.update(&gate.user, &owner);
         if let Some(once) = &once {
@@ -102,6 +104,19 @@ pub(super) async fn reserve(
     });
     let ((value, replayed), version) = settled.await?;
     Ok((Versioned { value, version }, replayed))
+}
+
+/// Judges a new reservation by the budgets of its owner and team, and counts it in the commit that makes it.
+///
+/// # Errors
+/// [`InfraError::OverBudget`].
+async fn admit(core: &Core, txn: &mut Txn, gate: &Gate, reservation: &Reservation) -> Result<(), InfraError> {
+    let (owner, tenant) = (&reservation.owner, &reservation.tenant);
+    let budgets = core.budgets(&gate.installation.value, owner, tenant).await?;
+    let charge = standing(reservation);
+    budgets.allow(None, &charge)?;
+    budgets.put(txn, None, Some(&charge));
+    Ok(())
 }
 
 /// The reservation that a key stands for, when it came before.

@@ -24,6 +24,7 @@ use crate::nouns::reservation::{
     DeadlineKind, Deadlines, Desired, Login, Phase, Power, Reservation, Source, Spec, Summary,
 };
 use crate::nouns::template::TemplateRef;
+use crate::plan::budget::charge;
 use crate::plan::reservation::provisional_end;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
@@ -52,7 +53,7 @@ pub(super) fn reservation(
     let files = files.map(|files| seal("files", &serde_json::to_string(files).expect("texts are JSON")));
     let login = request.ssh_public_keys.is_empty().then(|| login(core, &id, &seal));
     let count = request.count();
-    Reservation {
+    let mut reservation = Reservation {
         id,
         tenant: user.tenant.clone(),
         owner: user.id.clone(),
@@ -87,7 +88,11 @@ pub(super) fn reservation(
         request_id: actor.request_id.clone(),
         diverged_at: Some(now),
         cost: None,
-    }
+        charge: None,
+        months: BTreeMap::new(),
+    };
+    reservation.charge = Some(charge(&reservation, now));
+    reservation
 }
 
 /// What lists show until the first plan has derived a summary from slots: all of them wanted, none of them there.

@@ -10,8 +10,8 @@
 //! * Nothing secret is in a view: a first-boot script shows only as "there is one".
 //!
 //! # Caveats
-//! `cost_so_far` is an upper estimate by list price, from the first send to the end or the last sighting of each
-//! machine, time turned off included. It is no bill.
+//! `cost_so_far` is what [`crate::price::usage`] counts, and the price per hour that of the dearest machine it may take by
+//! now, times its machines. Neither is a bill.
 
 use super::core::Core;
 use super::error::InfraError;
@@ -19,6 +19,7 @@ use super::views::{ReservationView, ShareView};
 use crate::nouns::launch::{Launch, LaunchBody};
 use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, Role, UnitView};
 use crate::nouns::unit::{Stage, Unit};
+use crate::plan::budget::standing;
 use crate::plan::cost::cost;
 use crate::records::{Versioned, launch_prefix, unit_prefix};
 
@@ -28,8 +29,8 @@ pub(super) fn brief(core: &Core, record: &Versioned<Reservation>) -> Reservation
     let choice = reservation.spec.choices.first();
     let simulated = choice.and_then(|choice| core.connections.simulated(&choice.lane.cloud)).unwrap_or(false);
     let wanted = reservation.desired.present && reservation.desired.count > 0;
-    let price =
-        choice.filter(|_| wanted).map(|choice| choice.per_hour.times(i64::from(reservation.desired.count)));
+    let each = standing(reservation).each.per_hour;
+    let price = choice.filter(|_| wanted).map(|_| each.times(i64::from(reservation.desired.count)));
     let mut request = reservation.spec.request.clone();
     request.count = Some(reservation.desired.count);
     ReservationView {

@@ -41,6 +41,7 @@ use super::operator::Operator;
 use super::views::TeamView;
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{Team, User};
+use crate::nouns::budget::{Budget, BudgetScope};
 use crate::nouns::credential::StoredCredential;
 use crate::nouns::installation::Installation;
 use crate::nouns::reservation::Reservation;
@@ -232,6 +233,8 @@ impl Operator {
             }
             let mut txn = self.core.repo.txn();
             txn.delete(&was);
+            let budget = Budget::place(&BudgetScope::Team(id.clone()));
+            self.core.repo.get::<Budget>(budget).await?.iter().for_each(|budget| txn.delete(budget));
             txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, ()))
         });

@@ -7,6 +7,7 @@ use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
+use super::quote::Explained;
 use super::reserve::Ask;
 use super::views::{
     IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome, ReservationView,
@@ -97,6 +98,16 @@ impl UserHandle {
         Ok(defaults::admit(&self.core, &user, request).await?.quotes)
     }
 
+    /// The same, with what each rule of the request costs, and what is skipped because it was refused a moment ago.
+    ///
+    /// # Errors
+    /// As [`Self::quote`].
+    pub async fn explain(&self, request: &Request) -> Result<Explained, InfraError> {
+        let user = self.core.user(&self.id).await?.value;
+        let admitted = defaults::admit(&self.core, &user, request).await?;
+        quote::explained(&self.core, &user.tenant, &admitted.request, true).await
+    }
+
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and
     /// the event stand together or not at all.
     ///
@@ -104,7 +115,7 @@ impl UserHandle {
     /// the same reservation.
     ///
     /// # Errors
-    /// As [`Self::quote`]; and [`InfraError::OverLimit`], [`InfraError::IdempotencyMismatch`],
+    /// As [`Self::quote`]; and [`InfraError::OverLimit`], [`InfraError::OverBudget`], [`InfraError::IdempotencyMismatch`],
     /// [`InfraError::Paused`], [`InfraError::Released`] when the key's reservation is no longer readable.
     pub async fn reserve(
         &self,

@@ -88,8 +88,8 @@ pub struct ReservationView {
     pub units: Vec<UnitView>,
     /// All wanted machines for one hour; `None` when nothing is wanted any more.
     pub price_per_hour: Option<Money>,
-    /// What its machines came to so far, by list price from the first send to the last sighting, time turned off
-    /// included: an upper estimate, not a bill. `None` in lists.
+    /// What its machines came to so far, by list price less the team's discounts and by the cloud's billing rule, time
+    /// turned off at what that costs: no bill. `None` in lists.
     pub cost_so_far: Option<Money>,
     /// Asked at.
     pub created_at: Timestamp,

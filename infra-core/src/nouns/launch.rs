@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::cloud::ThingState;
+use super::offering::Billing;
 use super::options::MachineOptions;
 use super::request::Market;
 use crate::words::clock::Timestamp;
@@ -15,6 +16,7 @@ use crate::words::ids::{
     UserId, Zone,
 };
 use crate::words::lane::{Lane, Mark, ResourceKind, Version};
+use crate::words::money::Money;
 use crate::words::secret::Sealed;
 
 /// The whole resolved request of one attempt, stored before it is sent and never rebuilt.
@@ -263,6 +265,27 @@ pub struct Thing {
     pub end: Option<Absence>,
     /// Why it is in error.
     pub fault: Option<String>,
+    /// When the cloud says that it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_at: Option<Timestamp>,
+    /// When it was first seen on its way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// When it was seen off, oldest first; at most [`OFFS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offs: Vec<Off>,
+}
+
+/// Times off that a thing remembers. The oldest are forgotten, and then count as if it had been on.
+pub const OFFS_MAX: usize = 200;
+
+/// A time in which a thing was off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Off {
+    /// First seen so.
+    pub from: Timestamp,
+    /// First seen otherwise; `None` while it is off.
+    pub to: Option<Timestamp>,
 }
 
 /// A power order that a cloud refused.
@@ -385,6 +408,20 @@ pub struct Launch {
     /// Slots of which the history says already what became of them here: told once, in the commit that notes it.
     #[serde(default)]
     pub told: BTreeSet<u32>,
+    /// What one machine of it costs; `None` for everything else, and in rows that are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<LaunchPrice>,
+}
+
+/// What one machine of an attempt costs, as it was when it was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchPrice {
+    /// For one hour on, disk, address and fee included.
+    pub per_hour: Money,
+    /// For one hour off.
+    pub off_per_hour: Money,
+    /// How the cloud charges time.
+    pub billing: Billing,
 }
 
 /// A failed step and its next try.

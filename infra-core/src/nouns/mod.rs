@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod budget;
 pub mod cloud;
 pub mod credential;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod policy;
 pub mod request;
 pub mod reservation;
 pub mod retention;
+pub mod scarcity;
 pub mod switch;
 pub mod template;
 pub mod unit;

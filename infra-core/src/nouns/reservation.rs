@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Charge, Month};
 use super::launch::EndCause;
-use super::offering::Offering;
-use super::request::Request;
+use super::offering::{Billing, Offering};
+use super::request::{Market, Request};
 use super::template::TemplateRef;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, ImageId, PoolId, RequestId, ReservationId, TenantId, UserId, Zone};
@@ -141,6 +142,8 @@ pub enum HoldReason {
     Paused,
     /// More candidates than births: which are ours?
     Ambiguous,
+    /// A budget is passed: what runs goes on, and nothing is made until it is not any more.
+    OverBudget,
 }
 
 /// One way to get what was asked: an offer in a lane, with everything resolved that a launch needs.
@@ -160,14 +163,27 @@ pub struct Choice {
     pub disk_gib: u32,
     /// One machine for one hour, disk included.
     pub per_hour: Money,
+    /// How its time is paid; `None` in records that are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff: Option<Tariff>,
+}
+
+/// How the time of a machine is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tariff {
+    /// The cloud's rule.
+    pub billing: Billing,
+    /// One machine for one hour while it is off: its disk, where a machine that is off costs no more than that.
+    pub off_per_hour: Money,
 }
 
 impl Choice {
-    /// As people read it: `cloud:region/zone type`.
+    /// As people read it: `cloud:region/zone type`, and `spot` after it for what is bought so.
     #[must_use]
     pub fn offer(&self) -> String {
         let zone = self.zone.as_ref().map_or_else(String::new, |zone| format!("/{zone}"));
-        format!("{}:{}{zone} {}", self.lane.cloud, self.lane.region, self.offering.type_name)
+        let market = if self.offering.market == Market::Spot { " spot" } else { "" };
+        format!("{}:{}{zone} {}{market}", self.lane.cloud, self.lane.region, self.offering.type_name)
     }
 }
 
@@ -374,6 +390,12 @@ pub struct Reservation {
     /// What its machines came to, by list price, once it is over: the rows that say so are forgotten earlier.
     #[serde(default)]
     pub cost: Option<Money>,
+    /// What it counts for against budgets; `None` in records that are older than budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
+    /// What its machines came to in each calendar month of UTC, once it is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub months: BTreeMap<Month, Money>,
 }
 
 impl Reservation {

@@ -37,6 +37,7 @@ mod limit;
 mod need;
 mod rank;
 mod rules;
+pub mod usage;
 
 #[cfg(doc)]
 use crate::words::money::Money;

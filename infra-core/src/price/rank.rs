@@ -134,6 +134,7 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_>, zone: Option<&Zone>) -> Quot
         image: fit.image.id.clone(),
         disk_gib: fit.disk_gib,
         per_hour: shown(i128::from(fit.per_hour)),
+        tariff: None,
     };
     let meter = fit.lane.meter;
     Quote {

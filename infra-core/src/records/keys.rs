@@ -117,7 +117,7 @@ pub struct TokenRef {
 }
 
 /// A key from its parts, which are legal names already.
-fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
+pub(super) fn key(tenant: &TenantId, kind: RecordKind, id: impl Into<String>) -> Key {
     Key { tenant: tenant.clone(), kind, id: id.into() }
 }
 

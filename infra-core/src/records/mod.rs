@@ -1,6 +1,7 @@
 //! Typed records over a [`crate::ReservationStore`]: what stands where, found by what, and commits that survive a lost reply.
 
 mod keys;
+mod pricing;
 mod repo;
 mod txn;
 

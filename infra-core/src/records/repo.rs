@@ -182,7 +182,7 @@ impl Repo {
         Ok((a.as_ref().map(decode).transpose()?, b.as_ref().map(decode).transpose()?))
     }
 
-    /// Reads records of one kind from one snapshot, with one question to the store.
+    /// Reads records of one kind from one snapshot, with one question to the store; each in the place of its key.
     ///
     /// # Errors
     /// [`RepoError`].

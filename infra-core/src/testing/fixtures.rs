@@ -86,6 +86,7 @@ pub fn choice() -> Choice {
         image: ImageId::new("img-1").expect("a legal name"),
         disk_gib: 8,
         per_hour,
+        tariff: None,
     }
 }
 
@@ -162,6 +163,8 @@ pub fn reservation(count: u32, heal: Heal, duration: Option<Duration>, now: Time
         request_id: None,
         diverged_at: None,
         cost: None,
+        charge: None,
+        months: BTreeMap::new(),
     }
 }
 
@@ -205,6 +208,7 @@ pub fn launch(seed: u64) -> Launch {
         keep_until: None,
         request_id: None,
         told: [].into(),
+        price: None,
     }
 }
 
@@ -230,5 +234,8 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         power_refused: None,
         end: None,
         fault: None,
+        born_at: None,
+        ended_at: None,
+        offs: Vec::new(),
     }
 }

@@ -191,7 +191,7 @@ impl Default for Limits {
             duration_max: secs(365 * DAY),
             idempotency_keep: secs(DAY),
             released_readable_for: secs(90 * DAY),
-            offers_kept: 10,
+            offers_kept: 25,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, reason = "one test binary: its modules are private to it")]
 
+mod budgets;
+mod capacity;
 mod changing;
 mod frozen;
 mod guards;
@@ -9,6 +11,7 @@ mod history;
 mod house;
 mod keys;
 mod lists;
+mod market;
 mod people;
 mod profile;
 mod reserving;
@@ -17,3 +20,4 @@ mod teams;
 mod templates;
 mod tokens;
 mod upgrade;
+mod usage;

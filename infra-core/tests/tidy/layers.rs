@@ -4,17 +4,18 @@ use super::tree::{File, is_word, names, rust};
 use super::{assert_found, assert_none};
 
 /// From below. What shares a number knows nothing of each other.
-const LAYERS: [(&str, u8); 10] = [
+const LAYERS: [(&str, u8); 11] = [
     ("words", 0),
     ("nouns", 1),
     ("contracts", 2),
     ("records", 3),
-    ("plan", 4),
     ("price", 4),
-    ("connect", 5),
-    ("engine", 6),
-    ("infra", 7),
-    ("testing", 8),
+    ("plan", 5),
+    ("budgets", 6),
+    ("connect", 6),
+    ("engine", 7),
+    ("infra", 8),
+    ("testing", 9),
 ];
 
 const SRC: &str = "infra-core/src/";
@@ -124,7 +125,7 @@ fn an_upward_use_is_found_however_it_is_written() {
     let at = |path: &str, text: &str| violations(&File::new(&format!("{SRC}{path}"), text), &reexported);
     assert_found(&at("words/a.rs", "use crate::nouns::b::C;"), "words uses nouns");
     assert_found(&at("records/a.rs", "use crate::{words::b::{C, D}, engine::E};"), "records uses engine");
-    assert_found(&at("plan/a.rs", "fn f() { crate::price::g(); }"), "plan uses price");
+    assert_found(&at("price/a.rs", "fn f() { crate::plan::g(); }"), "price uses plan");
     assert_found(&at("nouns/a.rs", "use crate::Infra;"), "nouns uses infra");
     assert_found(&at("plan/deep/a.rs", "use super::super::super::infra::Infra;"), "plan uses infra");
     assert_found(&at("price/mod.rs", "use super::engine::Engine;"), "price uses engine");

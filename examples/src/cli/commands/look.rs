@@ -168,9 +168,71 @@ fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-pub(in crate::cli) async fn offerings(session: &Session<'_>) -> Result<(), CliError> {
+/// Which offers.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  infra offerings --region eu-west-1 --min-vcpus 8 --known-price
+  infra offerings --min-gpus 1 --max-per-hour 3 --json | jq -r '.items[].type'")]
+pub(in crate::cli) struct OfferingsArgs {
+    /// Only at this cloud
+    #[arg(long, value_name = "CLOUD")]
+    provider: Option<String>,
+    /// Only in this region
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// Only of this architecture
+    #[arg(long, value_name = "ARCH", value_parser = ["x86_64", "arm64"])]
+    arch: Option<String>,
+    /// Only bought so
+    #[arg(long, value_name = "MARKET", value_parser = ["on_demand", "spot"])]
+    market: Option<String>,
+    /// Only this family
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
+    /// Only with this accelerator
+    #[arg(long, value_name = "MODEL")]
+    gpu_model: Option<String>,
+    /// Virtual processors at least
+    #[arg(long, value_name = "N")]
+    min_vcpus: Option<f64>,
+    /// Memory at least, GiB
+    #[arg(long, value_name = "GIB")]
+    min_memory: Option<f64>,
+    /// Accelerators at least
+    #[arg(long, value_name = "N")]
+    min_gpus: Option<u32>,
+    /// US dollars per machine and hour at most
+    #[arg(long, value_name = "USD")]
+    max_per_hour: Option<f64>,
+    /// Only what has a known price
+    #[arg(long)]
+    known_price: bool,
+}
+
+impl OfferingsArgs {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        let number = |value: Option<f64>| value.map(|value| value.to_string());
+        let all = [
+            ("provider", self.provider.clone()),
+            ("region", self.region.clone()),
+            ("arch", self.arch.clone()),
+            ("market", self.market.clone()),
+            ("family", self.family.clone()),
+            ("gpu_model", self.gpu_model.clone()),
+            ("min_vcpus", number(self.min_vcpus)),
+            ("min_memory_gib", number(self.min_memory)),
+            ("min_gpus", self.min_gpus.map(|gpus| gpus.to_string())),
+            ("max_per_hour", number(self.max_per_hour)),
+            ("known_price", self.known_price.then(|| "true".to_owned())),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArgs) -> Result<(), CliError> {
     let client = session.own().await?;
-    let page = client.offerings().await?;
+    let page = client.offerings_by(&args.filters()).await?;
     session.out.answer(&page.raw, || {
         let mut table = Table::new(&[
             "CLOUD", "REGION", "ZONES", "TYPE", "VCPUS", "MEMORY", "DISK", "GPUS", "ARCH", "MARKET",

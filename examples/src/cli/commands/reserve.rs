@@ -44,6 +44,9 @@ Examples:
 pub(in crate::cli) struct QuoteArgs {
     #[command(flatten)]
     template: TemplateArgs,
+    /// Also what each is made of, why it stands before the next, and what each of your rules costs
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -79,7 +82,15 @@ pub(in crate::cli) struct ReserveArgs {
 
 pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Result<(), CliError> {
     let client = session.own().await?;
-    let page = ask(&client, args.template.which().as_ref(), args.request.fields()?).await?;
+    let request = whole(&client, args.template.which().as_ref(), args.request.fields()?).await?;
+    if args.explain {
+        let answer = client.explain(&request).await?;
+        let items: Vec<Quote> = serde_json::from_value(answer.value["items"].clone())
+            .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
+        let reasons = || super::money::reasons(&answer.value);
+        return session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons());
+    }
+    let page = client.quote(&request).await?;
     session.out.answer(&page.raw, || show::quotes(&page.items, 0))
 }
 
@@ -89,7 +100,16 @@ async fn ask(
     template: Option<&TemplateName>,
     fields: Map<String, Value>,
 ) -> Result<Page<Quote>, CliError> {
-    let whole = match template {
+    Ok(client.quote(&whole(client, template, fields).await?).await?)
+}
+
+/// What is asked for: these fields, over those of the template if there is one.
+async fn whole(
+    client: &Client,
+    template: Option<&TemplateName>,
+    fields: Map<String, Value>,
+) -> Result<Map<String, Value>, CliError> {
+    Ok(match template {
         None => fields,
         Some(name) => {
             let mut whole = client.template(name).await?.value.request;
@@ -103,8 +123,7 @@ async fn ask(
             whole.extend(fields);
             whole
         }
-    };
-    Ok(client.quote(&whole).await?)
+    })
 }
 
 pub(in crate::cli) async fn reserve(session: &Session<'_>, args: &ReserveArgs) -> Result<(), CliError> {

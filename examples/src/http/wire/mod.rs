@@ -8,6 +8,7 @@
 
 mod history;
 mod keys;
+mod money;
 mod offers;
 mod page;
 mod params;
@@ -20,11 +21,16 @@ mod whoami;
 
 pub use history::{Access, HistoryEntry, Machine, StreamedEvent};
 pub use keys::{Key, NewKey};
+pub use money::{
+    Budget, BudgetLimits, BudgetTotals, NewOverlays, Overlays, Quotes, RuleCost, Skipped, Spending, Usage,
+    UsageOf,
+};
 pub use offers::{Offering, Quote};
 pub use page::Page;
 pub use params::{
-    Acting, AnyReservation, Idempotency, IfMatch, LastEventId, OfKey, OfReservation, OfShare, OfTeam,
-    OfTemplate, OfToken, OfUser, PageOf, TemplateOwner, TemplateVersion, Wait, Which,
+    Acting, AnyReservation, Explain, Idempotency, IfMatch, LastEventId, OfKey, OfMonth, OfReservation,
+    OfShare, OfTeam, OfTemplate, OfToken, OfUser, Offers, PageOf, TemplateOwner, TemplateVersion, Wait,
+    Which,
 };
 pub use people::{
     IssuedToken, Members, NewOwnToken, NewToken, NewUser, OwnRole, Profile, Team, Token, Transfer,

@@ -202,3 +202,61 @@ pub struct LastEventId {
     )]
     pub last_event_id: Option<String>,
 }
+
+/// Which month, and in which form.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OfMonth {
+    /// A calendar month of UTC that has begun; this one when not said.
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", example = "2026-11")]
+    pub month: Option<String>,
+    /// `csv` or `json`; by the `Accept` header when not said.
+    #[param(pattern = "^(csv|json)$")]
+    pub format: Option<String>,
+}
+
+/// Whether a ranking explains itself.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Explain {
+    /// `true`: also what each rule of the request costs, and what is skipped now.
+    #[param(pattern = "^true$")]
+    pub explain: Option<String>,
+}
+
+/// Which offerings.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Offers {
+    /// Only at this cloud.
+    pub provider: Option<CloudName>,
+    /// Only in this region.
+    pub region: Option<String>,
+    /// Only of this architecture: `x86_64` or `arm64`.
+    #[param(pattern = "^(x86_64|arm64)$")]
+    pub arch: Option<String>,
+    /// Only bought so: `on_demand` or `spot`.
+    #[param(pattern = "^(on_demand|spot)$")]
+    pub market: Option<String>,
+    /// Only this family, without regard to case.
+    #[param(min_length = 1, max_length = 100)]
+    pub family: Option<String>,
+    /// Only with this accelerator, without regard to case.
+    #[param(min_length = 1, max_length = 100)]
+    pub gpu_model: Option<String>,
+    /// Virtual processors at least.
+    #[param(minimum = 0, maximum = 4096)]
+    pub min_vcpus: Option<f64>,
+    /// Memory at least, GiB.
+    #[param(minimum = 0, maximum = 65536)]
+    pub min_memory_gib: Option<f64>,
+    /// Accelerators at least.
+    #[param(minimum = 0, maximum = 64, format = Int64)]
+    pub min_gpus: Option<u32>,
+    /// US dollars per machine and hour at most; leaves out what has no known price.
+    #[param(minimum = 0, maximum = 1000000)]
+    pub max_per_hour: Option<f64>,
+    /// `true`: only what has a known price.
+    #[param(pattern = "^true$")]
+    pub known_price: Option<String>,
+}

@@ -18,7 +18,7 @@
 use std::time::Duration;
 
 use crate::nouns::cloud::{Observed, ThingState};
-use crate::nouns::launch::{Absence, Launch, LaunchState, Thing, Want};
+use crate::nouns::launch::{Absence, Launch, LaunchState, OFFS_MAX, Off, Thing, Want};
 use crate::plan::absence;
 use crate::words::clock::{Timestamp, between};
 use crate::words::planted::{Bug, Planted};
@@ -36,6 +36,7 @@ pub(super) fn seen(row: &mut Launch, observed: &Observed, now: Timestamp, plante
         thing.seen_at = now;
     }
     thing.missing = None;
+    meter(thing, observed.state, now);
     thing.state = observed.state;
     thing.ran |= observed.state == ThingState::Running;
     thing.fault.clone_from(&observed.fault);
@@ -57,6 +58,27 @@ pub(super) fn seen(row: &mut Launch, observed: &Observed, now: Timestamp, plante
     thing.mark_lost = !agrees;
     if agrees {
         thing.confirmed = false;
+    }
+}
+
+/// When it was off and when it was over, for what it came to: clouds bill a machine until it is on its way out.
+fn meter(thing: &mut Thing, state: ThingState, now: Timestamp) {
+    let off = thing.offs.last().is_some_and(|off| off.to.is_none());
+    match state {
+        ThingState::Stopped if !off => {
+            thing.offs.push(Off { from: now, to: None });
+            let surplus = thing.offs.len().saturating_sub(OFFS_MAX);
+            thing.offs.drain(..surplus);
+        }
+        ThingState::Ending | ThingState::Ended => _ = thing.ended_at.get_or_insert(now),
+        ThingState::Running | ThingState::Building => {
+            // On its way out and back again: it was not on its way out.
+            thing.ended_at = None;
+            if let Some(open) = thing.offs.last_mut().filter(|_| off) {
+                open.to = Some(now);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -135,5 +157,8 @@ fn thing(observed: &Observed, unit: Option<u32>, now: Timestamp) -> Thing {
         power_refused: None,
         end: None,
         fault: None,
+        born_at: Some(observed.created_at),
+        ended_at: None,
+        offs: Vec::new(),
     }
 }

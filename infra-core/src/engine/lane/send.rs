@@ -42,6 +42,7 @@ use crate::nouns::launch::{
     Absence, Closed, FrozenLaunch, Launch, LaunchBody, LaunchState, Retry, SendRecord,
 };
 use crate::nouns::reservation::{DeadlineKind, Reservation};
+use crate::nouns::scarcity::{Lack, Scarce, Scarcity};
 use crate::plan::brake::VerbClass;
 use crate::plan::reservation::backoff;
 use crate::plan::resolve::may_resend;
@@ -194,7 +195,41 @@ impl Tick<'_> {
             Ok(things) => answered(row, things, sends, now, planted),
             Err(error) => refused(row, error, sends, &Outcome { now, limits, planted }),
         };
-        self.engine.record(sent, change).await.map(drop)
+        self.engine.record(sent, change).await?;
+        match &answer {
+            Err(error) => self.remember_lack(sent, error).await,
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// What was refused for want of capacity or quota is not asked for again for a while, by anybody in this lane.
+    ///
+    /// Written after the row knows its answer: the row's is knowledge, this is advice.
+    async fn remember_lack(&self, sent: &Launch, error: &ProviderError) -> Result<(), RepoError> {
+        let LaunchBody::Machine(body) = &sent.frozen.body else { return Ok(()) };
+        let (lack, zone) = match error.kind() {
+            FaultKind::Capacity => (Lack::Capacity, sent.frozen.zone.clone()),
+            FaultKind::Quota => (Lack::Quota, None),
+            _ => return Ok(()),
+        };
+        // Nothing was begun, so the fuse is not the shorter for it: else a shortage would stop the whole lane.
+        self.worker.unburn(u32::try_from(sent.units.len()).unwrap_or(u32::MAX));
+        let (now, repo) = (self.now(), &self.engine.parts.repo);
+        let until = later(now, self.engine.parts.limits.capacity_memory);
+        let (type_name, market) = (body.type_name.clone(), body.market);
+        let scarce = Scarce { type_name, zone, market, lack, said: error.to_string(), until };
+        loop {
+            let was = repo.get::<Scarcity>(Scarcity::place(&sent.lane)).await?;
+            let mut is =
+                was.as_ref().map_or_else(|| Scarcity::of(sent.lane.clone()), |was| was.value.clone());
+            is.remember(scarce.clone(), now);
+            let mut txn = repo.txn();
+            txn.put(&is, was.map_or(Expect::Absent, |was| Expect::Version(was.version)));
+            match repo.commit(txn).await {
+                Err(error) if error.is_conflict() => {}
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// Opens the first-boot script and sets the moment after which the call must not leave: the end of the

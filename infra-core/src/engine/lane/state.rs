@@ -366,6 +366,15 @@ impl LaneWorker {
         self.with(|state| state.creates.push_back((now, count)));
     }
 
+    /// So many of them were refused for want of capacity: nothing was begun.
+    pub(super) fn unburn(&self, count: u32) {
+        self.with(|state| {
+            if let Some(at) = state.creates.iter().rposition(|(_, begun)| *begun == count) {
+                state.creates.remove(at);
+            }
+        });
+    }
+
     /// A thing that should be there was not in a complete listing: it is looked at by id.
     pub(super) fn suspect(&self, id: &ResourceId, now: Duration) {
         self.with(|state| {

@@ -23,15 +23,17 @@
 
 use std::collections::BTreeMap;
 
-use super::follow::{age, failures_of, is_hopeless, supersede};
+use super::follow::{EXHAUSTED, age, exhausted, failures_of, is_hopeless, supersede};
 use super::freeze::{self, Satellites};
-use super::{Draft, Picture, backoff, park};
+use super::{Draft, Picture, afford, backoff, park};
+use crate::nouns::budget::Each;
 use crate::nouns::cloud::ThingState;
 use crate::nouns::launch::{Launch, LaunchState, Want};
 use crate::nouns::reservation::{Choice, HoldReason};
 use crate::nouns::unit::Stage;
+use crate::plan::budget::Shortage;
 use crate::plan::guard;
-use crate::words::clock::{between, later};
+use crate::words::clock::{Timestamp, between, later};
 use crate::words::fault::FaultKind;
 use crate::words::ids::{LaunchToken, ResourceId};
 use crate::words::lane::ResourceKind;
@@ -59,15 +61,76 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     for (no, parked) in parked {
         match parked {
-            Some(choice) => attempt(draft, picture, &choice, &[no], draw),
+            Some(choice) => match afford::raise(draft, picture, &choice) {
+                Ok(None) => attempt(draft, picture, &choice, &[no], draw),
+                Ok(Some(each)) => afford::count_as(draft, picture, each),
+                Err(shortage) => explain(draft, &[no], &shortage.to_string()),
+            },
             None => explain(draft, &[no], "where its snapshot is cannot be used now"),
         }
     }
     for (offer, slots) in by_offer {
-        let Some(choice) = draft.reservation.spec.choices.get(offer).cloned() else { continue };
-        attempt(draft, picture, &choice, &slots, draw);
+        match pick(draft, picture, offer) {
+            Pick::Offer(at) => {
+                let Some(choice) = draft.reservation.spec.choices.get(at).cloned() else { continue };
+                for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
+                    unit.offer = at;
+                }
+                attempt(draft, picture, &choice, &slots, draw);
+            }
+            Pick::NotBefore(until) => wait_for_capacity(draft, &slots, until),
+            Pick::Raise(each) => afford::count_as(draft, picture, each),
+            Pick::TooDear(shortage) => explain(draft, &slots, &shortage.to_string()),
+            Pick::Nothing => {}
+        }
     }
     brake_runaway(draft, picture);
+}
+
+/// What becomes of slots that look for an offer.
+enum Pick {
+    /// This one of the list.
+    Offer(usize),
+    /// A dearer one than the reservation counts for: that first.
+    Raise(Each),
+    /// None of them before this moment.
+    NotBefore(Timestamp),
+    /// What has capacity is dearer than a budget allows.
+    TooDear(Box<Shortage>),
+    /// There is no list.
+    Nothing,
+}
+
+/// The first offer from this place on that was not refused lately and that the budgets allow, around the end of the
+/// list.
+fn pick(draft: &Draft, picture: &Picture<'_>, from: usize) -> Pick {
+    let choices = &draft.reservation.spec.choices;
+    let mut too_dear = None;
+    let mut first: Option<Timestamp> = None;
+    for at in (0..choices.len()).map(|step| (from + step) % choices.len()) {
+        if let Some(until) = picture.memory.until(&choices[at]) {
+            first = Some(first.map_or(until, |first| first.min(until)));
+            continue;
+        }
+        match afford::raise(draft, picture, &choices[at]) {
+            Ok(None) => return Pick::Offer(at),
+            Ok(Some(each)) => return Pick::Raise(each),
+            Err(shortage) => too_dear = too_dear.or(Some(shortage)),
+        }
+    }
+    too_dear.map_or_else(|| first.map_or(Pick::Nothing, Pick::NotBefore), Pick::TooDear)
+}
+
+/// Every offer was refused lately: nothing is asked for until the first of them may have some again, and the user reads
+/// when that is.
+fn wait_for_capacity(draft: &mut Draft, slots: &[u32], until: Timestamp) {
+    let offers = draft.reservation.spec.choices.len();
+    for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
+        unit.retry_at = Some(until);
+        let last = unit.reason.take().filter(|reason| !reason.starts_with(EXHAUSTED));
+        unit.reason = Some(exhausted(offers, last.as_deref(), until));
+    }
+    draft.look_at(until);
 }
 
 /// Slots that may be tried now, by number; for the others the moment is noted at which they may. A slot that is

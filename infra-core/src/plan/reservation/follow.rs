@@ -38,7 +38,7 @@ use crate::nouns::launch::{Absence, Closed, EndCause, Launch, LaunchState, Thing
 use crate::nouns::reservation::{Choice, Heal, HoldReason, Try};
 use crate::nouns::unit::{Stage, Unit};
 use crate::plan::{absence, guard};
-use crate::words::clock::{between, later};
+use crate::words::clock::{Timestamp, between, later};
 use crate::words::fault::FaultKind;
 use crate::words::ids::LaunchToken;
 use crate::words::planted::Planted;
@@ -161,7 +161,7 @@ fn is_tokenless(row: &Launch, picture: &Picture<'_>) -> bool {
 /// moment at which a request of its may have entered somebody's queue.
 /// An unknown attempt holds its slot for the configured hold, and never shorter than the cloud may take to show what it
 /// made: a large snapshot takes longer than any machine.
-fn held_until(row: &Launch, picture: &Picture<'_>) -> crate::words::clock::Timestamp {
+fn held_until(row: &Launch, picture: &Picture<'_>) -> Timestamp {
     let facts = picture.lanes.get(&row.lane.id()).and_then(|lane| lane.facts.kind(row.kind()));
     let shown = facts.map_or(Duration::ZERO, |facts| facts.visible_within);
     later(row.last_sent().unwrap_or(row.created_at), picture.limits.unknown_hold.max(shown))
@@ -233,7 +233,7 @@ fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Laun
 
 /// When a build is given up: `build_deadline` after its last send. A replay restarts the time, because the cloud
 /// may have begun only with that one.
-fn build_due(picture: &Picture<'_>, row: &Launch) -> crate::words::clock::Timestamp {
+fn build_due(picture: &Picture<'_>, row: &Launch) -> Timestamp {
     later(row.last_sent().unwrap_or(row.created_at), picture.limits.build_deadline)
 }
 
@@ -317,12 +317,19 @@ fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &L
 /// What lies in the offer (no capacity, over quota, refused as invalid) is tried at once with the next one; after
 /// the last comes the first again, `capacity_memory` later. What lies in the moment (throttled, no answer, a
 /// failed build) is tried with the same offer after a pause that grows.
+///
+/// A lack is no failure of the slot: it costs nothing and passes, so nothing is given up because of it. Who asked for
+/// a time stops waiting at its end; who did not may release it.
 fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Launch, said: &str) {
     let kind = row.retry.as_ref().map(|retry| retry.kind);
     let choices = draft.reservation.spec.choices.len().max(1);
     remember(draft, picture, unit, row, said);
     release_slot(unit);
-    unit.failed += 1;
+    let lacks = matches!(kind, Some(FaultKind::Capacity | FaultKind::Quota));
+    unit.failed += u32::from(!lacks);
+    if lacks && row.state == LaunchState::Closed(Closed::NeverBorn(Absence::Refused)) {
+        forgive(draft, row);
+    }
     unit.reason = Some(said.to_owned());
     let wait = match kind {
         Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
@@ -332,8 +339,34 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
         }
         _ => backoff(unit.failed, row.token, picture.limits),
     };
-    unit.retry_at = Some(later(picture.now, wait));
+    let at = later(picture.now, wait);
+    unit.retry_at = Some(at);
+    if lacks {
+        if unit.offer == 0 {
+            unit.reason = Some(exhausted(choices, Some(said), at));
+        }
+        return;
+    }
     give_up_if_hopeless(draft, picture, unit, kind, choices, said);
+}
+
+/// What was refused for want of capacity was not begun: walking down a list of offers is no runaway. Every slot of the
+/// attempt takes its own machine off.
+fn forgive(draft: &mut Draft, row: &Launch) {
+    let begun = draft.reservation.recent_creates.iter_mut().find(|(at, n)| *at == row.created_at && *n > 0);
+    if let Some((_, n)) = begun {
+        *n -= 1;
+    }
+}
+
+/// How the reason of a slot begins for which every offer was refused.
+pub(super) const EXHAUSTED: &str = "no offer has capacity now";
+
+/// What the user reads when the list is used up: how long it was, what was said last, and when it is tried again.
+pub(super) fn exhausted(offers: usize, said: Option<&str>, at: Timestamp) -> String {
+    let said = said.map_or_else(String::new, |said| format!("; the last one said: {said}"));
+    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    format!("{EXHAUSTED} ({offers} in the list); tried again at {at}{said}")
 }
 
 /// Gives up when more tries would be the same: every offer refused it, or it was tried often enough. Before
@@ -389,7 +422,11 @@ fn remember(draft: &mut Draft, picture: &Picture<'_>, unit: &Unit, row: &Launch,
         draft.reservation.spec.choices.get(unit.offer).map_or_else(|| row.lane.to_string(), Choice::offer);
     tell_of_a_try(draft, picture, unit.no, row.token, &offer, said);
     let tries = &mut draft.reservation.tries;
-    tries.push(Try { at: picture.now, offer, said: said.to_owned() });
+    let new = Try { at: picture.now, offer, said: said.to_owned() };
+    // Slots of one attempt fail as one: each of them must not push another try out of the list.
+    if tries.last() != Some(&new) {
+        tries.push(new);
+    }
     let surplus = tries.len().saturating_sub(TRIES_MAX);
     tries.drain(..surplus);
 }

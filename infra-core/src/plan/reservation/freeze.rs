@@ -20,8 +20,9 @@
 use std::ops::Range;
 
 use crate::nouns::launch::{
-    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchState, MachineBody, Origin, Want,
+    FirewallBody, FrozenLaunch, Launch, LaunchBody, LaunchPrice, LaunchState, MachineBody, Origin, Want,
 };
+use crate::nouns::offering::Billing;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::reservation::{Choice, Reservation};
 use crate::words::clock::Timestamp;
@@ -63,7 +64,16 @@ pub(super) fn machines(
     });
     let count = u16::try_from(slots.len()).unwrap_or(u16::MAX);
     let wants = slots.clone().map(|no| (no, Want::On)).collect();
-    Launch { units: slots, wants, ..row(reservation, choice, body, count, token, now) }
+    let price = Some(price(choice));
+    Launch { units: slots, wants, price, ..row(reservation, choice, body, count, token, now) }
+}
+
+/// What a machine of this choice costs: frozen with it, since choices are ranked anew and prices move.
+fn price(choice: &Choice) -> LaunchPrice {
+    let per_hour = choice.per_hour;
+    let (off_per_hour, billing) =
+        choice.tariff.map_or((per_hour, Billing::default()), |tariff| (tariff.off_per_hour, tariff.billing));
+    LaunchPrice { per_hour, off_per_hour, billing }
 }
 
 /// An attempt at a satellite; `None` for kinds that are none.
@@ -175,5 +185,6 @@ fn planned(
         keep_until: None,
         request_id: None,
         told: [].into(),
+        price: None,
     }
 }

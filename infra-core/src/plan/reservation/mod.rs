@@ -18,6 +18,7 @@
 //! The planner knows no prices and no catalogue: choices were ranked at admission, and it walks down the
 //! list. When the list is used up it begins again, after the memory of lacking capacity has faded.
 
+mod afford;
 mod attempts;
 mod deadlines;
 mod follow;
@@ -33,11 +34,14 @@ use std::time::Duration;
 
 use crate::contracts::provider::Facts;
 use crate::nouns::actor::Actor;
+use crate::nouns::budget::Budget;
 use crate::nouns::event::{Event, Outbox};
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Hold, HoldReason, Reservation};
 use crate::nouns::unit::Unit;
+use crate::plan::budget::charge;
 use crate::plan::cost::cost;
+use crate::plan::memory::Memory;
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::LaunchToken;
 use crate::words::lane::{LaneId, Version};
@@ -66,6 +70,10 @@ pub struct Picture<'a> {
     pub launches: &'a [Launch],
     /// Lanes by id; one that is missing is not connected.
     pub lanes: &'a BTreeMap<LaneId, LaneView>,
+    /// What those lanes lacked lately.
+    pub memory: &'a Memory,
+    /// The budgets that it counts against.
+    pub budgets: &'a [Budget],
     /// Now.
     pub now: Timestamp,
     /// The limits in force.
@@ -119,12 +127,14 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
         return draft;
     }
     deadlines::apply(&mut draft, picture);
+    afford::apply(&mut draft, picture);
     wishes::assign(&mut draft, picture);
     follow::all(&mut draft, picture);
     park::all(&mut draft, picture, draw);
     attempts::plan(&mut draft, picture, draw);
     wishes::spread(&mut draft);
     phase::summarise(&mut draft, picture);
+    draft.reservation.charge = Some(charge(&draft.reservation, picture.now));
     deadlines::schedule(&mut draft, picture);
     draft.count_costs(picture);
     draft

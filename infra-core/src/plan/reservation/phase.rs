@@ -11,10 +11,11 @@
 
 use super::{Draft, Picture, deadlines};
 use crate::nouns::event::Event;
-use crate::nouns::launch::Want;
+use crate::nouns::launch::{Launch, Want};
 use crate::nouns::reservation::{Phase, Power, Summary, UnitView};
 use crate::nouns::unit::{Stage, Unit};
 use crate::plan::cost::cost;
+use crate::price::usage;
 
 /// Units a summary shows.
 const PLACES_MAX: usize = 20;
@@ -31,6 +32,9 @@ pub(super) fn summarise(draft: &mut Draft, picture: &Picture<'_>) {
     }
     if is_over(draft) {
         draft.reservation.over_at = Some(picture.now);
+        let rows: Vec<&Launch> = draft.launches.values().collect();
+        draft.reservation.months =
+            usage::by_month(&draft.reservation, &rows, picture.now).into_iter().collect();
         draft.reservation.cost = Some(cost(&draft.reservation, draft.launches.values(), picture.now));
     }
     let settled = matches!(phase, Phase::Ready | Phase::Stopped | Phase::Failed | Phase::Released);

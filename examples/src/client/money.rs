@@ -1,0 +1,86 @@
+//! What things cost, what may be spent, and what was.
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{Answer, Page};
+use super::call::{Call, Client};
+use super::error::ClientError;
+
+/// Whose budget an admin looks at or sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BudgetOf {
+    /// A user's.
+    User(String),
+    /// A team's.
+    Team(String),
+}
+
+impl BudgetOf {
+    fn path(&self) -> [String; 4] {
+        let (kind, name) = match self {
+            Self::User(name) => ("users", name),
+            Self::Team(name) => ("teams", name),
+        };
+        ["admin".to_owned(), kind.to_owned(), name.clone(), "budget".to_owned()]
+    }
+}
+
+impl Client {
+    /// What a request would cost, what each of its rules costs, and what is skipped now: the API's own answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain<B: Serialize + ?Sized>(&self, request: &B) -> Result<Answer<Value>, ClientError> {
+        let call = Call::new(Method::POST, self.of_user(&["quotes"])?).query("explain", "true");
+        self.send(call.json(request)?.repeatable()).await
+    }
+
+    /// What is spent in a month, `2026-11`; in this one when `None`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn usage(&self, month: Option<&str>) -> Result<Answer<Value>, ClientError> {
+        let call = Call::get(self.of_user(&["usage"])?);
+        self.send(match month {
+            Some(month) => call.query("month", month),
+            None => call,
+        })
+        .await
+    }
+
+    /// The budgets that count for the user.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn budgets(&self) -> Result<Page<Value>, ClientError> {
+        self.pages(Call::get(self.of_user(&["budgets"])?), None, None).await
+    }
+
+    /// A budget, `null` when nobody set one; for the admin.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn budget(&self, of: &BudgetOf) -> Result<Answer<Value>, ClientError> {
+        self.send(Call::get(of.path())).await
+    }
+
+    /// Sets a budget in the place of the one there is; without any limit it is removed. For the admin.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn set_budget(&self, of: &BudgetOf, limits: &Value) -> Result<Answer<Value>, ClientError> {
+        self.send(Call::new(Method::PUT, of.path()).json(limits)?).await
+    }
+
+    /// Everything the user's keys reach that passes these filters, by their names in the API.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn offerings_by(&self, filters: &[(&'static str, String)]) -> Result<Page<Value>, ClientError> {
+        let all = Call::get(self.of_user(&["offerings"])?);
+        let call = filters.iter().fold(all, |call, (name, value)| call.query(name, value.clone()));
+        self.pages(call, None, None).await
+    }
+}

@@ -1,0 +1,137 @@
+//! Usage, budgets, discounts and explained quotes over HTTP.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{ADMIN, World};
+
+const REQUEST: &str = r#"{"count":1,"vcpus":1,"duration_s":3600,"name":"=cmd|'/c calc'!A1"}"#;
+
+async fn put(world: &World, path: &str, who: &str, body: &Value) -> crate::world::Reply {
+    world.send("PUT", path, who, body.to_string(), &[]).await
+}
+
+#[tokio::test]
+async fn a_budget_refuses_without_saying_which_and_what_is_left() {
+    let world = World::new().await;
+    let set = put(
+        &world,
+        "/admin/users/ada/budget",
+        ADMIN,
+        &json!({"machines": 1, "per_month": {"amount": "500", "currency": "USD"}}),
+    )
+    .await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.json);
+    assert_eq!(
+        (&set.json["scope"], &set.json["name"], &set.json["limits"]["machines"]),
+        (&json!("user"), &json!("ada"), &json!(1))
+    );
+    assert!(world.post("/users/ada/reservations", "ada", REQUEST).await.status.is_success());
+    let no = world.post("/users/ada/reservations", "ada", REQUEST).await;
+    assert_eq!((no.status, no.code()), (StatusCode::FORBIDDEN, "over-budget"), "{}", no.json);
+    assert_eq!(no.json["errors"][0]["field"], "budget.machines", "{}", no.json);
+    assert_eq!(no.json["errors"][0]["limit"], "0", "what is left: {}", no.json);
+    let seen = world.get("/users/ada/budgets", "ada").await.json;
+    assert_eq!(seen["items"][0]["totals"]["machines"], 1, "{seen}");
+    // A user reads what counts for it, and sets nothing.
+    let own = put(&world, "/admin/users/ada/budget", "ada", &json!({})).await;
+    assert_eq!(own.code(), "forbidden");
+    let stale =
+        world.send("PUT", "/admin/users/ada/budget", ADMIN, "{}".to_owned(), &[("if-match", "\"1\"")]).await;
+    assert_eq!(stale.code(), "conflict");
+    let gone = put(&world, "/admin/users/ada/budget", ADMIN, &json!({})).await;
+    assert_eq!((gone.status, &gone.json), (StatusCode::OK, &Value::Null));
+    assert!(world.post("/users/ada/reservations", "ada", REQUEST).await.status.is_success());
+    for (path, code) in
+        [("/admin/users/nobody/budget", "not-found"), ("/admin/teams/nobody/budget", "not-found")]
+    {
+        assert_eq!(put(&world, path, ADMIN, &json!({"machines": 1})).await.code(), code, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_runs_as_a_formula_in_whatever_opens_the_usage() {
+    let world = World::new().await;
+    assert!(world.post("/users/ada/reservations", "ada", REQUEST).await.status.is_success());
+    let usage = world.get("/users/ada/usage", "ada").await.json;
+    assert_eq!(usage["reservations"][0]["name"], "=cmd|'/c calc'!A1");
+    assert_eq!(usage["user"]["so_far"]["amount"], "0.00", "nothing was launched: {usage}");
+    for (path, headers) in
+        [("/users/ada/usage?format=csv", &[][..]), ("/users/ada/usage", &[("accept", "text/csv")][..])]
+    {
+        let csv = world.send("GET", path, "ada", String::new(), headers).await;
+        assert!(csv.header("content-type").starts_with("text/csv"), "{path}");
+        let text = &csv.text;
+        assert!(text.starts_with("month,reservation,name,"), "{text}");
+        assert!(text.contains(",'=cmd|'/c calc'!A1,ada,"), "{text}");
+    }
+    for wrong in ["?month=2026-13", "?month=november", "?format=xls", "?months=2026-11"] {
+        let no = world.get(&format!("/users/ada/usage{wrong}"), "ada").await;
+        assert_eq!(no.status, StatusCode::BAD_REQUEST, "{wrong}: {}", no.json);
+    }
+}
+
+#[tokio::test]
+async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
+    let world = World::new().await;
+    let asked = r#"{"vcpus":2,"policy":{"burstable":"deny"}}"#;
+    let before = world.post("/users/ada/quotes?explain=true", "ada", asked).await;
+    assert_eq!(before.status, StatusCode::OK, "{}", before.json);
+    let rule = &before.json["rules"][0];
+    assert_eq!(rule["field"], "policy.burstable", "{rule}");
+    assert!(rule["says"].as_str().is_some_and(|says| says.starts_with('+')), "{rule}");
+    let plain = world.post("/users/ada/quotes", "ada", asked).await.json;
+    assert_eq!((&plain["rules"], &plain["items"]), (&Value::Null, &before.json["items"]));
+    let half = json!({"overlays": [{"name": "half", "off": {"percent": 50.0}}]});
+    let set = put(&world, "/users/ada/overlays", "ada", &half).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.json);
+    let after = world.post("/users/ada/quotes", "ada", asked).await.json;
+    assert_ne!(after["items"][0]["saved_per_hour"]["amount"], "0.00", "{after}");
+    assert_eq!(world.get("/users/eve/overlays", "eve").await.json["overlays"], json!([]));
+    for wrong in [
+        json!({"percent": 100.0}),
+        json!({"percent": -1.0}),
+        json!({"per_hour": {"amount": "0", "currency": "USD"}}),
+    ] {
+        let no =
+            put(&world, "/users/ada/overlays", "ada", &json!({"overlays": [{"name": "x", "off": wrong}]}))
+                .await;
+        assert_eq!(no.code(), "out-of-range", "{}", no.json);
+    }
+}
+
+#[tokio::test]
+async fn a_filter_lets_through_what_it_names_or_is_passed_over() {
+    let world = World::new().await;
+    let all = world.get("/users/ada/offerings?limit=200", "ada").await.json["items"]
+        .as_array()
+        .expect("a list")
+        .len();
+    for (query, holds) in [
+        ("region=sim-east", &(|one: &Value| one["region"] == "sim-east") as &dyn Fn(&Value) -> bool),
+        ("arch=arm64", &|one| one["arch"] == "arm64"),
+        ("min_vcpus=2&min_memory_gib=4", &|one| {
+            one["vcpus"].as_f64() >= Some(2.0) && one["memory_gib"].as_f64() >= Some(4.0)
+        }),
+        ("family=M5", &|one| one["family"] == "m5"),
+        ("max_per_hour=0.02&known_price=true", &|one| {
+            one["per_hour"]["amount"].as_str().is_some_and(|usd| usd < "0.021")
+        }),
+        ("market=on_demand", &|one| one["market"] == "on_demand"),
+    ] {
+        let page = world.get(&format!("/users/ada/offerings?limit=200&{query}"), "ada").await.json;
+        let items = page["items"].as_array().unwrap_or_else(|| panic!("{query}: {page}"));
+        assert!(!items.is_empty() && items.iter().all(holds), "{query}: {page}");
+        assert!(items.len() < all || query.starts_with("market"), "{query} leaves nothing out");
+        assert!(
+            items.iter().all(|one| one["price_source"].is_string() && one["price_as_of"].is_string()),
+            "{query}"
+        );
+    }
+    for wrong in
+        ["min_vcpus=-1", "min_vcpus=NaN", "arch=mips", "market=cheap", "max_per_hour=x", "min_cpus=1"]
+    {
+        let no = world.get(&format!("/users/ada/offerings?{wrong}"), "ada").await;
+        assert_eq!(no.status, StatusCode::BAD_REQUEST, "{wrong}: {}", no.json);
+    }
+}

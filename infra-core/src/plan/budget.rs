@@ -1,0 +1,207 @@
+//! What a reservation counts for, and whether a budget allows it: pure.
+//!
+//! # Guarantees
+//! * A charge follows from its reservation and the charge before it: whoever changes a reservation computes it anew and
+//!   moves the sum by the difference, so the sum is always that of the charges.
+//! * Only growth is refused, and only of what grows: whoever is beyond a limit since it was lowered may still give back.
+//! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
+//!
+//! # Caveats
+//! Until its end the estimate counts from admission, so time spent waiting for capacity counts as if machines had run;
+//! the end replaces it by what was really paid.
+
+use std::fmt;
+
+use crate::nouns::budget::{Budget, BudgetKind, BudgetScope, Charge, Each, Month, Totals};
+use crate::nouns::reservation::{Choice, DeadlineKind, Phase, Power, Reservation};
+use crate::words::clock::Timestamp;
+use crate::words::money::Money;
+
+/// A number of things or an amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// Machines or virtual processors, in thousandths.
+    Milli(u64),
+    /// US dollars.
+    Usd(Money),
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Milli(milli) if milli % 1000 == 0 => write!(f, "{}", milli / 1000),
+            Self::Milli(milli) => {
+                write!(f, "{}", format!("{}.{:03}", milli / 1000, milli % 1000).trim_end_matches('0'))
+            }
+            Self::Usd(money) => write!(f, "{money} USD"),
+        }
+    }
+}
+
+/// Why a budget says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// Whose budget.
+    pub scope: BudgetScope,
+    /// Which limit of it.
+    pub kind: BudgetKind,
+    /// The limit.
+    pub max: Amount,
+    /// What counts against it so far.
+    pub held: Amount,
+    /// How much more was asked for.
+    pub asked: Amount,
+    /// How much is left.
+    pub left: Amount,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, kind, max, held, asked, left } = self;
+        write!(f, "budget {kind} of {scope}: {asked} more of {max} asked for, {held} counted, {left} left")
+    }
+}
+
+/// What one machine of a choice counts for.
+#[must_use]
+pub fn each(choice: &Choice) -> Each {
+    Each {
+        per_hour: choice.per_hour,
+        off_per_hour: choice.tariff.map_or(choice.per_hour, |tariff| tariff.off_per_hour),
+        vcpus_milli: choice.offering.vcpus_milli,
+    }
+}
+
+/// The charge that stands in a reservation; of a record that is older than charges, what it has been since it was made.
+#[must_use]
+pub fn standing(reservation: &Reservation) -> Charge {
+    let first = || reservation.spec.choices.first().map(each).unwrap_or_default();
+    let made = || counted(reservation, first(), Money::default(), reservation.created_at);
+    reservation.charge.clone().unwrap_or_else(made)
+}
+
+/// What a reservation counts for from now on, given what it counted for.
+///
+/// The same as before when nothing of it moved, so that a plan without news writes nothing.
+#[must_use]
+pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
+    let was = standing(reservation);
+    let new = counted(reservation, was.each, spent(reservation, &was, now), now);
+    let counts = |of: &Charge| (of.machines, of.vcpus_milli, of.per_hour, of.until);
+    if counts(&was) == counts(&new) { Charge { each: new.each, ..was } } else { new }
+}
+
+/// A charge that begins at a moment, with what was spent before.
+fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestamp) -> Charge {
+    let (over, off) = (reservation.over_at.is_some(), is_off(reservation));
+    let machines = if over { 0 } else { reservation.counted };
+    let one = if off { each.off_per_hour } else { each.per_hour };
+    let running = if off { 0 } else { u64::from(machines) };
+    Charge {
+        machines,
+        vcpus_milli: running * u64::from(each.vcpus_milli),
+        per_hour: one.times(i64::from(machines)),
+        until: ends(reservation),
+        since,
+        month: Month::of(since),
+        before,
+        each,
+    }
+}
+
+/// What it came to in this month: by its charge, and by what was really paid once it is over.
+fn spent(reservation: &Reservation, was: &Charge, now: Timestamp) -> Money {
+    let month = Month::of(now);
+    let paid = |_| reservation.months.get(&month).copied().unwrap_or_default();
+    reservation.over_at.map_or_else(|| was.spent(month, now), paid)
+}
+
+/// Turned off, and arrived there: until then its machines run.
+fn is_off(reservation: &Reservation) -> bool {
+    reservation.desired.power == Power::Off && reservation.summary.phase == Phase::Stopped
+}
+
+fn ends(reservation: &Reservation) -> Option<Timestamp> {
+    let of = |kind| reservation.deadlines.0.get(&kind).copied();
+    [of(DeadlineKind::Ends), of(DeadlineKind::MaxLife)].into_iter().flatten().min()
+}
+
+/// The sum of the charges of these reservations.
+#[must_use]
+pub fn count<'a>(reservations: impl IntoIterator<Item = &'a Reservation>, month: Month) -> Totals {
+    let none = Totals { month, ..Totals::default() };
+    reservations.into_iter().fold(none, |sum, one| moved(sum, None, Some(&standing(one))))
+}
+
+/// A sum after one charge became another.
+#[must_use]
+pub fn moved(sum: Totals, was: Option<&Charge>, is: Option<&Charge>) -> Totals {
+    let month = sum.month;
+    let minus = |sum: Money, part: Money| Money { nanos: sum.nanos.saturating_sub(part.nanos), ..sum };
+    let mut sum = sum;
+    if let Some(was) = was {
+        sum.machines = sum.machines.saturating_sub(u64::from(was.machines));
+        sum.vcpus_milli = sum.vcpus_milli.saturating_sub(was.vcpus_milli);
+        sum.per_hour = minus(sum.per_hour, was.per_hour);
+        sum.in_month = minus(sum.in_month, was.in_month(month));
+    }
+    if let Some(is) = is {
+        sum.machines = sum.machines.saturating_add(u64::from(is.machines));
+        sum.vcpus_milli = sum.vcpus_milli.saturating_add(is.vcpus_milli);
+        sum.per_hour = sum.per_hour.plus(is.per_hour);
+        sum.in_month = sum.in_month.plus(is.in_month(month));
+    }
+    sum
+}
+
+/// The first limit that this change would pass; `None` when it may be.
+#[must_use]
+pub fn refused(budget: &Budget, was: Option<&Charge>, is: &Charge) -> Option<Shortage> {
+    let (held, would) = (budget.totals, moved(budget.totals, was, Some(is)));
+    limits(budget).into_iter().find_map(|(kind, max, of)| {
+        let (held, would) = (of(&held), of(&would));
+        (would > held && would > max).then(|| shortage(budget, kind, max, held, would))
+    })
+}
+
+/// The first limit that is passed as things stand: the month came to its end of money, or a limit was lowered.
+#[must_use]
+pub fn passed(budget: &Budget) -> Option<Shortage> {
+    limits(budget).into_iter().find_map(|(kind, max, of)| {
+        let held = of(&budget.totals);
+        (held > max).then(|| shortage(budget, kind, max, held, held))
+    })
+}
+
+/// A limit in thousandths or billionths, and what of a sum counts against it.
+type Limited = (BudgetKind, i128, fn(&Totals) -> i128);
+
+fn limits(budget: &Budget) -> Vec<Limited> {
+    let limits = &budget.limits;
+    let count = |max: u32| i128::from(max) * 1000;
+    let nanos = |max: Money| i128::from(max.nanos);
+    let all: [(BudgetKind, Option<i128>, fn(&Totals) -> i128); 4] = [
+        (BudgetKind::Machines, limits.machines.map(count), |sum| i128::from(sum.machines) * 1000),
+        (BudgetKind::Vcpus, limits.vcpus.map(count), |sum| i128::from(sum.vcpus_milli)),
+        (BudgetKind::PerHour, limits.per_hour.map(nanos), |sum| i128::from(sum.per_hour.nanos)),
+        (BudgetKind::PerMonth, limits.per_month.map(nanos), |sum| i128::from(sum.in_month.nanos)),
+    ];
+    all.into_iter().filter_map(|(kind, max, of)| Some((kind, max?, of))).collect()
+}
+
+fn shortage(budget: &Budget, kind: BudgetKind, max: i128, held: i128, would: i128) -> Shortage {
+    let amount = |value: i128| match kind {
+        BudgetKind::Machines | BudgetKind::Vcpus => Amount::Milli(u64::try_from(value).unwrap_or(0)),
+        BudgetKind::PerHour | BudgetKind::PerMonth => {
+            Amount::Usd(Money::usd_nanos(i64::try_from(value).unwrap_or(i64::MAX)))
+        }
+    };
+    Shortage {
+        scope: budget.scope.clone(),
+        kind,
+        max: amount(max),
+        held: amount(held),
+        asked: amount(would - held),
+        left: amount((max - held).max(0)),
+    }
+}
