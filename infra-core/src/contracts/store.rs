@@ -71,11 +71,13 @@ pub enum RecordKind {
     TemplateVersion = 18,
     /// When a reservation that is over may be forgotten; id as the reservation's.
     Retention = 20,
+    /// What a team pays less than the lists say.
+    Overlays = 21,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Installation,
         Self::Reservation,
         Self::Unit,
@@ -96,6 +98,7 @@ impl RecordKind {
         Self::Team,
         Self::TemplateVersion,
         Self::Retention,
+        Self::Overlays,
     ];
 }
 

@@ -33,6 +33,7 @@ mod keys;
 mod list;
 mod open;
 mod operator;
+mod overlays;
 mod profile;
 mod quote;
 mod recover;
@@ -56,10 +57,10 @@ pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
 pub use user::UserHandle;
 pub use views::{
-    IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,
-    NewKey, NewTemplate, Principal, ProfileView, Relaunch, ReleaseOutcome, ReservationView, Reserved,
-    SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom, TemplatePage, TemplateView,
-    TemplatesAfter, ViewPage,
+    Explained, IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus,
+    ListOptions, NewKey, NewTemplate, OverlaysView, Principal, ProfileView, Relaunch, ReleaseOutcome,
+    ReservationView, Reserved, SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom,
+    TemplatePage, TemplateView, TemplatesAfter, ViewPage,
 };
 
 use crate::words::ids::UserId;

@@ -26,12 +26,14 @@ use futures_util::{StreamExt, stream};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::open_for_creates;
-use crate::connect::ConnectError;
-use crate::contracts::pricing::{NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking};
-use crate::nouns::offering::Catalogue;
+use super::overlays;
+use crate::connect::{ConnectError, Stock};
+use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking, RuleCost};
 use crate::nouns::options::MachineOptions;
+use crate::nouns::overlay::Overlay;
 use crate::nouns::request::Request;
 use crate::nouns::switch::Switch;
+use crate::price;
 use crate::records::system_tenant;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
@@ -44,7 +46,7 @@ const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 const ASKED_AT_ONCE: usize = 16;
 
 /// A lane with what it offers.
-pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
+pub(super) type Offered = (Lane, CredentialId, Arc<Stock>);
 
 /// Ranks all offers for a request.
 ///
@@ -57,34 +59,63 @@ pub(super) async fn rank(
     tenant: &TenantId,
     request: &Request,
 ) -> Result<Vec<Quote>, InfraError> {
-    let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
-    if lanes.is_empty() {
-        return Err(InfraError::NoCredentials);
-    }
-    let lanes = without_paused(core, lanes).await?;
-    let (offered, failed) = catalogues(core, tenant, lanes).await;
-    let offered = with_options(offered, &request.options)?;
-    let priced: Vec<PricedLane<'_>> = offered
-        .iter()
-        .map(|(lane, credential, catalogue)| PricedLane {
-            lane,
-            credential,
-            catalogue,
-            prepared: Prepared::none(),
-        })
-        .collect();
-    let context = PriceContext {
-        lanes: &priced,
-        excluded: &BTreeSet::new(),
-        overlays: &[],
-        now: core.now(),
-        stale_after: PRICE_STALE_AFTER,
-        limit: core.limits.offers_kept,
-    };
-    match core.pricing.rank(request, &context) {
+    let seen = Seen::look(core, tenant, request).await?;
+    match seen.with_context(core, |context| core.pricing.rank(request, context)) {
         Ranking::Fits(quotes) if !quotes.is_empty() => Ok(quotes),
         Ranking::Fits(_) => Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() }),
-        Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
+        Ranking::Nothing(why) => Err(unanswered(request, seen.failed).unwrap_or_else(|| nothing(*why))),
+    }
+}
+
+/// What every rule of a request costs.
+///
+/// # Errors
+/// As [`rank`], but for "nothing fits": then there is nothing to compare with, and the answer is empty.
+pub(super) async fn rule_costs(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+) -> Result<Vec<RuleCost>, InfraError> {
+    let seen = Seen::look(core, tenant, request).await?;
+    Ok(seen.with_context(core, |context| price::rule_costs(&*core.pricing, request, context)))
+}
+
+/// What a ranking looks at: read once, asked as often as one likes.
+struct Seen {
+    offered: Vec<Offered>,
+    failed: Vec<(Lane, ConnectError)>,
+    overlays: Vec<Overlay>,
+}
+
+impl Seen {
+    async fn look(core: &Core, tenant: &TenantId, request: &Request) -> Result<Self, InfraError> {
+        let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
+        if lanes.is_empty() {
+            return Err(InfraError::NoCredentials);
+        }
+        let overlays = overlays::of(core, tenant).await?.overlays;
+        let lanes = without_paused(core, lanes).await?;
+        let (offered, failed) = catalogues(core, tenant, lanes).await;
+        Ok(Self { offered: with_options(offered, &request.options)?, failed, overlays })
+    }
+
+    fn with_context<T>(&self, core: &Core, work: impl FnOnce(&PriceContext<'_>) -> T) -> T {
+        let lanes: Vec<PricedLane<'_>> = self
+            .offered
+            .iter()
+            .map(|(lane, credential, stock)| {
+                let Stock { catalogue, prepared, .. } = &**stock;
+                PricedLane { lane, credential, catalogue, prepared }
+            })
+            .collect();
+        work(&PriceContext {
+            lanes: &lanes,
+            excluded: &BTreeSet::new(),
+            overlays: &self.overlays,
+            now: core.now(),
+            stale_after: PRICE_STALE_AFTER,
+            limit: core.limits.offers_kept,
+        })
     }
 }
 
@@ -106,7 +137,7 @@ pub(super) async fn catalogues(
     let mut failed = Vec::new();
     for (lane, credential, answer) in answers {
         match answer {
-            Ok(catalogue) => offered.push((lane, credential, catalogue)),
+            Ok(stock) => offered.push((lane, credential, stock)),
             Err(error) => failed.push((lane, error)),
         }
     }
@@ -119,9 +150,9 @@ pub(super) async fn catalogues(
 /// [`InfraError::Unfulfillable`] naming the first option that is missing, when it is missing everywhere.
 fn with_options(offered: Vec<Offered>, options: &MachineOptions) -> Result<Vec<Offered>, InfraError> {
     let lacking =
-        offered.iter().find_map(|(lane, _, catalogue)| Some((lane.clone(), catalogue.lacks(options)?)));
+        offered.iter().find_map(|(lane, _, stock)| Some((lane.clone(), stock.catalogue.lacks(options)?)));
     let able: Vec<_> =
-        offered.into_iter().filter(|(_, _, catalogue)| catalogue.lacks(options).is_none()).collect();
+        offered.into_iter().filter(|(_, _, stock)| stock.catalogue.lacks(options).is_none()).collect();
     match lacking {
         Some((lane, option)) if able.is_empty() => Err(InfraError::Unfulfillable {
             field: option.field(),

@@ -9,8 +9,8 @@ use super::error::InfraError;
 use super::gate::Step;
 use super::reserve::Ask;
 use super::views::{
-    IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView, Reserved,
-    ViewPage,
+    Explained, IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView,
+    Reserved, ViewPage,
 };
 use super::{ask, defaults, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
@@ -83,6 +83,18 @@ impl UserHandle {
     pub async fn quote(&self, request: &Request) -> Result<Vec<Quote>, InfraError> {
         let user = self.core.user(&self.id).await?.value;
         Ok(defaults::admit(&self.core, &user, request).await?.quotes)
+    }
+
+    /// As [`Self::quote`], and what every rule of the request costs: the region, the architecture, the market, the cap
+    /// and the policy, each by what the best offer without just that one would cost. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Self::quote`]: where nothing fits, no rule has a price.
+    pub async fn explain(&self, request: &Request) -> Result<Explained, InfraError> {
+        let user = self.core.user(&self.id).await?.value;
+        let admitted = defaults::admit(&self.core, &user, request).await?;
+        let rules = quote::rule_costs(&self.core, &user.tenant, &admitted.request).await?;
+        Ok(Explained { quotes: admitted.quotes, rules })
     }
 
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and
@@ -365,7 +377,11 @@ impl UserHandle {
             Some((lane, error)) if offered.is_empty() => Err(quote::provider_unavailable(lane, error)),
             _ => Ok(offered
                 .into_iter()
-                .map(|(lane, credential, catalogue)| LaneOfferings { lane, credential, catalogue })
+                .map(|(lane, credential, stock)| LaneOfferings {
+                    lane,
+                    credential,
+                    catalogue: Arc::clone(&stock.catalogue),
+                })
                 .collect()),
         }
     }
