@@ -8,7 +8,8 @@
 //! # Guarantees
 //! * A reader never waits: it only tries. What it tries is busy only when a writer went round the whole ring between two
 //!   of the reader's instructions; then a newer value stands elsewhere already, and it is taken.
-//! * A reader gets a whole value, and none older than the newest that was there when it began.
+//! * A reader gets a whole value, none older than the newest that was there when it began, and never after it a look that
+//!   goes back: what stands in a place says which number it has, and before that number is the newest nobody takes it.
 //! * What is replaced lives for as long as somebody holds it.
 //!
 //! # Why not something else
@@ -27,7 +28,8 @@ pub(crate) const PLACES: usize = 3;
 /// A value that is replaced under its readers.
 #[derive(Debug)]
 pub(crate) struct Swap<T> {
-    places: [RwLock<Option<Arc<T>>>; PLACES],
+    /// Each with the number under which it was put there.
+    places: [RwLock<(usize, Option<Arc<T>>)>; PLACES],
     /// How often it was set; the newest stands at the remainder.
     newest: AtomicUsize,
     /// Held by the one writer.
@@ -37,7 +39,7 @@ pub(crate) struct Swap<T> {
 impl<T> Default for Swap<T> {
     /// Empty.
     fn default() -> Self {
-        let places = std::array::from_fn(|_| RwLock::new(None));
+        let places = std::array::from_fn(|_| RwLock::new((0, None)));
         Self { places, newest: AtomicUsize::new(0), turn: Mutex::new(()) }
     }
 }
@@ -47,8 +49,9 @@ impl<T> Swap<T> {
     pub(crate) fn get(&self) -> Option<Arc<T>> {
         loop {
             let newest = self.newest.load(Ordering::Acquire);
-            if let Ok(place) = self.places[newest % PLACES].try_read() {
-                return place.clone();
+            let place = self.places[newest % PLACES].try_read();
+            if let Some((_, value)) = place.ok().filter(|place| place.0 == newest).as_deref() {
+                return value.clone();
             }
         }
     }
@@ -59,7 +62,7 @@ impl<T> Swap<T> {
         let next = self.newest.load(Ordering::Acquire).wrapping_add(1);
         let old = {
             let mut place = self.places[next % PLACES].write().expect("nobody panics while reading it");
-            place.replace(value)
+            std::mem::replace(&mut *place, (next, Some(value)))
         };
         self.newest.store(next, Ordering::Release);
         drop(turn);

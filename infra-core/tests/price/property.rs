@@ -413,14 +413,16 @@ fn order_does_not_matter(
 
 type Found = Box<TestError<(PriceWorld, Vec<Request>)>>;
 
-fn run(engine: &dyn PricingEngine, worlds: u32) -> Result<(), Found> {
+fn run(engine: &dyn PricingEngine, worlds: u32, prepared: bool) -> Result<(), Found> {
     let config =
         Config { cases: worlds, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let found = runner.run(&(world(), vec(request(), ASKED)), |(world, needs)| {
         for (nth, need) in needs.iter().enumerate() {
             agrees(engine, &world, need)?;
-            prepared_agrees(&world, need)?;
+            if prepared {
+                prepared_agrees(&world, need)?;
+            }
             if nth % 4 == 0 {
                 order_does_not_matter(engine, &world, need)?;
             }
@@ -451,7 +453,7 @@ fn a_cheaper_offer_is_never_missed_on_random_worlds() {
     let counting = Counting::default();
     // More worlds, for whoever has an hour: INFRA_PRICE_WORLDS=1000000.
     let worlds = std::env::var("INFRA_PRICE_WORLDS").ok().and_then(|it| it.parse().ok()).unwrap_or(WORLDS);
-    if let Err(found) = run(&counting, worlds) {
+    if let Err(found) = run(&counting, worlds, true) {
         panic!("{found}");
     }
     let (requests, fits) = (worlds as usize * ASKED, counting.0.load(Ordering::Relaxed));
@@ -461,11 +463,16 @@ fn a_cheaper_offer_is_never_missed_on_random_worlds() {
 
 #[test]
 fn the_property_catches_every_engine_that_ranks_wrongly() {
-    // Naming nothing near is no wrong ranking; the laws catch it.
-    let unseen = [Defect::NamesNothingNear];
+    // What says a right ranking badly, and what only shows in what is prepared: the laws catch it.
+    let unseen = [
+        Defect::NamesNothingNear,
+        Defect::HidesDiskInCompute,
+        Defect::SaysNoReason,
+        Defect::PreparesTheDominant,
+    ];
     let survivors: Vec<Defect> = Defect::ALL
         .into_iter()
-        .filter(|it| !unseen.contains(it) && run(&Mutant(*it), WORLDS_OF_A_MUTANT).is_ok())
+        .filter(|it| !unseen.contains(it) && run(&Mutant(*it), WORLDS_OF_A_MUTANT, false).is_ok())
         .collect();
     let seen = Defect::ALL.len() - unseen.len();
     println!("COUNT price-property-mutants planted={seen} caught={}", seen - survivors.len());
