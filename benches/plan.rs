@@ -92,6 +92,7 @@ fn born(row: &mut Launch, now: Timestamp) {
         public_address: None,
         private_address: None,
         zone: None,
+        late: false,
         mark_lost: false,
         confirmed: false,
         ran: true,

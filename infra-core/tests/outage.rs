@@ -42,8 +42,7 @@ impl Drill {
     async fn new(accounts: u32, wanted: u32, config: SimConfig) -> Self {
         let clock = VirtualClock::default().manual();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let mut config = SimConfig { create_rate: BUCKET, terminate_rate: BUCKET, ..config };
-        config.boot = Span::secs(20, 60);
+        let config = SimConfig { boot: Span::secs(20, 60), ..config };
         let sim = SimWorld::new(config, Arc::clone(&shared));
         let mut limits = Limits::default();
         limits.machines_max = wanted;
@@ -149,8 +148,40 @@ struct Drilled {
     over_bucket: Option<String>,
 }
 
+/// A cloud without tokens whose queue keeps some create calls for a while, and works through it when everybody
+/// has given up on it: many late births at once. Answers how many machines run in the end, and how many were made.
+async fn late_queue(wanted: u32) -> (usize, usize) {
+    // All calls leave within one listing, and so do the births come.
+    let create_rate = Rate { per_second: 50.0, burst: wanted };
+    let config = SimConfig { max_batch: 1, create_rate, ..SimConfig::small(1).without_token() };
+    let drill = Drill::new(1, wanted, config).await;
+    let late = Limits::default().unknown_hold + Duration::from_secs(600);
+    let late = FaultEffect::LateMs(u64::try_from(late.as_millis()).expect("minutes"));
+    in_virtual_time(&drill.clock.clone(), async {
+        drill.sim.rule(Rule::once("launch", late).times(Some(wanted / 3)).per_mille(450));
+        for (user, id) in &drill.reserve().await {
+            let view = user.wait(id, PATIENCE).await.expect("it is ours");
+            assert_eq!(view.state, Phase::Ready, "{} run: {:?}", drill.running(), view.reason);
+        }
+        drill.clock.sleep(PATIENCE).await;
+        drill.infra.shutdown().await;
+    })
+    .await;
+    let machines = drill.sim.truth().into_iter().filter(|thing| thing.kind == ResourceKind::Machine);
+    (drill.running(), machines.count())
+}
+
+#[tokio::test]
+async fn late_births_are_ended_however_many_come_at_once() {
+    const WANTED: u32 = 30;
+    let (running, made) = late_queue(WANTED).await;
+    println!("COUNT late_births wanted={WANTED} made={made} running={running}");
+    assert!(made > WANTED as usize * 5 / 4, "only {made} were made: too few for a mass");
+    assert_eq!(running, WANTED as usize, "who was born too late still costs");
+}
+
 async fn drill(accounts: u32, wanted: u32, tokens: bool) {
-    let config = SimConfig::small(1);
+    let config = SimConfig { create_rate: BUCKET, terminate_rate: BUCKET, ..SimConfig::small(1) };
     let config = if tokens { config } else { SimConfig { max_batch: 1, ..config.without_token() } };
     let clock_and_drill = Drill::new(accounts, wanted, config).await;
     let clock = clock_and_drill.clock.clone();

@@ -146,6 +146,7 @@ fn thing(id: &ResourceId, unit: Option<u32>, state: ThingState, now: Timestamp) 
         public_address: None,
         private_address: None,
         zone: None,
+        late: false,
         mark_lost: false,
         confirmed: false,
         ran: state == ThingState::Running,

@@ -125,6 +125,7 @@ fn thing(id: &str, no: u32, now: Timestamp) -> Thing {
         public_address: None,
         private_address: None,
         zone: None,
+        late: false,
         mark_lost: false,
         confirmed: false,
         ran: true,

@@ -229,6 +229,9 @@ pub struct Thing {
     pub id: ResourceId,
     /// Which slot it fills; `None` for satellites and late births.
     pub unit: Option<u32>,
+    /// It showed up when its attempt had been given up, so nobody ever had it: it is ended however many there are.
+    #[serde(default)]
+    pub late: bool,
     /// As last seen.
     pub state: ThingState,
     /// Last time it was seen there, by the provider's clock.

@@ -220,6 +220,7 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         public_address: None,
         private_address: None,
         zone: None,
+        late: false,
         mark_lost: false,
         confirmed: false,
         ran: true,

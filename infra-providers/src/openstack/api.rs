@@ -8,12 +8,13 @@
 //! * Whatever keeps a request from being sent, a failed login included, says that nothing was sent, but for refusals
 //!   of the key itself.
 //! * One caller at a time asks for a token; the others wait for it.
+//! * Nothing is sent with a token of another project than the lane's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::words::clock::{Clock, Timestamp, between};
-use infra_core::words::ids::Region;
+use infra_core::words::ids::{AccountId, Region};
 use infra_core::words::secret::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,6 +29,9 @@ use crate::http::{self, HttpRequest, HttpResponse, Method, Transport};
 
 /// A token is not used in its last seconds: a call that it starts must still find it good.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// The status by which a service refuses a token.
+const REFUSED: u16 = 401;
 
 /// The microversion of reads and ordinary creates: `networks` as `auto` and `none` (2.37), flavors by name in servers
 /// (2.47), the image's id in the answer to a snapshot (2.45), and servers of a cell that is down (2.69).
@@ -235,6 +239,7 @@ impl Session {
     }
 
     async fn send_with(&self, token: &Token, place: &Place, ask: &Ask) -> Answer<HttpResponse> {
+        place.admits(token)?;
         let address = place.address(ask.service, &token.body.catalog)?;
         let mut request = self.request(ask.method, format!("{address}{}", ask.path));
         if let Some(deadline) = ask.deadline {
@@ -258,7 +263,7 @@ impl Session {
 }
 
 fn is_refused(failure: &ApiFailure) -> bool {
-    failure.reached == Reached::Answered(401)
+    failure.reached == Reached::Answered(REFUSED)
 }
 
 fn nothing_sent(code: &str, why: impl Into<String>) -> ApiFailure {
@@ -277,7 +282,7 @@ fn before_the_call(failure: ApiFailure) -> ApiFailure {
 /// Keystone does not find a token that has ended or was revoked: the key is refused, nothing is absent.
 fn of_the_key(failure: ApiFailure) -> ApiFailure {
     let unknown = failure.reached == Reached::Answered(404) && !failure.said.code.is_empty();
-    if unknown { ApiFailure { reached: Reached::Answered(401), ..failure } } else { failure }
+    if unknown { ApiFailure { reached: Reached::Answered(REFUSED), ..failure } } else { failure }
 }
 
 fn who(token: &TokenBody) -> Answer<Who> {
@@ -290,14 +295,30 @@ fn who(token: &TokenBody) -> Answer<Who> {
     Ok(Who { project: project.id.clone(), user: token.user.name.clone() })
 }
 
-/// Which of a catalogue's addresses are used.
+/// In which project, and at which of a catalogue's addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
+    pub(super) project: AccountId,
     pub(super) region: Region,
     pub(super) interface: Interface,
 }
 
 impl Place {
+    /// A key whose project's name was given to another project leads there from its next token on. What is asked for
+    /// here must not be made there, nor may its absence there be taken for one here: such a token counts as refused,
+    /// so that another is tried.
+    fn admits(&self, token: &Token) -> Answer<()> {
+        let of = who(&token.body)?.project;
+        if of == self.project.as_str() {
+            return Ok(());
+        }
+        Err(ApiFailure {
+            reached: Reached::Answered(REFUSED),
+            said: own("another-project", format!("the key leads to project {of}, not {}", self.project)),
+            retry_after: None,
+        })
+    }
+
     fn address(&self, service: Service, catalog: &[CatalogService]) -> Answer<String> {
         let endpoints: Vec<_> = catalog
             .iter()

@@ -102,7 +102,8 @@ impl CloudDriver for OpenStackDriver {
             return Err(invalid(format!("the key's clouds.yaml is for region {only}, not {}", lane.region)));
         }
         let interface = key.interface.unwrap_or(self.settings.interface);
-        let api = Api { session, place: Place { region: lane.region.clone(), interface } };
+        let (project, region) = (lane.account.clone(), lane.region.clone());
+        let api = Api { session, place: Place { project, region, interface } };
         let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
         Ok(Arc::new(OpenStackProvider::new(api, lane.clone(), installation, settings, clock)))
     }

@@ -132,6 +132,15 @@ impl Cloud {
         Self { driver, provider, lane, installation, truth, unchecked: None }
     }
 
+    /// From now on, new machines of this region are missing for so many seconds: by id, and in listings.
+    pub(crate) fn lags(&self, id_s: u32, list_s: u32) {
+        let straight = std::env::var("INFRA_TEST_EC2_ENDPOINT").expect("asked before");
+        let region = &self.lane.region;
+        let lags =
+            format!(r#"{{"region": "{region}", "STRICT_ID_LAG_S": {id_s}, "STRICT_LIST_LAG_S": {list_s}}}"#);
+        http(&straight, "POST", "/moto-api/strict", &[("Content-Type", "application/json")], &lags);
+    }
+
     pub(crate) fn frozen(&self, count: u16, zone: &str, body: LaunchBody) -> FrozenLaunch {
         frozen(self.installation, count, &format!("{}{zone}", self.lane.region), body)
     }

@@ -33,6 +33,7 @@ async fn subnet_profile_and_hibernation_stand_in_the_create_call() {
     let frozen = machine(subnet.clone());
     let one = cloud.provider.launch(&frozen, &send()).await.expect("launched").remove(0);
     assert_eq!(one.zone, frozen.zone);
+    cloud.seen(ResourceKind::Machine, &one.id, ThingState::Running).await;
     let shown = cloud.truth.describe_instances().instance_ids(one.id.as_str()).send().await.expect("looked");
     let shown = &shown.reservations()[0].instances()[0];
     assert_eq!(shown.subnet_id(), Some(subnet.as_str()));
@@ -44,7 +45,6 @@ async fn subnet_profile_and_hibernation_stand_in_the_create_call() {
     let disks = disks.filters(of_machine.values(one.id.as_str()).build()).send().await.expect("looked");
     let encrypted: Vec<_> = disks.volumes().iter().map(|disk| disk.encrypted()).collect();
     assert_eq!(encrypted, [Some(true)], "memory is kept on an encrypted disk or not at all");
-    cloud.seen(ResourceKind::Machine, &one.id, ThingState::Running).await;
     let handle = cloud.handle(&one.id, &frozen);
     cloud.provider.act(&handle, Act::Power(PowerMode::Hibernate)).await.expect("hibernates");
     cloud.seen(ResourceKind::Machine, &one.id, ThingState::Stopped).await;

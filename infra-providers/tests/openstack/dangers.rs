@@ -1,17 +1,18 @@
 //! What loses, doubles or endangers machines, and what is seen of it.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
-use infra_core::Clock;
 use infra_core::nouns::cloud::{Act, PowerMode, Sighting, ThingState};
 use infra_core::nouns::launch::LaunchBody;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::ResourceId;
 use infra_core::words::lane::ResourceKind;
+use infra_core::{Clock, CloudDriver};
 use infra_providers::openstack::OpenStackFake;
 use infra_providers::sim::{FaultEffect, Rule};
 
-use crate::cloud::{Cloud, look, query, state};
+use crate::cloud::{Cloud, credential, look, query, state};
 
 fn cloud() -> Cloud {
     Cloud::new(OpenStackFake::config(1))
@@ -83,6 +84,35 @@ async fn a_token_that_ends_in_the_middle_is_renewed_once_for_all() {
     cloud.fake.revoke_tokens();
     provider.launch(&cloud.machine(), &cloud.send()).await.expect("the refused create is sent again");
     assert_eq!(cloud.alive().len(), 2, "and made one machine");
+}
+
+#[tokio::test]
+async fn a_key_that_leads_to_another_project_makes_nothing_there_and_takes_nothing_for_absent() {
+    let cloud = cloud();
+    let key = [("application_credential_id", "1"), ("application_credential_secret", "sim-laws")];
+    let key = credential("application_credential", &key);
+    let provider = cloud.driver.connect(&key, &cloud.lane, cloud.installation).await.expect("a whole key");
+    let made = provider.launch(&cloud.firewall(&[]), &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+
+    cloud.fake.world().lead_key("sim-laws", Some("elsewhere".parse().expect("a literal name")));
+    let refused = [
+        provider.launch(&cloud.firewall(&[]), &cloud.send()).await.expect_err("it would be made elsewhere"),
+        provider
+            .get(ResourceKind::Firewall, from_ref(&made.id))
+            .await
+            .expect_err("it is not looked for there"),
+        provider.list_owned(None).await.expect_err("nor listed"),
+    ];
+    for error in refused {
+        assert_eq!((error.kind(), error.effect()), (FaultKind::Unauthorized, Effect::NotApplied), "{error}");
+        assert!(error.to_string().contains("leads to project elsewhere, not laws"), "{error}");
+    }
+    assert_eq!(cloud.alive().len(), 1, "nothing was made elsewhere");
+
+    cloud.fake.world().lead_key("sim-laws", None);
+    let seen = provider.get(ResourceKind::Firewall, from_ref(&made.id)).await.expect("it leads here again");
+    assert!(matches!(&seen[..], [Sighting::Present(_)]), "{seen:?}");
 }
 
 #[tokio::test]

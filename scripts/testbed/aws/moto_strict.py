@@ -22,7 +22,7 @@ What it adds (each patch below says why):
 
 Settings in seconds (but for a number of types), from the environment or `POST /moto-api/strict` with a JSON
 object (`GET` shows them; `POST /moto-api/reset` forgets the world, not them):
-see SETTINGS.
+see SETTINGS. The lags of visibility may be set for one `region` alone.
 """
 
 import copy
@@ -80,19 +80,28 @@ SETTINGS = {
 }
 
 
-def setting(name):
-    return SETTINGS[name]
+# What a region has of its own, by region.
+REGIONAL = {}
+
+
+def setting(name, region=None):
+    return REGIONAL.get(region, {}).get(name, SETTINGS[name])
 
 
 def change_settings(new):
-    """All or nothing, so that a misspelt name cannot pass for a switched-on behaviour."""
+    """All or nothing, so that a misspelt name cannot pass for a switched-on behaviour.
+
+    With a `region` among them they hold there alone: a test can say when a lag ends, whatever the others want.
+    """
+    new = dict(new)
+    region = new.pop("region", None)
     unknown = sorted(set(new) - set(SETTINGS))
     if unknown:
         raise ValueError(f"unknown settings {unknown}; known are {sorted(SETTINGS)}")
     values = {name: float(value) for name, value in new.items()}
     if not all(0 <= value < math.inf for value in values.values()):
         raise ValueError("settings are numbers: finite and not negative")
-    SETTINGS.update(values)
+    (SETTINGS if region is None else REGIONAL.setdefault(region, {})).update(values)
 
 
 def serve_settings(request, full_url, headers):
@@ -267,7 +276,7 @@ def only(reservations, wanted):
 
 
 def listed(instance):
-    return age(instance) >= setting("STRICT_LIST_LAG_S")
+    return age(instance) >= setting("STRICT_LIST_LAG_S", instance.ec2_backend.region_name)
 
 
 def check_ids_are_known(backend, ids):
@@ -276,7 +285,7 @@ def check_ids_are_known(backend, ids):
         one.id
         for reservation in backend.reservations.copy().values()
         for one in reservation.instances
-        if one.id in ids and age(one) < setting("STRICT_ID_LAG_S")
+        if one.id in ids and age(one) < setting("STRICT_ID_LAG_S", backend.region_name)
     ]
     if young:
         raise InvalidInstanceIdError(young)

@@ -52,8 +52,9 @@ def http_json(port, method, path, body=None):
         return json.loads(reply.read())
 
 
-def settings(**values):
-    http_json(MOTO, "POST", "/moto-api/strict", {f"STRICT_{name.upper()}": value for name, value in values.items()})
+def settings(region=None, **values):
+    new = {f"STRICT_{name.upper()}": value for name, value in values.items()}
+    http_json(MOTO, "POST", "/moto-api/strict", new | ({"region": region} if region else {}))
 
 
 def control(method, path, body=None):
@@ -307,7 +308,7 @@ def one_bad_id_fails_the_whole_termination():
 @law
 def listings_and_filters_show_a_new_machine_late():
     ec2 = client()
-    settings(list_lag_s=0.6)
+    settings(list_lag_s=3600)
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "owner", "Value": "me"}]}]
     machine = run_id(ec2, TagSpecifications=tags)
     searches = ((), (("tag:owner", "me"),), (("client-token", "token"),))
@@ -315,7 +316,7 @@ def listings_and_filters_show_a_new_machine_late():
     assert not ec2.describe_tags()["Tags"]
     assert not ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]
     assert state(ec2, machine) == "running"
-    time.sleep(0.65)
+    settings(list_lag_s=0)
     assert all(ids(ec2, *search) == {machine} for search in searches)
     assert ec2.describe_tags()["Tags"]
 
@@ -323,23 +324,34 @@ def listings_and_filters_show_a_new_machine_late():
 @law
 def by_id_a_machine_is_unknown_only_just_after_creation():
     ec2 = client()
-    settings(id_lag_s=0.4)
+    settings(id_lag_s=3600)
     machine = run_id(ec2)
     refused("InvalidInstanceID.NotFound", state, ec2, machine)
     refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[machine])
     refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[machine], Tags=[{"Key": "a", "Value": "b"}])
-    time.sleep(0.45)
+    settings(id_lag_s=0)
     assert state(ec2, machine) == "running"
+
+
+@law
+def a_lag_of_one_region_is_none_of_another():
+    here, there = client(region="eu-west-3"), client(region="eu-west-2")
+    settings("eu-west-3", id_lag_s=3600, list_lag_s=3600)
+    refused("InvalidInstanceID.NotFound", state, here, run_id(here))
+    assert not machines(here)
+    assert state(there, run_id(there)) == "running"
+    settings("eu-west-3", id_lag_s=0, list_lag_s=0)
+    assert len(machines(here)) == 1
 
 
 @law
 def a_terminated_machine_is_shown_for_a_while():
     ec2 = client()
-    settings(gone_shown_s=0.6)
+    settings(gone_shown_s=3600)
     machine = run_id(ec2)
     ec2.terminate_instances(InstanceIds=[machine])
     assert state(ec2, machine) == "terminated"
-    time.sleep(0.65)
+    settings(gone_shown_s=0)
     assert not machines(ec2)
     refused("InvalidInstanceID.NotFound", state, ec2, machine)
 

@@ -51,7 +51,7 @@ use super::world::Engine;
 use crate::contracts::provider::{CloudProvider, KindFacts};
 use crate::nouns::cloud::{Observed, PowerMode};
 use crate::nouns::installation::Installation;
-use crate::nouns::launch::{EndCause, Launch, LaunchBody, LaunchState, Want};
+use crate::nouns::launch::{EndCause, Launch, LaunchBody, LaunchState, Thing, Want};
 use crate::plan::fair::in_turns;
 use crate::plan::guard;
 use crate::plan::resolve::{Context, Step, steps};
@@ -188,8 +188,8 @@ impl Tick<'_> {
     /// Takes one step. Answers whether anything was done: a brake that says no is no error, the step comes
     /// again.
     ///
-    /// While a mass ending is held, ends that were asked for go on, and those that undo what is all or nothing. `Look`
-    /// is nothing to do here: everything that needs one was looked at before the first step.
+    /// While a mass ending is held, ends that were asked for go on, those that undo what is all or nothing, and those
+    /// of late births. `Look` is nothing to do here: everything that needs one was looked at before the first step.
     async fn step(
         &self,
         row: &Versioned<Launch>,
@@ -205,7 +205,8 @@ impl Tick<'_> {
             Step::Look(_) => Ok(false),
             Step::End(id) => {
                 let asked = matches!(row.value.cause, None | Some(EndCause::Asked | EndCause::Compensation));
-                if mass && !asked {
+                let late = row.value.things.iter().any(|thing| thing.id == *id && thing.late);
+                if mass && !asked && !late {
                     return Ok(false);
                 }
                 self.end(row, id, fresh).await
@@ -216,7 +217,7 @@ impl Tick<'_> {
     }
 
     /// Would this tick end more of the lane at once than anybody plausibly meant? What people asked for by
-    /// name does not count.
+    /// name does not count, and neither do late births, which nobody ever had: after an outage they come by the dozen.
     ///
     /// What was ordered to end already does not count either, or a large ending would hold itself up half-way.
     fn is_mass(&self, rows: &[Versioned<Launch>]) -> bool {
@@ -230,7 +231,8 @@ impl Tick<'_> {
             .filter(automatic)
             .map(|row| {
                 let row = &row.value;
-                row.alive().filter(|thing| row.want_of(thing) == Want::Gone && thing.ending.is_none()).count()
+                let unwanted = |thing: &&Thing| row.want_of(thing) == Want::Gone && thing.ending.is_none();
+                row.alive().filter(unwanted).filter(|thing| !thing.late).count()
             })
             .sum();
         let mass = guard::is_mass(ending, total, &self.engine.parts.limits);

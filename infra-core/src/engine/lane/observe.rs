@@ -90,8 +90,8 @@ pub(super) fn adopt(row: &mut Launch, births: &[Observed], now: Timestamp, plant
             continue;
         }
         let taken = |no: &u32| row.things.iter().any(|thing| thing.unit == Some(*no));
-        let unit = row.units.clone().find(|no| !taken(no));
-        row.things.push(thing(observed, unit, now));
+        let unit = row.units.clone().find(|no| !taken(no)).filter(|_| !row.superseded);
+        row.things.push(Thing { late: row.superseded, ..thing(observed, unit, now) });
     }
     row.unseen = None;
     row.ambiguous = false;
@@ -120,6 +120,7 @@ fn thing(observed: &Observed, unit: Option<u32>, now: Timestamp) -> Thing {
     Thing {
         id: observed.id.clone(),
         unit,
+        late: false,
         state: observed.state,
         seen_at: now,
         public_address: None,

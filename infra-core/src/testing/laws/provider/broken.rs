@@ -221,13 +221,18 @@ impl CloudProvider for Broken {
         Ok(seen)
     }
 
-    /// One thing only, foreign things too, a last page that never says so, a thing twice, machines without their
+    /// One thing only, things with another proof than elsewhere, foreign things too, a last page that never says so, a thing twice, machines without their
     /// satellites: caught by the laws about listings and by `satellites_are_marked_too`.
     async fn list_owned(&self, after: Option<Cursor>) -> Result<OwnedPage, ProviderError> {
         let mut page = self.inner.list_owned(after).await?;
         page.items = page.items.into_iter().map(|thing| self.blur(thing)).collect();
         match self.law {
             "list_owned_shows_what_we_made" => page.items.truncate(1),
+            "every_look_shows_the_proof" => {
+                for thing in &mut page.items {
+                    thing.stamp = if thing.stamp.is_some() { None } else { thing.mark.map(|it| it.token) };
+                }
+            }
             "list_owned_shows_only_our_installation" => page.items.extend(self.answered()),
             "the_last_page_is_complete" => page.complete = false,
             "pages_hold_each_thing_once" => page.items.extend(page.items.first().cloned()),

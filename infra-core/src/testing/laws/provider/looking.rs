@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Kept, Subject, ids, items, over, skipped};
-use crate::contracts::provider::{MetricQuery, ProviderError};
+use crate::contracts::provider::{MetricQuery, ProviderError, TokenScope};
 use crate::nouns::cloud::Sighting;
 use crate::nouns::offering::Price;
 use crate::testing::laws::Unmet;
@@ -27,6 +27,44 @@ pub(super) async fn find_sees_what_launch_made_within_visible_within(on: Subject
     on.pass_visible(ResourceKind::Machine).await?;
     let found = on.find(&frozen).await?;
     same!(ids(&found), ids(&made), "found by the attempt's key");
+    Ok(())
+}
+
+/// What proves that a thing is ours must stand in every look at it. A listing that leaves the stamp out makes droppings
+/// of what a crash left without an id: it is there, it looks foreign, and nobody ever ends it. Makes a machine and a
+/// firewall, and looks at each by id, by its attempt, and in the listing of all.
+pub(super) async fn every_look_shows_the_proof(on: Subject) -> Kept {
+    let firewall = on.facts(ResourceKind::Firewall).is_ok().then(|| on.firewall());
+    for frozen in std::iter::once(on.machines(1)).chain(firewall) {
+        let kind = frozen.body.kind();
+        let stamped = matches!(on.facts(kind)?.token, TokenScope::Token { .. });
+        let made = on.one(&frozen).await?;
+        on.pass_visible(kind).await?;
+        let by_id = on.look(&made).await?;
+        let found = on.find(&frozen).await?;
+        let pages = on.owned(on.provider.as_ref()).await?;
+        let listed = items(&pages).into_iter().find(|thing| thing.id == made.id);
+        let Sighting::Present(by_id) = by_id else {
+            return Err(Unmet::Broken(format!("{} is not there by its id", made.id)));
+        };
+        let looks = [
+            ("launch", Some(&made)),
+            ("get", Some(by_id.as_ref())),
+            ("find", found.first()),
+            ("list_owned", listed),
+        ];
+        for (look, thing) in looks {
+            let Some(thing) = thing else {
+                return Err(Unmet::Broken(format!("{look} does not show {}", made.id)));
+            };
+            let proof = (thing.mark, thing.stamp);
+            same!(
+                proof,
+                (Some(frozen.mark), stamped.then_some(frozen.token)),
+                format!("mark and stamp of a {kind} in the answer to {look}")
+            );
+        }
+    }
     Ok(())
 }
 

@@ -78,6 +78,7 @@ pub fn laws() -> Vec<Law<Subject>> {
         launching::a_missing_firewall_is_invalid,
         launching::satellites_are_marked_too,
         looking::find_sees_what_launch_made_within_visible_within,
+        looking::every_look_shows_the_proof,
         looking::find_of_an_unused_token_is_empty,
         looking::absent_is_a_value,
         looking::get_answers_in_the_order_asked,
