@@ -202,9 +202,14 @@ impl LaneIndex {
         let mut closed = Bits::none(self.rows());
         let catalogue = lane.priced.catalogue;
         let type_of = |row: &u32| &self.offering(catalogue, *row as usize).type_name;
+        let by_type = self.by_type.get_or_init(|| {
+            let mut all: Vec<u32> = (0..).take(self.rows()).collect();
+            all.sort_unstable_by_key(type_of);
+            all
+        });
         for name in lane.excluded_types() {
-            let first = self.by_type.partition_point(|row| type_of(row) < name);
-            for row in self.by_type[first..].iter().take_while(|row| type_of(row) == name) {
+            let first = by_type.partition_point(|row| type_of(row) < name);
+            for row in by_type[first..].iter().take_while(|row| type_of(row) == name) {
                 if lane.open_zones(self.offering(catalogue, *row as usize)).is_empty() {
                     closed.set(*row);
                 }

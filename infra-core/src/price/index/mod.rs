@@ -29,6 +29,8 @@ mod miss;
 mod pick;
 mod sky;
 
+use std::sync::OnceLock;
+
 use super::ROOT_DISK_GIB;
 use crate::nouns::offering::{Catalogue, Offering, Price};
 use crate::nouns::request::{Arch, Market};
@@ -63,8 +65,8 @@ pub(super) struct LaneIndex {
     burstable: Bits,
     models: Names,
     families: Names,
-    /// Rows by the name of their type.
-    by_type: Vec<u32>,
+    /// Rows by the name of their type: made when somebody first excludes one.
+    by_type: OnceLock<Vec<u32>>,
     /// By architecture, then by market.
     skylines: [[Skyline; 2]; 2],
 }
@@ -92,8 +94,6 @@ impl LaneIndex {
             (0..).zip(&rows).filter(|(_, it)| of(it.offering)).for_each(|(row, _)| bits.set(row));
             bits
         };
-        let mut by_type: Vec<u32> = (0..).take(rows.len()).collect();
-        by_type.sort_unstable_by_key(|row| &rows[*row as usize].offering.type_name);
         Self {
             list_len: catalogue.offerings.len(),
             offerings: rows.iter().map(|it| it.nth).collect(),
@@ -110,7 +110,7 @@ impl LaneIndex {
             families: Names::new(
                 rows.iter().map(|it| Some(it.offering.family.as_str()).filter(|it| !it.is_empty())),
             ),
-            by_type,
+            by_type: OnceLock::new(),
             skylines: ARCHES.map(|arch| MARKETS.map(|market| skyline(&rows, arch, market))),
         }
     }
