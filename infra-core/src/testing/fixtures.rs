@@ -227,6 +227,7 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
     }

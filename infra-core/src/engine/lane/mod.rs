@@ -94,8 +94,7 @@ impl LaneWorker {
         engine: &Engine,
         installation: &Versioned<Installation>,
     ) -> Result<usize, RepoError> {
-        let on = format!("lane:{}", self.lane.id());
-        let Some(ownership) = engine.hold(installation.value.epoch, &on).await? else { return Ok(0) };
+        let Some(ownership) = self.hold(engine, installation).await? else { return Ok(0) };
         let rows = self.rows(engine).await?;
         let listing_due = self.listing_due(engine, &rows);
         if rows.is_empty() && !listing_due {
@@ -106,6 +105,15 @@ impl LaneWorker {
         let droppings = Mutex::default();
         let tick = Tick { engine, worker: self, installation, ownership, provider, switches, droppings };
         tick.run(rows, listing_due).await
+    }
+
+    /// The claim on this lane, renewed when that is due; `None` while another replica has it.
+    async fn hold(
+        &self,
+        engine: &Engine,
+        installation: &Versioned<Installation>,
+    ) -> Result<Option<Ownership>, RepoError> {
+        engine.hold(installation.value.epoch, &format!("lane:{}", self.lane.id())).await
     }
 
     /// The open rows of this lane, of every tenant: the one place where tenants are read together, and
@@ -255,6 +263,12 @@ impl Tick<'_> {
         let off_mode = off_mode.filter(|mode| *mode != PowerMode::Snapshot).unwrap_or(PowerMode::Stop);
         let limits = &self.engine.parts.limits;
         Some(Context { now: self.now(), limits, facts, off_mode, planted: self.engine.parts.planted })
+    }
+
+    /// Until when the claim is held, by the monotonic clock; renewed when that is due. A tick may take longer than a
+    /// claim lives: a large listing alone does, and what is sent after it must not count from before it.
+    async fn held_until(&self) -> Result<Option<Duration>, RepoError> {
+        Ok(self.worker.hold(self.engine, self.installation).await?.map(|ownership| ownership.until))
     }
 
     /// What the wall says.
