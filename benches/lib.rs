@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
+pub mod offers;
+
 use std::time::Duration;
 
 use infra_core::{Clock, SystemClock};

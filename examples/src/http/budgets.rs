@@ -7,7 +7,7 @@ use infra_core::infra::{BudgetView, Operator, OverlaysView};
 use infra_core::nouns::budget::BudgetScope;
 use infra_core::words::ids::TenantId;
 
-use super::auth::{Admin, Reader, Writer};
+use super::auth::{Admin, Reader};
 use super::extract::{Json, NoParams, if_match};
 use super::openapi::tag;
 use super::problem::Problem;
@@ -35,8 +35,12 @@ async fn set(
     Ok(shown(view.as_ref()))
 }
 
+fn tenant(name: &str) -> Result<TenantId, Problem> {
+    TenantId::new(name).map_err(|_| Problem::not_found())
+}
+
 fn team(name: &str) -> Result<BudgetScope, Problem> {
-    TenantId::new(name).map(BudgetScope::Team).map_err(|_| Problem::not_found())
+    tenant(name).map(BudgetScope::Team)
 }
 
 /// List the budgets that count for a user
@@ -162,24 +166,45 @@ pub(super) async fn overlays(Reader(user): Reader, _: NoParams) -> Result<Tagged
     Ok(discounts(user.overlays().await?))
 }
 
-/// Replace the team's discounts
+/// Show what a team pays less
 ///
-/// They lower what machines cost in this team's quotes, and nobody else's. What runs keeps the price it was chosen at.
+/// The team of a user without one is `user:` and the name. Empty and of version 0 when nothing was set.
+#[utoipa::path(
+    get,
+    path = "/admin/teams/{team}/overlays",
+    tag = tag::PEOPLE,
+    operation_id = "showTeamOverlays",
+    params(wire::OfTeam),
+    responses((status = 200, body = wire::Overlays, description = "As they are now.", headers(("ETag" = String, description = "Their version; send it back in `If-Match`."))))
+)]
+pub(super) async fn show_team_overlays(
+    Admin(operator): Admin,
+    _: NoParams,
+    Path(name): Path<String>,
+) -> Result<Tagged<wire::Overlays>, Problem> {
+    Ok(discounts(operator.overlays(&tenant(&name)?).await?))
+}
+
+/// Replace what a team pays less
+///
+/// Discounts and savings plans lower what machines cost in this team's quotes and budgets, and nobody else's; so they
+/// are the operator's to set. What is reserved keeps the price it was chosen at.
 #[utoipa::path(
     put,
-    path = "/users/{user}/overlays",
-    tag = tag::OFFERS,
-    operation_id = "setOverlays",
-    params(wire::OfUser, wire::IfMatch, wire::Acting),
+    path = "/admin/teams/{team}/overlays",
+    tag = tag::PEOPLE,
+    operation_id = "setTeamOverlays",
+    params(wire::OfTeam, wire::IfMatch),
     request_body = wire::NewOverlays,
     responses((status = 200, body = wire::Overlays, description = "As they are now.", headers(("ETag" = String, description = "Their version; send it back in `If-Match`.")))),
-    extensions(("x-codes" = json!(["busy", "paused", "suspended", "conflict"])))
+    extensions(("x-codes" = json!(["busy", "paused", "conflict"])))
 )]
-pub(super) async fn set_overlays(
-    Writer(user): Writer,
+pub(super) async fn set_team_overlays(
+    Admin(operator): Admin,
     _: NoParams,
+    Path(name): Path<String>,
     headers: HeaderMap,
     Json(new): Json<wire::NewOverlays>,
 ) -> Result<Tagged<wire::Overlays>, Problem> {
-    Ok(discounts(user.set_overlays(&new.overlays, if_match(&headers)?).await?))
+    Ok(discounts(operator.set_overlays(&tenant(&name)?, &new.overlays, if_match(&headers)?).await?))
 }

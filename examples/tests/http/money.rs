@@ -7,6 +7,9 @@ use crate::world::{ADMIN, World};
 
 const REQUEST: &str = r#"{"count":1,"vcpus":1,"duration_s":3600,"name":"=cmd|'/c calc'!A1"}"#;
 
+/// What the team of a user without one pays less.
+const ADAS: &str = "/admin/teams/user:ada/overlays";
+
 async fn put(world: &World, path: &str, who: &str, body: &Value) -> crate::world::Reply {
     world.send("PUT", path, who, body.to_string(), &[]).await
 }
@@ -83,8 +86,13 @@ async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
     let plain = world.post("/users/ada/quotes", "ada", asked).await.json;
     assert_eq!((&plain["rules"], &plain["items"]), (&Value::Null, &before.json["items"]));
     let half = json!({"overlays": [{"name": "half", "off": {"percent": 50.0}}]});
-    let set = put(&world, "/users/ada/overlays", "ada", &half).await;
+    let own = put(&world, "/users/ada/overlays", "ada", &half).await;
+    assert_eq!(own.status, StatusCode::METHOD_NOT_ALLOWED, "who sets a discount sets a budget: {}", own.json);
+    let set = put(&world, ADAS, "ada", &half).await;
+    assert_eq!(set.status, StatusCode::NOT_FOUND, "{}", set.json);
+    let set = put(&world, ADAS, ADMIN, &half).await;
     assert_eq!(set.status, StatusCode::OK, "{}", set.json);
+    assert_eq!(world.get("/users/ada/overlays", "ada").await.json["overlays"][0]["name"], "half");
     let after = world.post("/users/ada/quotes", "ada", asked).await.json;
     assert_ne!(after["items"][0]["saved_per_hour"]["amount"], "0.00", "{after}");
     assert_eq!(world.get("/users/eve/overlays", "eve").await.json["overlays"], json!([]));
@@ -93,9 +101,7 @@ async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
         json!({"percent": -1.0}),
         json!({"per_hour": {"amount": "0", "currency": "USD"}}),
     ] {
-        let no =
-            put(&world, "/users/ada/overlays", "ada", &json!({"overlays": [{"name": "x", "off": wrong}]}))
-                .await;
+        let no = put(&world, ADAS, ADMIN, &json!({"overlays": [{"name": "x", "off": wrong}]})).await;
         assert_eq!(no.code(), "out-of-range", "{}", no.json);
     }
 }

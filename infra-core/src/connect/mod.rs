@@ -25,16 +25,20 @@ mod catalogues;
 mod error;
 mod lanes;
 mod providers;
+mod swap;
+mod sync;
 mod watched;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+pub use catalogues::Stock;
 pub use error::ConnectError;
 pub use lanes::LaneKey;
 pub(crate) use lanes::made_with_account_of;
 pub use providers::Connected;
 
+use crate::contracts::pricing::{Prepared, PricingEngine};
 use crate::contracts::provider::CloudDriver;
 use crate::records::Repo;
 use crate::words::clock::Clock;
@@ -56,6 +60,8 @@ struct Shared {
     drivers: BTreeMap<CloudName, Arc<dyn CloudDriver>>,
     providers: Mutex<HashMap<providers::CacheKey, Connected>>,
     catalogues: Mutex<HashMap<catalogues::CacheKey, Arc<catalogues::Entry>>>,
+    pricing: OnceLock<Arc<dyn PricingEngine>>,
+    prepared: Mutex<HashMap<String, Weak<Prepared>>>,
     simulated: Mutex<HashMap<CloudName, bool>>,
 }
 
@@ -84,9 +90,19 @@ impl Connections {
             drivers: by_name,
             providers: Mutex::default(),
             catalogues: Mutex::default(),
+            pricing: OnceLock::new(),
+            prepared: Mutex::default(),
             simulated: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Catalogues that arrive from now on are prepared by this engine; the first one named stays. Without one they are
+    /// ranked as they are.
+    #[must_use]
+    pub fn prepared_by(self, engine: Arc<dyn PricingEngine>) -> Self {
+        drop(self.shared.pricing.set(engine));
+        self
     }
 
     /// The driver of a cloud; `None` when it is not configured.

@@ -304,5 +304,8 @@ pub trait PricingEngine: Send + Sync + Debug {
 
     /// Makes what it wants to find beside a catalogue when it ranks: called once when a catalogue arrives, while
     /// others still rank by the old one. An engine that wants nothing answers a clone of [`Prepared::none`].
+    ///
+    /// What it makes is shared by catalogues that differ in nothing but zones, images, options and the moments at which
+    /// prices were read: it must not hold any of these, nor more of moments than their order.
     fn prepare(&self, catalogue: &Catalogue) -> Prepared;
 }

@@ -26,6 +26,7 @@ use jiff::tz::TimeZoneDatabase;
 use crate::nouns::account::Preferences;
 use crate::nouns::cloud::PowerMode;
 use crate::nouns::options::MachineOptions;
+use crate::nouns::overlay::{Off, Overlay};
 use crate::nouns::policy::Policy;
 use crate::nouns::request::{Request, Resource};
 use crate::words::clock::{Timestamp, later};
@@ -40,6 +41,8 @@ const GIB_MAX: f64 = 65_536.0;
 const PRICE_MAX: f64 = 1_000_000.0;
 /// Far above what any cloud counts to.
 const GENERATION_MAX: u32 = 1000;
+/// Discounts of one team: every quote reads all of them.
+const OVERLAYS_MAX: usize = 100;
 /// Names in one list of a policy.
 const POLICY_NAMES_MAX: usize = 50;
 /// EC2 takes 50 tags; some are ours.
@@ -188,6 +191,30 @@ pub(super) fn preferences(said: &Preferences) -> Result<Preferences, InfraError>
     }
     wrongs.done()?;
     Ok(read)
+}
+
+/// Checks what a team pays less.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`] with every wrong field.
+pub(super) fn overlays(all: &[Overlay]) -> Result<(), InfraError> {
+    let mut wrongs = Wrongs::default();
+    wrongs.at_most("overlays", all.len(), OVERLAYS_MAX);
+    for (at, overlay) in all.iter().enumerate() {
+        wrongs.text(&format!("overlays[{at}].name"), Some(&overlay.name), NAME_LEN_MAX);
+        wrongs.text(&format!("overlays[{at}].family"), overlay.family.as_deref(), NAME_LEN_MAX);
+        match overlay.off {
+            Off::Percent(off) if !(off > 0.0 && off < 100.0) => {
+                let limit = Some("above 0 and below 100".to_owned());
+                wrongs.add(format!("overlays[{at}].off.percent"), "is no part of a price", limit);
+            }
+            Off::PerHour(off) if off.nanos <= 0 => {
+                wrongs.add(format!("overlays[{at}].off.per_hour"), "must be above zero", None);
+            }
+            _ => {}
+        }
+    }
+    wrongs.done()
 }
 
 /// Checks a new end.

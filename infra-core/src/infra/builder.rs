@@ -148,6 +148,8 @@ impl InfraBuilder {
         let master = self.master.ok_or_else(|| missing("a master key"))?;
         let connections = Connections::new(repo.clone(), Arc::clone(&clock), master.clone(), self.drivers)
             .map_err(|error| InfraError::Misconfigured { why: error.to_string() })?;
+        let pricing = self.pricing.unwrap_or_else(|| Arc::new(CheapestFit));
+        let connections = connections.prepared_by(Arc::clone(&pricing));
         let opened_at = repo.newest().await?;
         let core = Arc::new(Core {
             repo,
@@ -156,7 +158,7 @@ impl InfraBuilder {
             entropy,
             limits: self.limits.unwrap_or_default(),
             master,
-            pricing: self.pricing.unwrap_or_else(|| Arc::new(CheapestFit)),
+            pricing,
             home: self.home.ok_or_else(|| missing("a home"))?,
             opened_at,
             planted: self.planted,

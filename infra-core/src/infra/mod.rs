@@ -60,15 +60,13 @@ pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};
 pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
-pub use overlays::OverlaysView;
-pub use quote::Explained;
 pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{
-    IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus, ListOptions,
-    NewKey, NewTemplate, Principal, ProfileView, Relaunch, ReleaseOutcome, ReservationView, Reserved,
-    SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom, TemplatePage, TemplateView,
-    TemplatesAfter, ViewPage,
+    Explained, IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus,
+    ListOptions, NewKey, NewTemplate, OverlaysView, Principal, ProfileView, Relaunch, ReleaseOutcome,
+    ReservationView, Reserved, SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom,
+    TemplatePage, TemplateView, TemplatesAfter, ViewPage,
 };
 
 use crate::words::ids::UserId;

@@ -25,11 +25,10 @@ use futures_util::{StreamExt, stream};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::open_for_creates;
-use crate::connect::ConnectError;
-use crate::contracts::pricing::{
-    Excluded, NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking, RuleCost,
-};
-use crate::nouns::offering::Catalogue;
+use super::overlays;
+use super::views::Explained;
+use crate::connect::{ConnectError, Stock};
+use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking};
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::Tariff;
@@ -38,7 +37,6 @@ use crate::nouns::switch::Switch;
 use crate::plan::memory::Memory;
 use crate::price::rule_costs;
 use crate::records::system_tenant;
-use crate::words::clock::Timestamp;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
@@ -49,19 +47,8 @@ const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Clouds asked at once for one quote.
 const ASKED_AT_ONCE: usize = 16;
 
-/// A ranking, and why it is as it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explained {
-    /// Cheapest first.
-    pub quotes: Vec<Quote>,
-    /// What each rule of the request costs, the dearest first.
-    pub rules: Vec<RuleCost>,
-    /// Offers that are not asked for now, because they were refused a moment ago, and until when.
-    pub skipped: Vec<(Excluded, Timestamp)>,
-}
-
 /// A lane with what it offers.
-pub(super) type Offered = (Lane, CredentialId, Arc<Catalogue>);
+pub(super) type Offered = (Lane, CredentialId, Arc<Stock>);
 
 /// Ranks all offers for a request.
 ///
@@ -96,16 +83,14 @@ pub(super) async fn explained(
     let offered = with_options(offered, &request.options)?;
     let priced: Vec<PricedLane<'_>> = offered
         .iter()
-        .map(|(lane, credential, catalogue)| PricedLane {
-            lane,
-            credential,
-            catalogue,
-            prepared: Prepared::none(),
+        .map(|(lane, credential, stock)| {
+            let Stock { catalogue, prepared, .. } = &**stock;
+            PricedLane { lane, credential, catalogue, prepared }
         })
         .collect();
     let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
     let excluded = memory.excluded();
-    let overlays = super::overlays::of(core, tenant).await?;
+    let overlays = overlays::of(core, tenant).await?.overlays;
     let context = PriceContext {
         lanes: &priced,
         excluded: &excluded,
@@ -147,11 +132,10 @@ fn without_memory(
 /// How the time of each is paid: what a catalogue says goes with the choice, since catalogues move.
 fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
     for choice in quotes.iter_mut().map(|quote| &mut quote.choice) {
-        let catalogue =
-            offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., catalogue)| catalogue);
-        choice.tariff = catalogue.map(|catalogue| Tariff {
-            billing: catalogue.billing,
-            off_per_hour: catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),
+        let stock = offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., stock)| stock);
+        choice.tariff = stock.map(|stock| Tariff {
+            billing: stock.catalogue.billing,
+            off_per_hour: stock.catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),
         });
     }
     quotes
@@ -182,7 +166,7 @@ pub(super) async fn catalogues(
     let mut failed = Vec::new();
     for (lane, credential, answer) in answers {
         match answer {
-            Ok(catalogue) => offered.push((lane, credential, catalogue)),
+            Ok(stock) => offered.push((lane, credential, stock)),
             Err(error) => failed.push((lane, error)),
         }
     }
@@ -195,9 +179,9 @@ pub(super) async fn catalogues(
 /// [`InfraError::Unfulfillable`] naming the first option that is missing, when it is missing everywhere.
 fn with_options(offered: Vec<Offered>, options: &MachineOptions) -> Result<Vec<Offered>, InfraError> {
     let lacking =
-        offered.iter().find_map(|(lane, _, catalogue)| Some((lane.clone(), catalogue.lacks(options)?)));
+        offered.iter().find_map(|(lane, _, stock)| Some((lane.clone(), stock.catalogue.lacks(options)?)));
     let able: Vec<_> =
-        offered.into_iter().filter(|(_, _, catalogue)| catalogue.lacks(options).is_none()).collect();
+        offered.into_iter().filter(|(_, _, stock)| stock.catalogue.lacks(options).is_none()).collect();
     match lacking {
         Some((lane, option)) if able.is_empty() => Err(InfraError::Unfulfillable {
             field: option.field(),

@@ -7,11 +7,10 @@ use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
-use super::quote::Explained;
 use super::reserve::Ask;
 use super::views::{
-    IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome, ReservationView,
-    Reserved, ViewPage,
+    Explained, IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome,
+    ReservationView, Reserved, ViewPage,
 };
 use super::{ask, defaults, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
@@ -98,10 +97,12 @@ impl UserHandle {
         Ok(defaults::admit(&self.core, &user, request).await?.quotes)
     }
 
-    /// The same, with what each rule of the request costs, and what is skipped because it was refused a moment ago.
+    /// As [`Self::quote`], and what every rule of the request costs: the region, the architecture, the market, the cap
+    /// and the policy, each by what the best offer without just that one would cost; and what is skipped because it was
+    /// refused a moment ago. Cancel safe.
     ///
     /// # Errors
-    /// As [`Self::quote`].
+    /// As [`Self::quote`]: where nothing fits, no rule has a price.
     pub async fn explain(&self, request: &Request) -> Result<Explained, InfraError> {
         let user = self.core.user(&self.id).await?.value;
         let admitted = defaults::admit(&self.core, &user, request).await?;
@@ -408,7 +409,11 @@ impl UserHandle {
             Some((lane, error)) if offered.is_empty() => Err(quote::provider_unavailable(lane, error)),
             _ => Ok(offered
                 .into_iter()
-                .map(|(lane, credential, catalogue)| LaneOfferings { lane, credential, catalogue })
+                .map(|(lane, credential, stock)| LaneOfferings {
+                    lane,
+                    credential,
+                    catalogue: Arc::clone(&stock.catalogue),
+                })
                 .collect()),
         }
     }

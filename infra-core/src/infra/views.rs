@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contracts::pricing::{Excluded, Quote, RuleCost};
 use crate::nouns::account::{Preferences, TokenRole};
 use crate::nouns::credential::CredentialStatus;
 use crate::nouns::installation::{Dropping, Frozen};
 use crate::nouns::offering::Catalogue;
+use crate::nouns::overlay::Overlay;
 use crate::nouns::overrides::Overrides;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Desired, Hold, Phase, Role, Try, UnitView};
@@ -298,6 +300,28 @@ pub struct Shares {
     pub items: Vec<ShareView>,
     /// Of the reservation: pass it as `if_match`.
     pub version: Version,
+}
+
+/// What a team pays less than the lists say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverlaysView {
+    /// All of them; none when they were never set.
+    pub overlays: Vec<Overlay>,
+    /// Pass it as `if_match`; 0 when they were never set.
+    pub version: Version,
+    /// When they were set.
+    pub changed_at: Option<Timestamp>,
+}
+
+/// Quotes, and what every rule of the request costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// As [`super::UserHandle::quote`] answers them.
+    pub quotes: Vec<Quote>,
+    /// Every rule of the request, the dearest first.
+    pub rules: Vec<RuleCost>,
+    /// Offers that are not asked for now, because they were refused a moment ago, and until when.
+    pub skipped: Vec<(Excluded, Timestamp)>,
 }
 
 /// A user's profile.

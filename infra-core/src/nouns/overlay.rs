@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Market;
 use crate::words::clock::Timestamp;
-use crate::words::ids::{CloudName, Region, TenantId, UserId};
+use crate::words::ids::{CloudName, Region, TenantId};
 use crate::words::money::Money;
 
 /// By how much a price is lower.
@@ -103,8 +103,6 @@ pub struct Overlays {
     pub overlays: Vec<Overlay>,
     /// When they were set.
     pub changed_at: Timestamp,
-    /// By whom.
-    pub changed_by: UserId,
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub(super) fn shown(nanos: i128) -> Money {
 
 /// What all machines of a fit cost by the meter, part by part. Disk, addresses and fees are rounded down; compute is
 /// the rest, so that the parts add up and minima are where they come from.
-pub(super) fn parts(need: &Need<'_>, fit: &Fit<'_>, meter: Meter) -> CostParts {
+pub(super) fn parts(need: &Need<'_>, fit: &Fit<'_, '_>, meter: Meter) -> CostParts {
     let count = i128::from(need.count);
     let part = |per_hour: i64| meter.share(per_hour).saturating_mul(count);
     let all = meter.charge(fit.per_hour).saturating_mul(count);

@@ -13,8 +13,8 @@
 //! * At most [`NEAREST_MAX`] near misses, each offering once, in its first open zone.
 //!
 //! # Assumptions
-//! The same offers were ranked before, and none of them fitted; what is asked here again costs a second pass, which
-//! only a refusal pays for.
+//! The same offers were ranked before, and none of them fitted; what is asked here again costs a second pass over what
+//! misses the fewest limits, which only a refusal pays for.
 //!
 //! # Caveats
 //! When several limits stand in the way of every offer, relaxing the named one alone lets in nothing yet: it is the
@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use super::fit::{Fit, LaneView};
 use super::limit::Limit;
 use super::need::{Need, Nonsense, Wish};
-use super::{NEAREST_MAX, rank};
+use super::{NEAREST_MAX, index, rank};
 use crate::contracts::pricing::{FailedLimit, NoFit, NoFitReason, Quote};
 use crate::nouns::request::{Arch, Market};
 use crate::words::money::Money;
@@ -40,10 +40,12 @@ const NAMES_MAX: usize = 10;
 /// Answers a reason (which kind of error it is on the wire), the limit with the best there is of it, and the near
 /// misses as quotes.
 pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: Option<Nonsense>) -> NoFit {
-    let all: Vec<Fit<'a>> = lanes
-        .iter()
-        .flat_map(|lane| lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it)))
-        .collect();
+    let every = |lane: &'a LaneView<'a>| {
+        lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it))
+    };
+    // Nonsense is answered with the best of all there is; anything else is a question about what misses the fewest.
+    let all: Vec<Fit<'a, 'a>> =
+        if nonsense.is_some() { lanes.iter().flat_map(every).collect() } else { index::near(need, lanes) };
     let (reason, failed) = nonsense.map_or_else(
         || why(need, lanes, &all),
         |it| {
@@ -56,7 +58,7 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
 
 /// The reason and the limit, for a request that makes sense. From the outside in: no key, no such place, no such
 /// image, and only then sizes and prices. So nobody is told to ask for less memory in a region that is not there.
-fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
+fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitReason, FailedLimit) {
     let mut asked_for = lanes.iter().filter(|lane| lane.is_named()).peekable();
     if lanes.is_empty() {
         let detail = "no key reaches any cloud".to_owned();
@@ -70,7 +72,7 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason
     }
     let too_much = match helps_most(all) {
         Some((limit, fewest)) => {
-            let missing: Vec<&Fit<'_>> =
+            let missing: Vec<&Fit<'_, '_>> =
                 all.iter().filter(|fit| fit.misses.has(limit) && fit.misses.count() == fewest).collect();
             let best = best(limit, need, missing.iter().copied());
             let detail = detail(limit, need, best.as_deref());
@@ -83,7 +85,7 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason
 
 /// Of the offers that miss the fewest limits: the limit that most of them miss, and how many that fewest is. When
 /// one limit alone stands in the way, dropping the answer lets in more offers than dropping any other.
-fn helps_most(all: &[Fit<'_>]) -> Option<(Limit, u32)> {
+fn helps_most(all: &[Fit<'_, '_>]) -> Option<(Limit, u32)> {
     let fewest = all.iter().map(|fit| fit.misses.count()).min()?;
     let near = || all.iter().filter(|fit| fit.misses.count() == fewest);
     let lets_in = |limit: Limit| near().filter(|fit| fit.misses.has(limit)).count();
@@ -181,7 +183,7 @@ fn asked(limit: Limit, need: &Need<'_>) -> String {
 fn best<'f, 'a: 'f>(
     limit: Limit,
     need: &Need<'_>,
-    fits: impl IntoIterator<Item = &'f Fit<'a>>,
+    fits: impl IntoIterator<Item = &'f Fit<'a, 'a>>,
 ) -> Option<String> {
     let fits = fits.into_iter();
     let some = |names: String| (!names.is_empty()).then_some(names);
@@ -240,13 +242,13 @@ const fn market_word(market: Market) -> &'static str {
 }
 
 /// The offers that miss the fewest limits, by the least, then the best of them; one quote each.
-fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
-    let mut ranked: Vec<(u32, u64, Fit<'a>)> =
+fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a, 'a>>) -> Vec<Quote> {
+    let mut ranked: Vec<(u32, u64, Fit<'a, 'a>)> =
         all.into_iter().map(|fit| (fit.misses.count(), shortfall(need, &fit), fit)).collect();
     rank::best_first(&mut ranked, NEAREST_MAX, |a, b| {
         (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rank::order(&a.2, &b.2))
     });
-    let first_zone = |fit: &Fit<'a>| {
+    let first_zone = |fit: &Fit<'a, 'a>| {
         let open = fit.lane.open_zones(fit.offering).into_iter().next();
         open.unwrap_or_else(|| fit.offering.zones.iter().min())
     };
@@ -255,7 +257,7 @@ fn nearest<'a>(need: &Need<'_>, all: Vec<Fit<'a>>) -> Vec<Quote> {
 
 /// By how much an offer misses, as millionths of what was asked, summed over the limits it misses; 1,000,000 for what
 /// is no number. A price misses by what it is above the cap, as a share of the price itself.
-fn shortfall(need: &Need<'_>, fit: &Fit<'_>) -> u64 {
+fn shortfall(need: &Need<'_>, fit: &Fit<'_, '_>) -> u64 {
     const WHOLE: u64 = 1_000_000;
     let share = |asked: u64, has: u64| {
         let lacks = u128::from(asked.saturating_sub(has)) * u128::from(WHOLE);

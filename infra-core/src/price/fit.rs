@@ -11,6 +11,7 @@
 
 use super::ROOT_DISK_GIB;
 use super::cost::Meter;
+use super::index::LaneIndex;
 use super::limit::{Limit, Misses};
 use super::need::{Need, Wish};
 use crate::contracts::pricing::{Excluded, PriceContext, PricedLane};
@@ -19,7 +20,8 @@ use crate::nouns::overlay::Overlay;
 use crate::nouns::policy::Burstable;
 use crate::nouns::request::{Arch, Market};
 use crate::words::clock::between;
-use crate::words::ids::Zone;
+use crate::words::ids::{TypeName, Zone};
+use crate::words::lane::Lane;
 use crate::words::money::Money;
 
 /// A lane with what is the same for all its offerings, found once.
@@ -69,12 +71,8 @@ impl<'a> Boot<'a> {
 impl<'a> LaneView<'a> {
     /// Looks at a lane for a need.
     pub(super) fn new(need: &Need<'_>, priced: &'a PricedLane<'a>, context: &PriceContext<'a>) -> Self {
-        let mut misses = Misses::default();
-        misses.add_if(need.provider.is_some_and(|it| it != &priced.lane.cloud), Limit::Provider);
-        misses.add_if(need.region.is_some_and(|it| it != &priced.lane.region), Limit::Region);
         let place = priced.lane;
-        misses.add_if(!need.policy.regions.takes(|it| it == &place.region), Limit::Regions);
-        misses.add_if(!need.policy.providers.takes(|it| it == &place.cloud), Limit::Providers);
+        let misses = Self::lane_misses(need, place);
         let excluded = if context.excluded.is_empty() {
             Vec::new()
         } else {
@@ -96,6 +94,55 @@ impl<'a> LaneView<'a> {
             now: context.now,
             stale_after: context.stale_after,
         }
+    }
+
+    /// What all offers of a lane miss by being there.
+    pub(super) fn lane_misses(need: &Need<'_>, place: &Lane) -> Misses {
+        let mut misses = Misses::default();
+        misses.add_if(need.provider.is_some_and(|it| it != &place.cloud), Limit::Provider);
+        misses.add_if(need.region.is_some_and(|it| it != &place.region), Limit::Region);
+        misses.add_if(!need.policy.regions.takes(|it| it == &place.region), Limit::Regions);
+        misses.add_if(!need.policy.providers.takes(|it| it == &place.cloud), Limit::Providers);
+        misses
+    }
+
+    /// How many limits all offers here miss.
+    pub(super) const fn misses_of_all(&self) -> u32 {
+        self.misses.count()
+    }
+
+    /// What was prepared for this lane, if it was, and of this very list.
+    pub(super) fn index(&self) -> Option<&'a LaneIndex> {
+        let index = self.priced.prepared.get::<LaneIndex>()?;
+        index.is_of(self.priced.catalogue).then_some(index)
+    }
+
+    /// Does what was asked for boot on machines of this architecture?
+    pub(super) const fn boots(&self, arch: Arch) -> bool {
+        self.boot(arch).wanted.is_some()
+    }
+
+    /// Does anything boot on machines of this architecture?
+    pub(super) const fn boots_anything(&self, arch: Arch) -> bool {
+        self.boot(arch).any.is_some()
+    }
+
+    /// Is anything here excluded?
+    pub(super) const fn excludes(&self) -> bool {
+        !self.excluded.is_empty()
+    }
+
+    /// The types of which anything is excluded.
+    pub(super) fn excluded_types(&self) -> impl Iterator<Item = &'a TypeName> {
+        self.excluded.iter().map(|it| &it.type_name)
+    }
+
+    /// The first zone in which an offering may be taken now; `None` where there is none, or no zones.
+    pub(super) fn first_zone(&self, offering: &'a Offering) -> Option<&'a Zone> {
+        if self.excluded.is_empty() {
+            return offering.zones.iter().min();
+        }
+        self.open_zones(offering).into_iter().next().flatten()
     }
 
     /// May anything here be taken?
@@ -146,9 +193,9 @@ impl<'a> LaneView<'a> {
 
 /// An offering as this need would take it.
 #[derive(Debug)]
-pub(super) struct Fit<'a> {
+pub(super) struct Fit<'v, 'a> {
     /// Where.
-    pub(super) lane: &'a LaneView<'a>,
+    pub(super) lane: &'v LaneView<'a>,
     /// What.
     pub(super) offering: &'a Offering,
     /// From which image; some other one when the wanted one is missed.
@@ -175,9 +222,9 @@ pub(super) struct Fit<'a> {
     pub(super) misses: Misses,
 }
 
-impl<'a> Fit<'a> {
+impl<'v, 'a> Fit<'v, 'a> {
     /// Holds an offering against a need; `None` when its price is not known or nothing could boot on it.
-    pub(super) fn assess(need: &Need<'_>, lane: &'a LaneView<'a>, offering: &'a Offering) -> Option<Self> {
+    pub(super) fn assess(need: &Need<'_>, lane: &'v LaneView<'a>, offering: &'a Offering) -> Option<Self> {
         let Price::Known { per_hour: compute, as_of, live, .. } = &offering.price else { return None };
         let boot = lane.boot(offering.arch);
         let fee = offering.fee_per_hour.nanos;
@@ -204,12 +251,11 @@ impl<'a> Fit<'a> {
             Some((gib, disk, sum))
         });
         misses.add_if(priced.is_none(), Limit::Disk);
-        let (disk_gib, disk, per_hour) = priced.unwrap_or((0, 0, lowered));
+        let bare = || lowered.saturating_add(fee).saturating_add(lane.ipv4);
+        let (disk_gib, disk, per_hour) = priced.unwrap_or_else(|| (0, 0, bare()));
         misses.add_if(need.cap.is_some_and(|cap| per_hour > cap), Limit::MaxPrice);
         let closed = !lane.excluded.is_empty() && lane.open_zones(offering).is_empty();
         misses.add_if(closed, Limit::Capacity);
-        // What fits is what was summed; a near miss without its disk is shown without the rest, too.
-        let (ipv4, fee) = if priced.is_some() { (lane.ipv4, fee) } else { (0, 0) };
         Some(Self {
             lane,
             offering,
@@ -217,7 +263,7 @@ impl<'a> Fit<'a> {
             disk_gib,
             per_hour,
             disk,
-            ipv4,
+            ipv4: lane.ipv4,
             fee,
             saved: compute.nanos - lowered,
             class: class.unwrap_or(need.market.markets().len()),

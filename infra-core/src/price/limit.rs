@@ -119,6 +119,11 @@ impl Misses {
         self.0 == 0
     }
 
+    /// Is none missed, or this one alone?
+    pub(super) const fn none_but(self, limit: Limit) -> bool {
+        self.0 & !(1 << limit as u32) == 0
+    }
+
     /// How many are missed.
     pub(super) const fn count(self) -> u32 {
         self.0.count_ones()

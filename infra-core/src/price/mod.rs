@@ -33,6 +33,7 @@
 mod cost;
 mod explain;
 mod fit;
+mod index;
 mod limit;
 mod need;
 mod rank;
@@ -46,9 +47,11 @@ use crate::contracts::pricing::{Prepared, PriceContext, PricingEngine, Ranking};
 use crate::nouns::offering::Catalogue;
 use crate::nouns::request::Request;
 use fit::LaneView;
+use index::LaneIndex;
 use need::Need;
 
 pub use cost::charge;
+pub use index::Pick;
 pub use rules::rule_costs;
 
 /// What a machine boots when neither `os` nor `image` is said.
@@ -60,7 +63,8 @@ pub const ROOT_DISK_GIB: u32 = 8;
 /// How many near misses are named when nothing fits.
 pub const NEAREST_MAX: usize = 5;
 
-/// The engine: holds every offering against the need, keeps nothing between calls.
+/// The engine: looks for offers in what it [prepared](PricingEngine::prepare) of each catalogue, and holds every offering
+/// of the others against the need. The answer is the same either way; it keeps nothing between calls.
 ///
 /// ```
 /// use infra_core::contracts::pricing::{PriceContext, PricingEngine, Ranking};
@@ -96,7 +100,34 @@ impl PricingEngine for CheapestFit {
         Ranking::Nothing(Box::new(explain::no_fit(&need, &lanes, nonsense)))
     }
 
-    fn prepare(&self, _: &Catalogue) -> Prepared {
-        Prepared::none().clone()
+    fn prepare(&self, catalogue: &Catalogue) -> Prepared {
+        Prepared::new(LaneIndex::new(catalogue))
+    }
+}
+
+impl CheapestFit {
+    /// The ranking's first offer, pointing into what it was chosen from; `None` when nothing fits, and why is not asked.
+    ///
+    /// Allocates nothing where sizes, architecture, region and market are all that is asked of prepared lanes.
+    #[must_use]
+    pub fn pick<'a>(self, need: &'a Request, context: &PriceContext<'a>) -> Option<Pick<'a>> {
+        let (need, nonsense) = Need::read(need, context.now);
+        if nonsense.is_some() {
+            return None;
+        }
+        if let Some(told) = index::pick(&need, context) {
+            return told;
+        }
+        let lanes: Vec<LaneView<'a>> =
+            context.lanes.iter().map(|lane| LaneView::new(&need, lane, context)).collect();
+        let mut fits = index::top(&need, &lanes, 1);
+        rank::best_first(&mut fits, 1, rank::order);
+        fits.first().map(Pick::of)
+    }
+
+    /// How many rows an index of this engine has, and how many of them stand on its skylines; `None` for anything else.
+    #[must_use]
+    pub fn index_size(self, prepared: &Prepared) -> Option<(usize, usize)> {
+        prepared.get::<LaneIndex>().map(LaneIndex::size)
     }
 }

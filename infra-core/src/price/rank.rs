@@ -15,6 +15,7 @@ use std::cmp::Ordering;
 
 use super::cost::{self, Meter, shown};
 use super::fit::{Fit, LaneView};
+use super::index;
 use super::need::Need;
 use crate::contracts::pricing::{Advantage, Quote};
 use crate::nouns::reservation::Choice;
@@ -23,23 +24,16 @@ use crate::words::ids::Zone;
 /// One part in so many of a list is kept for the fallback.
 const FALLBACK_SHARE: usize = 4;
 
-/// At most `limit` quotes of what misses nothing, best first: every offer of every lane is looked at.
+/// At most `limit` quotes of what misses nothing, best first.
 pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usize) -> Vec<Quote> {
-    let asked_for = lanes.iter().filter(|lane| lane.is_asked_for());
-    let all = asked_for
-        .flat_map(|lane| lane.priced.catalogue.offerings.iter().filter_map(|it| Fit::assess(need, lane, it)));
-    let mut fits: Vec<Fit<'a>> = all.filter(|fit| fit.misses.none()).collect();
-    quotes_of(need, &mut fits, limit)
-}
-
-/// At most `limit` quotes of these fits. Of each class all must be there, or the best `limit` of them.
-pub(super) fn quotes_of<'a>(need: &Need<'_>, fits: &mut Vec<Fit<'a>>, limit: usize) -> Vec<Quote> {
+    // Of each class all, or the best `limit` and more.
+    let mut fits = index::top(need, lanes, limit);
     let classes = need.market.markets().len();
     let mut places: Vec<(usize, Option<&Zone>)> = Vec::new();
     if classes == 1 {
         // Each fit makes one quote at least, so only the best `limit` of them need an order among themselves.
-        best_first(fits, limit, order);
-        places = in_zones(fits, 0, limit);
+        best_first(&mut fits, limit, order);
+        places = in_zones(&fits, 0, limit);
     } else {
         fits.sort_unstable_by(order);
         let later = fits.partition_point(|fit| fit.class == 0);
@@ -58,7 +52,7 @@ pub(super) fn quotes_of<'a>(need: &Need<'_>, fits: &mut Vec<Fit<'a>>, limit: usi
 }
 
 /// The first `limit` of these fits in their open zones, each by its place when the first has the place `from`.
-fn in_zones<'a>(fits: &[Fit<'a>], from: usize, limit: usize) -> Vec<(usize, Option<&'a Zone>)> {
+fn in_zones<'a>(fits: &[Fit<'a, 'a>], from: usize, limit: usize) -> Vec<(usize, Option<&'a Zone>)> {
     let mut places = Vec::with_capacity(limit.min(fits.len()));
     for (nth, fit) in fits.iter().enumerate() {
         if places.len() >= limit {
@@ -80,7 +74,7 @@ pub(super) fn best_first<T>(all: &mut Vec<T>, limit: usize, order: impl Fn(&T, &
 }
 
 /// Best first. Needs no need: what was asked is the same for all, so less beyond it is less in all.
-pub(super) fn order(a: &Fit<'_>, b: &Fit<'_>) -> Ordering {
+pub(super) fn order(a: &Fit<'_, '_>, b: &Fit<'_, '_>) -> Ordering {
     (a.class, a.cost, a.stale, a.offering.vcpus_milli, a.offering.memory_mib, &a.offering.type_name)
         .cmp(&(
             b.class,
@@ -97,21 +91,22 @@ pub(super) fn order(a: &Fit<'_>, b: &Fit<'_>) -> Ordering {
 
 /// Equal in all that matters, yet not the same row: any order will do, but always the same one, so what came in
 /// some order is sorted first.
-fn row(fit: &Fit<'_>) -> String {
+fn row(fit: &Fit<'_, '_>) -> String {
     let mut offering = fit.offering.clone();
     offering.zones.sort_unstable();
     format!("{offering:?}{:?}", fit.image)
 }
 
 /// Why one fit stands before another, by the same rules as [`order`]; `same` when it is one offer in two zones.
-fn advantage(a: &Fit<'_>, b: &Fit<'_>, (need, same): (&Need<'_>, bool)) -> Advantage {
-    let (vcpus, memory) = (|it: &Fit<'_>| it.offering.vcpus_milli, |it: &Fit<'_>| it.offering.memory_mib);
+fn advantage(a: &Fit<'_, '_>, b: &Fit<'_, '_>, (need, same): (&Need<'_>, bool)) -> Advantage {
+    let (vcpus, memory) =
+        (|it: &Fit<'_, '_>| it.offering.vcpus_milli, |it: &Fit<'_, '_>| it.offering.memory_mib);
     if same {
         Advantage::OtherZone
     } else if a.class < b.class {
         Advantage::SpotFirst
     } else if a.cost < b.cost {
-        let parts = |it: &Fit<'_>| cost::parts(need, it, it.lane.meter);
+        let parts = |it: &Fit<'_, '_>| cost::parts(need, it, it.lane.meter);
         Advantage::Cheaper { by: shown(b.cost - a.cost), mostly: cost::mostly(&parts(a), &parts(b)) }
     } else if a.stale != b.stale {
         Advantage::Fresher
@@ -125,7 +120,7 @@ fn advantage(a: &Fit<'_>, b: &Fit<'_>, (need, same): (&Need<'_>, bool)) -> Advan
 }
 
 /// The quote of a fit in a zone.
-pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_>, zone: Option<&Zone>) -> Quote {
+pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_, '_>, zone: Option<&Zone>) -> Quote {
     let choice = Choice {
         lane: fit.lane.priced.lane.clone(),
         credential: fit.lane.priced.credential.clone(),

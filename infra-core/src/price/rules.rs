@@ -93,15 +93,18 @@ fn rules(need: &Request) -> Vec<Rule> {
     rules
 }
 
+/// Takes a rule: its field, its words, and how a request does without it.
+type Add<'a> = dyn FnMut(&'static str, String, &dyn Fn(&mut Request)) + 'a;
+
 /// The rules of a policy.
-fn policy_rules(policy: &Policy, add: &mut dyn FnMut(&'static str, String, &dyn Fn(&mut Request))) {
+fn policy_rules(policy: &Policy, add: &mut Add<'_>) {
     if policy.burstable == Burstable::Deny {
         let free = |it: &mut Request| it.policy.burstable = Burstable::Allow;
         add("policy.burstable", "burstable=deny".to_owned(), &free);
     }
     if let Some(least) = policy.min_generation {
         add("policy.min_generation", format!("min_generation={least}"), &|it| {
-            it.policy.min_generation = None
+            it.policy.min_generation = None;
         });
     }
     if !policy.regions.is_any() {

@@ -32,6 +32,7 @@ use crate::nouns::credential::StoredCredential;
 use crate::nouns::event::Outbox;
 use crate::nouns::installation::{Claim, Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::{Launch, LaunchState};
+use crate::nouns::overlay::Overlays;
 use crate::nouns::reservation::{DeadlineKind, HoldReason, Reservation};
 use crate::nouns::retention::Retention;
 use crate::nouns::switch::Switch;
@@ -276,6 +277,25 @@ impl Retention {
     #[must_use]
     pub fn place(tenant: &TenantId, reservation: &ReservationId) -> Key {
         key(tenant, RecordKind::Retention, reservation.as_str())
+    }
+}
+
+/// Read by its place alone: one record for a team, because every quote reads all of them.
+impl Stored for Overlays {
+    const KIND: RecordKind = RecordKind::Overlays;
+    fn key(&self) -> Key {
+        Self::place(&self.tenant)
+    }
+    fn index(&self, shards: u16) -> Index {
+        Index { shard: shard_of(&self.tenant, shards), ..Index::default() }
+    }
+}
+
+impl Overlays {
+    /// Where a team's overlays stand.
+    #[must_use]
+    pub fn place(tenant: &TenantId) -> Key {
+        key(tenant, RecordKind::Overlays, "overlays")
     }
 }
 

@@ -1,11 +1,9 @@
-//! Where the records of money stand: budgets, discounts, and what lanes lacked lately.
+//! Where the records of money stand: budgets, and what lanes lacked lately.
 
 use super::keys::{Stored, key, system_tenant};
 use crate::contracts::store::{Index, Key, RecordKind};
 use crate::nouns::budget::{Budget, BudgetScope};
-use crate::nouns::overlay::Overlays;
 use crate::nouns::scarcity::Scarcity;
-use crate::words::ids::TenantId;
 use crate::words::lane::Lane;
 
 /// Nobody's: two tenants with keys of one account share its zones and its quota. Never due; the next refusal cleans up.
@@ -47,24 +45,5 @@ impl Budget {
     #[must_use]
     pub fn place(scope: &BudgetScope) -> Key {
         key(&system_tenant(), RecordKind::Budget, scope.id())
-    }
-}
-
-/// One record per team, replaced whole. Never due.
-impl Stored for Overlays {
-    const KIND: RecordKind = RecordKind::Overlays;
-    fn key(&self) -> Key {
-        Self::place(&self.tenant)
-    }
-    fn index(&self, _: u16) -> Index {
-        Index::default()
-    }
-}
-
-impl Overlays {
-    /// Where a team's overlays stand.
-    #[must_use]
-    pub fn place(tenant: &TenantId) -> Key {
-        key(tenant, RecordKind::Overlays, "self")
     }
 }

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use infra_core::connect::{ConnectError, Connections};
+use infra_core::contracts::pricing::{Prepared, PriceContext, Ranking};
 use infra_core::nouns::credential::StoredCredential;
 use infra_core::nouns::installation::LaneRecord;
 use infra_core::nouns::launch::Launch;
+use infra_core::nouns::offering::Catalogue;
+use infra_core::nouns::request::Request;
 use infra_core::testing::VirtualClock;
 use infra_core::words::fault::{Fault, FaultKind};
 use infra_core::words::ids::{CredentialId, TenantId};
 use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::{MasterKey, Secret};
-use infra_core::{Clock, CloudDriver, InfraError, SystemClock};
+use infra_core::{CheapestFit, Clock, CloudDriver, InfraError, PricingEngine, SystemClock};
 use infra_providers::sim::{FaultEffect, Rule, SimConfig, SimDriver, SimWorld};
 
 use super::house::{Crashing, House, sim, sim_key, wish, word};
@@ -206,6 +209,83 @@ async fn a_cloud_that_never_finishes_its_catalogue_holds_nobody_longer_than_a_mi
     assert_eq!(slow.counts().get("catalogue").copied(), Some(1), "one wait for all, not one each");
     slow.clear_rules();
     wires.catalogue(&of, &key.id, &lane).await.expect("asked anew, it answers");
+}
+
+/// An engine that counts what it prepares.
+#[derive(Debug, Default)]
+struct Preparing(AtomicUsize);
+
+impl PricingEngine for Preparing {
+    fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking {
+        CheapestFit.rank(need, context)
+    }
+
+    fn prepare(&self, catalogue: &Catalogue) -> Prepared {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        CheapestFit.prepare(catalogue)
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_teams_with_one_price_list_do_not_have_a_thousand_indexes() {
+    const TEAMS: usize = 1000;
+    let house = House::quiet().await;
+    let engine = Arc::new(Preparing::default());
+    let driver: Arc<dyn CloudDriver> = Arc::new(SimDriver::new(house.sim.clone()));
+    let wires = Connections::new(house.repo(), Arc::new(SystemClock), MasterKey::new([7; 32]), [driver])
+        .expect("one name")
+        .prepared_by(Arc::<Preparing>::clone(&engine));
+    let mut held = Vec::new();
+    for nth in 0..TEAMS {
+        let name = format!("u{nth}");
+        let key = house.user(&name).await.keys().await.expect("keys").remove(0);
+        let lane = lanes(&house, &format!("acc-{name}")).await.remove(0);
+        held.push(wires.catalogue(&tenant(&name), &key.id, &lane).await.expect("answers"));
+    }
+    let prepared = engine.0.load(Ordering::Relaxed);
+    println!("COUNT shared-indexes teams={TEAMS} prepared={prepared} in-use={}", wires.prepared_count());
+    assert_eq!((prepared, wires.prepared_count()), (1, 1));
+    assert!(held.iter().all(|stock| Arc::ptr_eq(&stock.prepared, &held[0].prepared)));
+    held.clear();
+}
+
+#[tokio::test]
+async fn an_old_catalogue_is_served_at_once_and_asked_for_once_beside() {
+    let house = House::quiet().await;
+    let ada = house.user("ada").await;
+    let clock = VirtualClock::default().manual();
+    let sim = SimWorld::new(SimConfig::small(1), Arc::new(clock.clone()));
+    let driver: Arc<dyn CloudDriver> = Arc::new(SimDriver::new(sim.clone()));
+    let wires = Connections::new(house.repo(), Arc::new(clock.clone()), MasterKey::new([7; 32]), [driver])
+        .expect("one name");
+    let key = ada.keys().await.expect("keys").remove(0);
+    let lane = lanes(&house, "acc-ada").await.remove(0);
+    let of = tenant("ada");
+    let first = wires.catalogue(&of, &key.id, &lane).await.expect("answers");
+    let asked = || sim.counts().get("catalogue").copied();
+    clock.advance(Duration::from_secs(301));
+    sim.rule(Rule::once("catalogue", FaultEffect::SlowMs(3_600_000)).times(None));
+    for _ in 0..20 {
+        let old = wires.catalogue(&of, &key.id, &lane).await.expect("served at once");
+        assert!(Arc::ptr_eq(&old, &first) && old.age(clock.mono()) >= Duration::from_secs(301));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked(), Some(2), "twenty came, one asks");
+    sim.clear_rules();
+    // The slow call is given up, and the cloud is left alone for some seconds.
+    for seconds in [61, 11] {
+        clock.advance(Duration::from_secs(seconds));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+        if !Arc::ptr_eq(&wires.catalogue(&of, &key.id, &lane).await.expect("served"), &first) {
+            return;
+        }
+    }
+    panic!("what came is never served: asked {:?}", asked());
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
 use infra_core::contracts::pricing::{Prepared, PriceContext, Quote, Ranking};
-use infra_core::nouns::offering::{Billing, Catalogue, Price};
-use infra_core::nouns::request::{MarketWish, Request};
+use infra_core::nouns::offering::{Billing, Catalogue, Offering, Price};
+use infra_core::nouns::policy::{Among, Burstable};
+use infra_core::nouns::request::{Market, MarketWish, Request};
 use infra_core::testing::price_world::PriceWorld;
 use infra_core::words::money::Money;
 
@@ -52,6 +53,20 @@ defects! {
     NamesNothingNear breaks "no_fit_names_the_limit_and_the_nearest",
     NamesAnotherField breaks "no_fit_names_the_limit_and_the_nearest",
     Unbounded breaks "the_limit_of_quotes_is_kept",
+    ForgetsAddress breaks "the_public_address_is_part_of_the_price",
+    ForgetsFee breaks "a_services_fee_is_part_of_the_price",
+    HidesDiskInCompute breaks "the_parts_of_a_cost_add_up",
+    ForgetsOverlays breaks "the_lowest_overlay_decides",
+    OverlaysForAllMarkets breaks "the_lowest_overlay_decides",
+    IgnoresBurstable breaks "every_rule_of_a_policy_is_kept",
+    IgnoresGeneration breaks "every_rule_of_a_policy_is_kept",
+    IgnoresFamilies breaks "every_rule_of_a_policy_is_kept",
+    IgnoresPlaces breaks "every_rule_of_a_policy_is_kept",
+    ChargesAllMonth breaks "a_month_is_not_charged_beyond_its_ceiling",
+    SpotByPrice breaks "spot_comes_first_and_leaves_room_for_the_fallback",
+    NoFallback breaks "spot_comes_first_and_leaves_room_for_the_fallback",
+    SaysNoReason breaks "each_quote_says_why_it_stands_before_the_next",
+    PreparesTheDominant breaks "what_was_prepared_changes_no_answer",
 }
 
 /// The right engine, made wrong.
@@ -66,6 +81,13 @@ impl PricingEngine for Mutant {
         self.alter_offers(&need, &mut world);
         self.alter_catalogues(&mut world);
         self.alter_rules(&mut world);
+        if self.0 == Defect::PreparesTheDominant {
+            for (lane, asked) in world.lanes.iter_mut().zip(context.lanes) {
+                if asked.prepared.get::<Dominant>().is_some() {
+                    drop_dominated(&mut lane.catalogue.offerings);
+                }
+            }
+        }
         match world.rank(&CheapestFit, &need) {
             Ranking::Fits(mut quotes) => {
                 self.alter_quotes(asked, context, &mut quotes);
@@ -86,8 +108,21 @@ impl PricingEngine for Mutant {
     }
 
     fn prepare(&self, _: &Catalogue) -> Prepared {
-        Prepared::none().clone()
+        Prepared::new(Dominant)
     }
+}
+
+/// What an engine prepares that keeps a skyline and nothing else.
+struct Dominant;
+
+/// Leaves what nothing cheaper is at least as large as.
+fn drop_dominated(offers: &mut Vec<Offering>) {
+    let all = offers.clone();
+    let cheaper = |a: &Offering, b: &Offering| {
+        a.price.per_hour().is_some_and(|a| b.price.per_hour().is_some_and(|b| a < b))
+            && (a.vcpus_milli >= b.vcpus_milli && a.memory_mib >= b.memory_mib)
+    };
+    offers.retain(|it| !all.iter().any(|other| cheaper(other, it)));
 }
 
 impl Mutant {
@@ -99,6 +134,13 @@ impl Mutant {
             Defect::IgnoresRegion => need.region = None,
             Defect::CountsOne => need.count = None,
             Defect::CapsComputeOnly => need.max_price_per_hour = None,
+            Defect::IgnoresBurstable => need.policy.burstable = Burstable::Allow,
+            Defect::IgnoresGeneration => need.policy.min_generation = None,
+            Defect::IgnoresFamilies => need.policy.families = Among::default(),
+            Defect::IgnoresPlaces => {
+                need.policy.regions = Among::default();
+                need.policy.providers = Among::default();
+            }
             Defect::GuessesADuration => need.duration_s = need.duration_s.or(Some(3600)),
             Defect::NanPasses => {
                 for size in [&mut need.vcpus, &mut need.memory_gib, &mut need.disk_gib] {
@@ -121,6 +163,7 @@ impl Mutant {
                     offer.market = need.market.unwrap_or(MarketWish::OnDemand).markets()[0]
                 }
                 (Defect::BuysWholeDisk, _) => offer.disk_gib = 0,
+                (Defect::ForgetsFee, _) => offer.fee_per_hour = Money::default(),
                 _ => {}
             }
         }
@@ -137,6 +180,12 @@ impl Mutant {
                         Billing::PerSecond { min_s: 0, min_charge: Money::default(), month_hours_max: None };
                 }
                 Defect::BillsSeconds => catalogue.billing = Billing::default(),
+                Defect::ForgetsAddress => catalogue.ipv4_hour = Money::default(),
+                Defect::ChargesAllMonth => {
+                    if let Billing::PerSecond { month_hours_max, .. } = &mut catalogue.billing {
+                        *month_hours_max = None;
+                    }
+                }
                 Defect::OldestImage => {
                     let newest = catalogue.images.iter().map(|it| it.created_at).max().unwrap_or_default();
                     for image in &mut catalogue.images {
@@ -151,6 +200,9 @@ impl Mutant {
     fn alter_rules(&self, world: &mut PriceWorld) {
         match self.0 {
             Defect::ForgetsExclusions => world.excluded.clear(),
+            Defect::ForgetsOverlays => world.overlays.clear(),
+            Defect::OverlaysForAllMarkets => world.overlays.iter_mut().for_each(|it| it.market = None),
+            Defect::NoFallback => {}
             Defect::ExcludesAllZones => {
                 let all = std::mem::take(&mut world.excluded).into_iter();
                 world.excluded = all
@@ -169,6 +221,16 @@ impl Mutant {
         let size = |it: &Quote| (it.choice.offering.vcpus_milli, it.choice.offering.memory_mib);
         match self.0 {
             Defect::FirstBySize => quotes.sort_by_key(size),
+            Defect::HidesDiskInCompute => {
+                for parts in quotes.iter_mut().map(|it| &mut it.parts_per_hour) {
+                    parts.compute = parts.compute.plus(std::mem::take(&mut parts.disk));
+                }
+            }
+            Defect::SpotByPrice => quotes.sort_by_key(|it| it.total.unwrap_or(it.per_hour)),
+            Defect::NoFallback if quotes.iter().any(|it| it.choice.offering.market == Market::Spot) => {
+                quotes.retain(|it| it.choice.offering.market == Market::Spot);
+            }
+            Defect::SaysNoReason => quotes.iter_mut().for_each(|it| it.beats_next = None),
             Defect::PrefersLarge => {
                 quotes.sort_by_key(|it| (it.total.unwrap_or(it.per_hour), std::cmp::Reverse(size(it))));
             }

@@ -3,12 +3,15 @@
 
 use infra_core::contracts::pricing::{Excluded, Quote};
 use infra_core::nouns::offering::{Billing, Image, Offering, Price};
-use infra_core::nouns::request::Request;
+use infra_core::nouns::overlay::Off;
+use infra_core::nouns::policy::Burstable;
+use infra_core::nouns::request::{Market, MarketWish, Request};
 use infra_core::testing::price_world::{PriceWorld, WorldLane};
 
 /// What one way to fulfil a request comes to, ordered as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
+    pub(crate) class: usize,
     pub(crate) total: i128,
     pub(crate) stale: bool,
     pub(crate) vcpus: u32,
@@ -22,14 +25,15 @@ pub(crate) struct Row {
 
 impl Row {
     /// What the order is by: rows may differ in the rest, zones among it, and still be equal in rank.
-    pub(crate) fn rank(&self) -> (i128, bool, u32, u64, &[String; 4]) {
-        (self.total, self.stale, self.vcpus, self.memory, &self.names)
+    pub(crate) fn rank(&self) -> (usize, i128, bool, u32, u64, &[String; 4]) {
+        (self.class, self.total, self.stale, self.vcpus, self.memory, &self.names)
     }
 
     /// A quote as a row; the total of one without a duration is its hour's.
-    pub(crate) fn of(quote: &Quote) -> Self {
+    pub(crate) fn of(quote: &Quote, need: &Request) -> Self {
         let choice = &quote.choice;
         Self {
+            class: class(need, choice.offering.market).unwrap_or(usize::MAX),
             total: quote.total.unwrap_or(quote.per_hour).nanos.into(),
             stale: quote.stale,
             vcpus: choice.offering.vcpus_milli,
@@ -45,6 +49,27 @@ impl Row {
             disk: choice.disk_gib,
             each: choice.per_hour.nanos,
         }
+    }
+}
+
+/// The list that is shown of all rows: where two markets are wished, a quarter of it, and one place at least, is kept
+/// for the second.
+pub(crate) fn shown(rows: &[Row], need: &Request, limit: usize) -> Vec<Row> {
+    if need.market != Some(MarketWish::SpotThenOnDemand) {
+        return rows.iter().take(limit).cloned().collect();
+    }
+    let (first, second): (Vec<_>, Vec<_>) = rows.iter().cloned().partition(|row| row.class == 0);
+    let kept = [second.len(), limit.max(4) / 4, limit - 1].into_iter().min().expect("three figures");
+    first.into_iter().take(limit - kept).chain(second).take(limit).collect()
+}
+
+/// 0 for the market wished first, 1 for the other.
+fn class(need: &Request, market: Market) -> Option<usize> {
+    match (need.market.unwrap_or_default(), market) {
+        (MarketWish::OnDemand, Market::OnDemand) | (MarketWish::Spot, Market::Spot) => Some(0),
+        (MarketWish::SpotThenOnDemand, Market::Spot) => Some(0),
+        (MarketWish::SpotThenOnDemand, Market::OnDemand) => Some(1),
+        _ => None,
     }
 }
 
@@ -95,13 +120,20 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     same(offering.gpus >= need.gpus.unwrap_or(0))?;
     same(need.gpu_model.is_none() || (offering.gpus > 0 && offering.gpu_model == need.gpu_model))?;
     same(need.arch.is_none_or(|it| it == offering.arch))?;
-    same(need.market.unwrap_or_default().markets().contains(&offering.market))?;
+    let class = class(need, offering.market)?;
+    policy(lane, offering, need)?;
     let image = image(lane, offering, need)?;
     let disk = disk(lane, offering, need.disk_gib)?;
-    let each = per_hour.nanos.checked_add(lane.catalogue.disk_gib_hour.nanos * i64::from(disk))?;
+    let lowered = lowered(world, lane, offering, per_hour.nanos);
+    let address = if need.private_only { 0 } else { lane.catalogue.ipv4_hour.nanos };
+    let extras = i128::from(address) + i128::from(offering.fee_per_hour.nanos);
+    let with_disk =
+        i128::from(lowered) + extras + i128::from(lane.catalogue.disk_gib_hour.nanos) * i128::from(disk);
+    let each = i64::try_from(with_disk).ok().filter(|_| offering.fee_per_hour.nanos >= 0)?;
     same(need.max_price_per_hour.is_none_or(|cap| cap.is_finite() && each as f64 / 1e9 <= cap))?;
     let age = world.now.duration_since(*as_of).as_secs();
     Some(Row {
+        class,
         total: total(lane, each, need) * i128::from(need.count.unwrap_or(1)),
         stale: *live && age > 30 * 24 * 3600,
         vcpus: offering.vcpus_milli,
@@ -117,6 +149,47 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
         disk,
         each,
     })
+}
+
+fn policy(lane: &WorldLane, offering: &Offering, need: &Request) -> Option<()> {
+    let rules = &need.policy;
+    let named = |list: &[String]| list.iter().any(|it| it.to_lowercase() == offering.family);
+    let family_ok = (rules.families.allow.is_empty() || named(&rules.families.allow))
+        && (offering.family.is_empty() || !named(&rules.families.deny));
+    let region_ok = (rules.regions.allow.is_empty() || rules.regions.allow.contains(&lane.lane.region))
+        && !rules.regions.deny.contains(&lane.lane.region);
+    let cloud_ok = (rules.providers.allow.is_empty() || rules.providers.allow.contains(&lane.lane.cloud))
+        && !rules.providers.deny.contains(&lane.lane.cloud);
+    let new_enough =
+        rules.min_generation.is_none_or(|least| offering.generation.is_some_and(|it| it >= least));
+    let steady = rules.burstable == Burstable::Allow || !offering.burstable;
+    (family_ok && region_ok && cloud_ok && new_enough && steady).then_some(())
+}
+
+/// The lowest price that any overlay of the team makes of a listed one.
+fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering, list: i64) -> i64 {
+    let mut lowest = list;
+    for overlay in &world.overlays {
+        let meant = overlay.provider.as_ref().is_none_or(|it| *it == lane.lane.cloud)
+            && overlay.region.as_ref().is_none_or(|it| *it == lane.lane.region)
+            && overlay.market.is_none_or(|it| it == offering.market)
+            && overlay
+                .family
+                .as_ref()
+                .is_none_or(|it| it.to_lowercase() == offering.family && !it.is_empty());
+        let price = match overlay.off {
+            // The worlds know halves of percents only.
+            Off::Percent(off) => {
+                let left = 200 - (off * 2.0) as i128;
+                i64::try_from((i128::from(list) * left + 199) / 200).expect("below the list price")
+            }
+            Off::PerHour(off) => list - off.nanos,
+        };
+        if meant && price.max(1) < lowest {
+            lowest = price.max(1);
+        }
+    }
+    lowest
 }
 
 fn image<'a>(lane: &'a WorldLane, offering: &Offering, need: &Request) -> Option<&'a Image> {
@@ -159,8 +232,12 @@ fn total(lane: &WorldLane, each: i64, need: &Request) -> i128 {
     let round_up = |amount: i128, by: i128| (amount + by - 1) / by;
     match lane.catalogue.billing {
         Billing::PerHour => i128::from(each) * round_up(seconds.into(), 3600).max(1),
-        Billing::PerSecond { min_s, min_charge, .. } => {
-            let billed = seconds.max(min_s.into());
+        Billing::PerSecond { min_s, min_charge, month_hours_max } => {
+            // The worlds begin with a January and last for two months at most.
+            let january = seconds.min(31 * 24 * 3600);
+            let most = month_hours_max.map_or(u64::MAX, |hours| u64::from(hours) * 3600);
+            let paid = january.min(most) + (seconds - january).min(most);
+            let billed = paid.max(min_s.into());
             round_up(i128::from(each) * i128::from(billed), 3600).max(min_charge.nanos.into())
         }
         _ => unreachable!("the worlds bill in no other way"),

@@ -300,16 +300,13 @@ pub struct Overlays {
     /// When they were set; `null` when never.
     #[schema(required = true)]
     pub changed_at: Option<Timestamp>,
-    /// By whom.
-    #[schema(required = true)]
-    pub changed_by: Option<UserId>,
     /// Number of the commit that wrote them last; 0 when never set.
     pub version: u64,
 }
 
 impl From<OverlaysView> for Overlays {
     fn from(view: OverlaysView) -> Self {
-        let OverlaysView { overlays, changed_at, changed_by, version } = view;
-        Self { overlays, changed_at, changed_by, version: version.0 }
+        let OverlaysView { overlays, changed_at, version } = view;
+        Self { overlays, changed_at, version: version.0 }
     }
 }

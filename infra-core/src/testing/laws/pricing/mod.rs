@@ -13,6 +13,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod costs;
+
 use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
 use crate::nouns::offering::{Billing, Image, Offering, Price};
@@ -21,6 +23,7 @@ use crate::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use crate::words::clock::later;
 use crate::words::ids::Zone;
 use crate::words::money::Money;
+pub use costs::*;
 
 /// What a law says of an engine. Nothing here waits: pricing is pure.
 pub type Verdict = Result<(), Unmet>;
@@ -59,6 +62,15 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         absurd_numbers_do_not_overflow,
         no_fit_names_the_limit_and_the_nearest,
         the_limit_of_quotes_is_kept,
+        the_public_address_is_part_of_the_price,
+        a_services_fee_is_part_of_the_price,
+        the_parts_of_a_cost_add_up,
+        the_lowest_overlay_decides,
+        every_rule_of_a_policy_is_kept,
+        a_month_is_not_charged_beyond_its_ceiling,
+        spot_comes_first_and_leaves_room_for_the_fallback,
+        each_quote_says_why_it_stands_before_the_next,
+        what_was_prepared_changes_no_answer,
     ]
 }
 

@@ -1,0 +1,65 @@
+//! Claim: pricing takes no more instructions than were recorded. To be run below valgrind's callgrind, which counts what
+//! happens inside the functions named `counted_*` and nowhere else; see `scripts/stages/instructions`.
+
+#![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
+
+use std::hint::black_box;
+
+use infra_benches::offers::{Size, world};
+use infra_core::contracts::pricing::{Prepared, PriceContext, Ranking};
+use infra_core::nouns::request::{Arch, MarketWish, Request};
+use infra_core::testing::price_world::PriceWorld;
+use infra_core::{CheapestFit, PricingEngine};
+
+// Each names itself: functions of one and the same code would be merged, and counted as one.
+#[inline(never)]
+fn counted_pick(need: &Request, context: &PriceContext<'_>) -> bool {
+    black_box(CheapestFit.pick(need, context)).is_some()
+}
+
+#[inline(never)]
+fn counted_top_20(need: &Request, context: &PriceContext<'_>) -> Ranking {
+    black_box("top-20");
+    black_box(CheapestFit.rank(need, context))
+}
+
+#[inline(never)]
+fn counted_gpu_deny_cap_spot(need: &Request, context: &PriceContext<'_>) -> Ranking {
+    black_box("gpu-deny-cap-spot");
+    black_box(CheapestFit.rank(need, context))
+}
+
+#[inline(never)]
+fn counted_nothing_fits(need: &Request, context: &PriceContext<'_>) -> Ranking {
+    black_box("nothing-fits");
+    black_box(CheapestFit.rank(need, context))
+}
+
+#[inline(never)]
+fn counted_build(world: &PriceWorld) -> Vec<Prepared> {
+    black_box(world.prepare(&CheapestFit))
+}
+
+fn main() {
+    let world = world(Size::Usual);
+    let prepared = counted_build(&world);
+    let mut sized = Request::default();
+    (sized.vcpus, sized.memory_gib, sized.arch) = (Some(16.0), Some(64.0), Some(Arch::X86_64));
+    (sized.region, sized.provider) = ("r3".parse().ok(), "aws".parse().ok());
+    let mut ruled = Request::default();
+    (ruled.gpus, ruled.gpu_model, ruled.market) = (Some(4), Some("t4".to_owned()), Some(MarketWish::Spot));
+    ruled.policy.families.deny = ["p3", "m5", "c5", "r5"].map(str::to_owned).to_vec();
+    ruled.max_price_per_hour = Some(9.0);
+    let mut none = ruled.clone();
+    none.max_price_per_hour = Some(0.001);
+    world.with_context(&prepared, |context| {
+        // Once uncounted: the first call of a library's function finds it, and that is not ours.
+        for need in [&sized, &ruled, &none] {
+            black_box((CheapestFit.pick(need, context).is_some(), CheapestFit.rank(need, context)));
+        }
+        assert!(counted_pick(&sized, context), "something fits");
+        assert!(matches!(counted_top_20(&sized, context), Ranking::Fits(_)));
+        assert!(matches!(counted_gpu_deny_cap_spot(&ruled, context), Ranking::Fits(_)));
+        assert!(matches!(counted_nothing_fits(&none, context), Ranking::Nothing(_)));
+    });
+}
