@@ -99,6 +99,7 @@ fn born(row: &mut Launch, now: Timestamp) {
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
     });

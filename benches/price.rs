@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use infra_benches::{Bench, quick};
-use infra_core::contracts::pricing::{PriceContext, PricedLane, Ranking};
+use infra_core::contracts::pricing::{Prepared, PriceContext, PricedLane, Ranking};
 use infra_core::nouns::offering::Offering;
 use infra_core::nouns::request::{Arch, Request};
 use infra_core::testing::price_world::{PriceWorld, offering};
@@ -47,10 +47,16 @@ fn main() {
     let mut bench = Bench::new(rounds);
     let world = PriceWorld::default().with_lane("aws", "us-east-1", types());
     let lane = &world.lanes[0];
-    let lanes = [PricedLane { lane: &lane.lane, credential: &lane.credential, catalogue: &lane.catalogue }];
+    let lanes = [PricedLane {
+        lane: &lane.lane,
+        credential: &lane.credential,
+        catalogue: &lane.catalogue,
+        prepared: Prepared::none(),
+    }];
     let context = PriceContext {
         lanes: &lanes,
         excluded: &world.excluded,
+        overlays: &[],
         now: world.now,
         stale_after: world.stale_after,
         limit: 20,

@@ -76,6 +76,7 @@ impl CloudProvider for Shelf {
             offerings: vec![offering],
             images: vec![image],
             disk_gib_hour: Default::default(),
+            ipv4_hour: Default::default(),
             billing: Default::default(),
             options: Default::default(),
             as_of,

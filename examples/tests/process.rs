@@ -57,6 +57,7 @@ fn refusals_have_exit_codes_that_a_script_can_act_on() {
         (&[], &[("INFRA_MASTER_KEY", "planted-key")], 78, "64 hex digits"),
         (&[], &[("HOME", "")], 78, "HOME"),
         (&[], &[("INFRA_LOG", "a=b=c")], 78, "INFRA_LOG"),
+        (&["--check-config"], &[("INFRA_OTLP", "moon")], 78, "log.otlp"),
         (&["--sim-control", "--cloud", "aws=http://127.0.0.1:1"], &[], 78, "refused beside a real provider"),
         (&["--listen", &taken], &[], 78, "cannot listen"),
         (&["--data", "/proc/nothing"], &[], 78, "/proc/nothing"),

@@ -97,7 +97,7 @@ fn every_command_of_the_command_line_works_as_it_stands_there() {
     }
     assert!(!said.contains("infra_") && !aside.contains("infra_"), "no token shows: {said}\n{aside}");
     let held = server.admin("GET", "/users/ada/reservations?state=all", "").json;
-    assert_eq!(held["items"].as_array().map(Vec::len), Some(1), "{held}");
+    assert_eq!(held["items"].as_array().map(Vec::len), Some(2), "{held}");
     assert_eq!(held["items"][0]["state"], "released", "{held}");
 }
 

@@ -153,6 +153,7 @@ fn thing(id: &ResourceId, unit: Option<u32>, state: ThingState, now: Timestamp) 
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
     }

@@ -5,8 +5,8 @@
 //! * [`digitalocean`]: droplets, firewalls and snapshots over plain HTTP; feature `digitalocean` adds the transport.
 //! * [`openstack`]: Nova, Neutron and Glance. Its logic is always there; feature `openstack` adds the real transport.
 //!
-//! [`registry`] makes drivers from what an operator writes. What clouds share: [`failure`] turns a failed call into the contract's error, [`http`] is the way to an HTTP API,
-//! `first_boot` puts public keys beside a user's script.
+//! [`registry`] makes drivers from what an operator writes, [`prices`] keeps what capacity costs. What clouds share: [`failure`] turns a failed call into the contract's error, [`http`] is the way to an HTTP API,
+//! `first_boot` puts public keys beside a user's script, `families` reads what the names of types say.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -15,8 +15,10 @@ pub mod digitalocean;
 pub mod failure;
 pub mod http;
 pub mod openstack;
+pub mod prices;
 pub mod registry;
 pub mod sim;
 
 mod cidr;
+mod families;
 mod first_boot;

@@ -8,13 +8,13 @@
 //! # Guarantees
 //! * An unknown kind is answered with the kinds there are, a setting of another kind with the kinds it belongs to, a
 //!   kind that was left out of this build with the feature that adds it.
-//! * Nothing is asked of any cloud here; only a price sheet is read from disk.
+//! * Nothing is asked of any cloud here; only a price file is read from disk.
 //!
 //! Adding a cloud is one line in the table, beside its folder and its feature.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use crate::aws::ImageSource;
 use crate::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
 use crate::http::Transport;
-use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings, PriceSheet};
+use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings};
+use crate::prices::{FileSource, Form, PriceBook, PriceError, PricedDriver};
 
 /// One cloud as an operator writes it. What is not said is as the cloud's own settings have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,10 +58,13 @@ pub struct CloudSpec {
     /// Only OpenStack: the network of machines that name none: `auto`, `none` or a network's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// Only OpenStack: a TOML file that says what flavors cost. Without it no flavor has a price, and what has no price
-    /// is never chosen.
+    /// A file (CSV, JSON or TOML) that says what types cost, instead of the cloud. OpenStack says nothing itself: without
+    /// it no flavor has a price, and what has no price is never chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<PathBuf>,
+    /// Only AWS: `api` for today's prices, `table` for the dated ones that come along, without asking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_source: Option<String>,
     /// Seconds after which the cloud shows everywhere what it made, instead of what it documents. Too little buys
     /// twice; it is for emulators, whose lag is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +85,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The way to clouds that speak plain HTTP, shared by all of them. AWS brings its own.
     pub transport: Arc<dyn Transport>,
+    /// Where feeds of prices are kept, with rates and intervals.
+    pub prices: Arc<PriceBook>,
 }
 
 /// Why a cloud cannot be used as written.
@@ -158,7 +164,7 @@ const KINDS: [Kind; 3] = [
         word: "aws",
         feature: "aws",
         built: cfg!(feature = "aws"),
-        settings: &["ambient", "images"],
+        settings: &["ambient", "images", "price_source"],
         open: aws,
     },
     Kind {
@@ -172,7 +178,7 @@ const KINDS: [Kind; 3] = [
         word: "openstack",
         feature: "openstack",
         built: cfg!(feature = "openstack"),
-        settings: &["interface", "network", "prices"],
+        settings: &["interface", "network"],
         open: openstack,
     },
 ];
@@ -203,7 +209,30 @@ pub fn check(name: &str, spec: &CloudSpec) -> Result<(), RegistryError> {
 /// [`RegistryError`].
 pub fn open(name: &str, spec: &CloudSpec, parts: &Parts) -> Result<Arc<dyn CloudDriver>, RegistryError> {
     let (name, kind) = find(name, spec)?;
-    (kind.open)(&name, spec, parts)
+    let cloud = (kind.open)(&name, spec, parts)?;
+    let Some(source) = price_file(name.as_str(), spec)? else { return Ok(cloud) };
+    source.load().map_err(|error| {
+        let shown = spec.prices.as_deref().unwrap_or(Path::new("")).display();
+        let why = match error {
+            PriceError::File { why, .. } => format!("{shown} cannot be read: {why}"),
+            error => format!("{shown}: {error}"),
+        };
+        RegistryError::Setting { cloud: name.to_string(), setting: "prices", why }
+    })?;
+    let feed = parts.prices.list_feed(&name, "file");
+    Ok(Arc::new(PricedDriver::new(cloud, feed, source, parts.prices.rates())))
+}
+
+/// A cloud's price file, if it names one: not read yet.
+fn price_file(name: &str, spec: &CloudSpec) -> Result<Option<FileSource>, RegistryError> {
+    let Some(path) = &spec.prices else { return Ok(None) };
+    let why = || format!("{} must end with .csv, .json or .toml", path.display());
+    let form = Form::of(path).ok_or_else(|| RegistryError::Setting {
+        cloud: name.to_owned(),
+        setting: "prices",
+        why: why(),
+    })?;
+    Ok(Some(FileSource::new(path.clone(), form)))
 }
 
 /// The kind of a cloud, once everything that can be said against its settings was not found.
@@ -225,6 +254,11 @@ fn find(name: &str, spec: &CloudSpec) -> Result<(CloudName, &'static Kind), Regi
         return Err(RegistryError::Misplaced { cloud: name.to_owned(), setting, kind: kind.word, of });
     }
     check_endpoint(name, spec)?;
+    if let Some(word) = spec.price_source.as_ref().filter(|word| !["api", "table"].contains(&word.as_str())) {
+        let why = format!("{word:?} is not known; api and table are");
+        return Err(RegistryError::Setting { cloud: name.to_owned(), setting: "price_source", why });
+    }
+    price_file(name, spec)?;
     Ok((legal, kind))
 }
 
@@ -257,7 +291,7 @@ impl CloudSpec {
             ("images", !self.images.is_empty()),
             ("interface", self.interface.is_some()),
             ("network", self.network.is_some()),
-            ("prices", self.prices.is_some()),
+            ("price_source", self.price_source.is_some()),
             ("snapshot_within_s", self.snapshot_within_s.is_some()),
         ];
         said.into_iter().filter(|(_, said)| *said).map(|(setting, _)| setting).collect()
@@ -283,7 +317,11 @@ fn aws(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     if !spec.images.is_empty() {
         settings.images.clone_from(&spec.images);
     }
-    Ok(Arc::new(crate::aws::AwsDriver::new(settings, Arc::clone(&parts.clock))))
+    // Where a file says what types cost, AWS need not.
+    let live = spec.prices.is_none() && spec.price_source.as_deref() != Some("table");
+    let prices = crate::aws::AwsPrices::new(&parts.prices, name, live);
+    let driver = crate::aws::AwsDriver::new(settings, Arc::clone(&parts.clock));
+    Ok(Arc::new(driver.with_prices(prices)))
 }
 
 /// Never reached: a kind that is not built is refused before it is opened.
@@ -330,14 +368,6 @@ fn openstack(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     }
     if let Some(network) = &spec.network {
         settings.network.clone_from(network);
-    }
-    if let Some(path) = &spec.prices {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong("prices", format!("{shown} cannot be read: {error}")))?;
-        let sheet =
-            PriceSheet::from_toml(&text).map_err(|error| wrong("prices", format!("{shown}: {error}")))?;
-        settings.prices = Some(sheet);
     }
     if let Some(seconds) = spec.visible_within_s {
         settings.visible_within = Duration::from_secs(seconds);

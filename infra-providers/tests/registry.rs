@@ -20,7 +20,7 @@ impl Transport for Nowhere {
 }
 
 fn parts() -> Parts {
-    Parts { clock: Arc::new(VirtualClock::default()), transport: Arc::new(Nowhere) }
+    Parts { clock: Arc::new(VirtualClock::default()), transport: Arc::new(Nowhere), prices: Arc::default() }
 }
 
 fn spec(text: &str) -> CloudSpec {

@@ -331,11 +331,14 @@ async fn accounts_do_not_see_each_other() {
 async fn a_minute_of_a_droplet_costs_a_cent_as_at_digitalocean() {
     let desk = Desk::new().await;
     let ec2 = desk.on.provider.catalogue().await.expect("answers");
-    assert_eq!(ec2.billing, Billing::PerSecond { min_s: 60, min_charge: Money::default() });
+    assert_eq!(ec2.billing, Billing::default());
     let driver = SimDriver::new(desk.world.clone());
     let clock = desk.clock.clone();
     let droplets = subject(&driver, clock, "sim-ams", "s-1vcpu-1gb").await;
     let catalogue = droplets.provider.catalogue().await.expect("answers");
     let cent = Money::usd_nanos(10_000_000);
-    assert_eq!(catalogue.billing, Billing::PerSecond { min_s: 60, min_charge: cent });
+    assert_eq!(
+        catalogue.billing,
+        Billing::PerSecond { min_s: 60, min_charge: cent, month_hours_max: Some(672) }
+    );
 }

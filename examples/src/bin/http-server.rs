@@ -40,11 +40,12 @@ async fn run(args: Args) -> Result<(), StartError> {
     if args.print_config || args.check_config {
         return Ok(());
     }
-    server::install_logging(&settings)?;
+    let logging = server::install_logging(&settings)?;
     let stop = Stop::on_signals()
         .map_err(|error| StartError::Broken(format!("signals cannot be handled: {error}")))?;
     let server = server::start(settings, stop.clone()).await?;
     print!("{}", server.banner());
     server.run(stop).await;
+    logging.finish().await;
     Ok(())
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::commands::{admin, brakes, change, completions, keys, login, look, reserve, templates, watch};
+use super::commands::{
+    admin, brakes, change, completions, keys, login, look, people, reserve, templates, watch,
+};
 use super::error::CODES;
 
 const START: &str = "\
@@ -89,6 +91,10 @@ pub(super) enum Command {
     Keys(keys::KeysArgs),
     /// Requests kept under a name: list, show, remove
     Templates(templates::TemplatesArgs),
+    /// What your requests are filled up with: show, set, clear
+    Profile(people::ProfileArgs),
+    /// Whom a reservation is shared with: list, add, remove
+    Shares(people::SharesArgs),
     /// How to log in to a reservation's machines
     Access(look::AccessArgs),
     /// What happened to a reservation
@@ -97,7 +103,9 @@ pub(super) enum Command {
     Offerings,
     /// Kill switches: list, set, open (admin)
     Brakes(brakes::BrakesArgs),
-    /// People: list, add, change, remove (admin)
+    /// Teams: list, show, add and remove users (admin)
+    Teams(people::TeamsArgs),
+    /// People: list, add, change, transfer, remove (admin)
     Users(admin::UsersArgs),
     /// Access tokens, your own or (admin) a user's: list, issue, revoke
     Tokens(admin::TokensArgs),

@@ -30,7 +30,7 @@ pub use args::Cli;
 pub use error::CliError;
 
 use args::Command;
-use commands::{admin, brakes, change, completions, keys, login, look, reserve, templates, watch};
+use commands::{admin, brakes, change, completions, keys, login, look, people, reserve, templates, watch};
 use session::Session;
 use show::Out;
 
@@ -84,11 +84,14 @@ async fn run(session: &Session<'_>, command: &Command) -> Result<(), CliError> {
         Command::Save(args) => templates::save(session, args).await,
         Command::Keys(args) => keys::keys(session, args).await,
         Command::Templates(args) => templates::templates(session, args).await,
+        Command::Profile(args) => people::profile(session, args).await,
+        Command::Shares(args) => people::shares(session, args).await,
         Command::Access(args) => look::access(session, args).await,
         Command::History(args) => look::history(session, args).await,
         Command::Offerings => look::offerings(session).await,
         Command::Brakes(args) => brakes::brakes(session, args).await,
         Command::Users(args) => admin::users(session, args).await,
+        Command::Teams(args) => people::teams(session, args).await,
         Command::Tokens(args) => admin::tokens(session, args).await,
         Command::Completions(args) => completions::completions(session, args),
     }

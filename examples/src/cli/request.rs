@@ -216,7 +216,7 @@ fn read(path: &str) -> Result<Map<String, Value>, CliError> {
 }
 
 /// A public key: its text, or the file that holds it. A private one is refused before it leaves this machine.
-fn ssh_key(said: &str) -> Result<String, CliError> {
+pub(super) fn ssh_key(said: &str) -> Result<String, CliError> {
     let is_text = said.contains(' ');
     let text = if is_text { said.to_owned() } else { prompt::file(said)? };
     if text.contains("PRIVATE KEY") {

@@ -95,7 +95,8 @@ impl Client {
         if let Some(team) = team {
             body["team"] = json!(team);
         }
-        self.send(Call::new(Method::POST, ["admin", "users"]).json(&body)?).await
+        let call = Call::new(Method::POST, ["admin", "users"]).json(&body)?;
+        self.send(call.header("idempotency-key", self.draw_key()).repeatable()).await
     }
 
     /// Changes what a user may; what is `None` stays.
@@ -137,13 +138,14 @@ impl Client {
     /// Issues a token, for somebody as the admin or for oneself. The answer is the one time that it is shown.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError`]: `conflict` with the token's id when it was issued and the answer lost: revoke that one.
     pub async fn issue_token(
         &self,
         of: Option<&str>,
         token: &NewToken,
     ) -> Result<Answer<Token>, ClientError> {
-        self.send(Call::new(Method::POST, self.tokens_of(of, None)?).json(token)?).await
+        let call = Call::new(Method::POST, self.tokens_of(of, None)?).json(token)?;
+        self.send(call.header("idempotency-key", self.draw_key()).repeatable()).await
     }
 
     /// Revokes a token.

@@ -35,6 +35,7 @@ mod call;
 mod error;
 mod events;
 mod keys;
+mod people;
 mod repeat;
 mod reservations;
 mod sse;
@@ -42,6 +43,9 @@ mod target;
 mod templates;
 mod tls;
 mod types;
+
+#[cfg(feature = "otlp")]
+pub(crate) use tls::plain;
 
 pub use admin::{BrakeChange, NewToken};
 pub use answer::{Answer, Page};
@@ -54,5 +58,6 @@ pub use sse::{SseEvent, SseReader};
 pub use target::Target;
 pub use templates::TemplateName;
 pub use types::{
-    Brake, Key, MoneyText, Quote, Reservation, Template, Token, Tried, Unit, User, WhoAmI, over, settled,
+    Brake, Key, MoneyText, Moved, Profile, Quote, Reservation, Share, Team, Template, Token, Tried, Unit,
+    User, WhoAmI, over, settled,
 };

@@ -134,6 +134,7 @@ impl Client {
         version: u64,
     ) -> Result<Answer<Reservation>, ClientError> {
         let call = Call::new(Method::PATCH, self.of_user(&["reservations", id])?).json(&edit.body())?;
+        let call = call.header("idempotency-key", self.draw_key());
         self.send(call.header("if-match", format!("\"{version}\""))).await
     }
 

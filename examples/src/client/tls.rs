@@ -23,16 +23,30 @@ pub(super) fn transport(target: &Target) -> Result<reqwest::Client, ClientError>
                    with --insecure";
         return Err(broken(why.to_owned()));
     }
+    built(&target.url, target.ca_file.as_deref()).map_err(broken)
+}
+
+/// A transport to somebody who is shown no token of ours.
+#[cfg(feature = "otlp")]
+pub(crate) fn plain(address: &str) -> Result<reqwest::Client, String> {
+    let url: reqwest::Url = address.parse().map_err(|_| "is no address".to_owned())?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    built(&url, None)
+}
+
+fn built(url: &reqwest::Url, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {
     let mut roots = RootCertStore::empty();
-    if target.url.scheme() == "https" {
+    if url.scheme() == "https" {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(file) = &target.ca_file {
-            add(&mut roots, file).map_err(|why| broken(format!("{}: {why}", file.display())))?;
+        if let Some(file) = ca_file {
+            add(&mut roots, file).map_err(|why| format!("{}: {why}", file.display()))?;
         }
     }
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| broken(chain(&error)))?
+        .map_err(|error| chain(&error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = reqwest::Client::builder()
@@ -42,8 +56,8 @@ pub(super) fn transport(target: &Target) -> Result<reqwest::Client, ClientError>
         .redirect(Policy::none())
         .retry(reqwest::retry::never());
     // A proxy of the environment is for the world outside, not for this machine.
-    let builder = if is_here(&target.url) { builder.no_proxy() } else { builder };
-    builder.build().map_err(|error| broken(chain(&error)))
+    let builder = if is_here(url) { builder.no_proxy() } else { builder };
+    builder.build().map_err(|error| chain(&error))
 }
 
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {

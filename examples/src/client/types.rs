@@ -301,6 +301,50 @@ pub struct Template {
     pub request: Map<String, Value>,
 }
 
+/// A user's profile.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Profile {
+    /// What it says, by name; `null` where it says nothing.
+    #[serde(default)]
+    pub preferences: Map<String, Value>,
+    /// Rises with every change, 0 when it was never set.
+    pub version: u64,
+    /// When it was set.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Team {
+    /// Its name.
+    pub name: String,
+    /// Who is in it.
+    #[serde(default)]
+    pub members: Vec<String>,
+    /// Since when; `None` for one that only its users name.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// Rises whenever somebody comes or goes.
+    pub version: u64,
+}
+
+/// Whom a reservation is shared with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Share {
+    /// Which team mate.
+    pub user: String,
+    /// `viewer` or `user`.
+    pub role: String,
+}
+
+/// What was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Moved {
+    /// How many reservations.
+    pub moved: u32,
+}
+
 /// Who the token is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct WhoAmI {

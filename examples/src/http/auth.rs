@@ -6,7 +6,7 @@
 use axum::extract::{FromRequestParts, MatchedPath, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use infra_core::infra::{Operator, Principal, UserHandle};
+use infra_core::infra::{IdempotencyKey, Operator, Principal, UserHandle};
 use infra_core::nouns::account::TokenRole;
 use infra_core::nouns::actor::Actor;
 use infra_core::words::clock::Timestamp;
@@ -22,6 +22,9 @@ use super::{HttpOptions, Shared};
 
 /// The header by which a bot names the user it acts for.
 const ON_BEHALF: &str = "infra-on-behalf-of";
+
+/// The header by which a caller makes sure that a repeated call is one.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -84,7 +87,8 @@ impl FromRequestParts<Shared> for Admin {
         match caller {
             Caller::Admin => {
                 audit(parts, "admin", None);
-                Ok(Self(shared.infra.operator().acting(Actor::admin().on(request_id(parts)))))
+                let operator = shared.infra.operator().acting(Actor::admin().on(request_id(parts)));
+                Ok(Self(operator.under_key(idempotency_key(parts)?)))
             }
             Caller::Token(_) => Err(Problem::new(Code::Forbidden, "this path is for the admin token alone")),
         }
@@ -208,8 +212,33 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<(UserH
             Actor::token(&principal.token)
         }
     };
-    let user = shared.infra.user(&user).acting(actor.on(request_id(parts)));
-    Ok((user, caller))
+    tracing::Span::current().record("user", user.as_str());
+    let user = match &caller {
+        Caller::Token(principal) if principal.user == user => shared.infra.user_of(principal),
+        _ => shared.infra.user(&user),
+    };
+    let user = user.acting(actor.on(request_id(parts)));
+    let key = if change { idempotency_key(parts)? } else { None };
+    Ok((user.under_key(key), caller))
+}
+
+/// The key under which a change is made once, on every `POST` and `PATCH` alike. `PUT` and `DELETE` say how it shall be
+/// in the end, and repeat without.
+fn idempotency_key(parts: &Parts) -> Result<Option<IdempotencyKey>, Problem> {
+    if !matches!(parts.method, Method::POST | Method::PATCH) {
+        return Ok(None);
+    }
+    let Some(key) = one(&parts.headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let route = parts.extensions.get::<MatchedPath>().map_or("-", MatchedPath::as_str);
+    Ok(Some(IdempotencyKey::new(key_route(&parts.method, route), key)?))
+}
+
+/// Names the route inside a key: the same key on another route is another key. These names stand in stores: `POST
+/// reservations`, `POST templates` for both ways to save one, `PATCH admin/users`.
+fn key_route(method: &Method, route: &str) -> String {
+    let path = route.strip_prefix("/users/{user}/").unwrap_or(route);
+    let words = path.split('/').filter(|word| !word.is_empty() && !word.starts_with('{'));
+    format!("{method} {}", words.collect::<Vec<_>>().join("/"))
 }
 
 /// Suspending a bot's own user stops the bot: its token opens every user.
@@ -256,4 +285,23 @@ fn audit(parts: &Parts, by: &str, user: Option<&UserId>) {
     let user = user.map_or("-", UserId::as_str);
     let change = !matches!(parts.method, Method::GET | Method::HEAD);
     tracing::info!(target: "infra_audit", request_id, by, user, method = %parts.method, route, change, "opened");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_stand_in_stores_are_found_under_another_name() {
+        for (method, route, name) in [
+            (Method::POST, "/users/{user}/reservations", "POST reservations"),
+            (Method::POST, "/users/{user}/templates", "POST templates"),
+            (Method::POST, "/users/{user}/templates/{name}", "POST templates"),
+            (Method::POST, "/users/{user}/templates/{name}/reservations", "POST templates/reservations"),
+            (Method::PATCH, "/users/{user}/reservations/{id}", "PATCH reservations"),
+            (Method::POST, "/admin/users/{user}/tokens", "POST admin/users/tokens"),
+        ] {
+            assert_eq!(key_route(&method, route), name);
+        }
+    }
 }

@@ -10,8 +10,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use infra_core::words::secret::hex;
-use tokio::sync::Semaphore;
+use tracing::Instrument;
+use tracing::field::Empty;
 
+use super::places::{Place, Places};
 use super::problem::{Code, Problem};
 use super::rates::{Payer, Peer};
 use super::{HttpOptions, Shared, auth};
@@ -29,7 +31,7 @@ pub(super) struct RequestId(pub Arc<str>);
 #[derive(Debug, Clone)]
 pub(super) struct Bare {
     pub(super) options: Arc<HttpOptions>,
-    pub(super) room: Arc<Semaphore>,
+    pub(super) room: Arc<Places>,
 }
 
 pub(super) async fn edge(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -40,7 +42,7 @@ pub(super) async fn bare(State(bare): State<Bare>, request: Request, next: Next)
     around(&bare.options, &bare.room, request, next).await
 }
 
-async fn around(options: &HttpOptions, room: &Semaphore, mut request: Request, next: Next) -> Response {
+async fn around(options: &HttpOptions, room: &Arc<Places>, mut request: Request, next: Next) -> Response {
     let id = request_id(options, &request);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let method = request.method().clone();
@@ -48,15 +50,17 @@ async fn around(options: &HttpOptions, room: &Semaphore, mut request: Request, n
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "-".to_owned(), |p| p.as_str().to_owned());
     let begun = options.clock.mono();
-    let response = match (charge(options, &route, &request), room.try_acquire()) {
-        (Ok(()), Ok(_place)) => within_bounds(options, request, next).await,
-        (Err(wait), _) => limited("this caller asks too often".to_owned(), wait),
-        (_, Err(_)) => {
-            let limit = options.in_flight_max;
-            limited(format!("{limit} requests are in flight already"), Duration::from_secs(1))
-        }
+    // Everything that is logged below bears the id; who it is for is said once that is known.
+    let span = tracing::info_span!(
+        "request", otel.kind = "server", request_id = &*id, %method, route, user = Empty, status = Empty
+    );
+    let response = match let_in(options, room, &route, &request) {
+        Ok(_place) => within_bounds(options, request, next).instrument(span.clone()).await,
+        Err(problem) => problem.into_response(),
     };
     let response = finish(response, &id).await;
+    span.record("status", response.status().as_u16());
+    drop(span);
     let took_ms = u64::try_from(options.clock.mono().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = &*id, %method, route, status = response.status().as_u16(), took_ms, "request");
     response
@@ -65,11 +69,22 @@ async fn around(options: &HttpOptions, room: &Semaphore, mut request: Request, n
 /// Probes ask often, know no token, and must be answered above all when everything else is too much.
 const NEVER_LIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Charges the request to its caller; the error is how long to wait.
-fn charge(options: &HttpOptions, route: &str, request: &Request) -> Result<(), Duration> {
+/// Charges the request to its caller, and gives it a place.
+fn let_in(
+    options: &HttpOptions,
+    room: &Arc<Places>,
+    route: &str,
+    request: &Request,
+) -> Result<Option<Place>, Problem> {
     if NEVER_LIMITED.contains(&route) {
-        return Ok(());
+        return Ok(None);
     }
+    charge(options, request).map_err(too_often)?;
+    room.take(request.headers(), options).map(Some)
+}
+
+/// Charges the request to its caller; the error is how long to wait.
+fn charge(options: &HttpOptions, request: &Request) -> Result<(), Duration> {
     let from = request.extensions().get::<Peer>().map(|peer| peer.0);
     match auth::sent_digest(request.headers()) {
         None => options.meter.charge(&Payer::Stranger(from)),
@@ -78,12 +93,12 @@ fn charge(options: &HttpOptions, route: &str, request: &Request) -> Result<(), D
     }
 }
 
-fn limited(why: String, wait: Duration) -> Response {
-    let mut problem = Problem::new(Code::RateLimited, why);
+fn too_often(wait: Duration) -> Problem {
+    let mut problem = Problem::new(Code::RateLimited, "this caller asks too often");
     // Rounded up: who comes back as told is let in.
     let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     problem.retry_after_s = Some(whole.max(1));
-    problem.into_response()
+    problem
 }
 
 async fn within_bounds(options: &HttpOptions, request: Request, next: Next) -> Response {

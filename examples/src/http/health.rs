@@ -58,7 +58,8 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Result<Answer<Readine
         }
     };
     if health.is_ready() {
-        return Ok(Answer(Readiness::from(&health)));
+        let prices = shared.options.prices.as_ref().map(|book| book.ages()).unwrap_or_default();
+        return Ok(Answer(Readiness::new(&health, prices)));
     }
     if let Some(frozen) = &health.frozen {
         let how = "POST /admin/recover {\"what\": \"moved\" | \"clone\" | \"restored\"}";
@@ -120,9 +121,10 @@ pub(super) async fn status(Admin(operator): Admin, _: NoParams) -> Result<Answer
     path = "/admin/recover",
     tag = tag::OPERATION,
     operation_id = "recover",
+    params(super::wire::Idempotency),
     request_body = Recover,
     responses((status = 200, body = Status, description = "Thawed.")),
-    extensions(("x-codes" = json!(["conflict", "busy"])))
+    extensions(("x-codes" = json!(["conflict", "busy", "idempotency-mismatch"])))
 )]
 pub(super) async fn recover(
     Admin(operator): Admin,

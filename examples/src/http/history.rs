@@ -8,7 +8,8 @@
 //!   every few seconds), and after an hour; who comes back goes on where it stopped.
 //!
 //! # Caveats
-//! A reader who accepts nothing at all keeps its place among the streams until its connection breaks.
+//! A reader who accepts nothing keeps its place until its connection is cut (the server does so after `accept_within`,
+//! once the network's buffers are full), and for an hour at most.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -22,11 +23,11 @@ use futures_util::stream::{Stream, unfold};
 use infra_core::infra::{HistoryOptions, Told, Watch};
 use infra_core::words::ids::{ReservationId, UserId};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::{self, Reader, Writer};
 use super::extract::{NoParams, Params, one};
 use super::openapi::tag;
+use super::places::Place;
 use super::problem::{Code, Problem};
 use super::wire::Page;
 use super::{Shared, page, wire};
@@ -87,12 +88,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let from = one(&headers, LAST_EVENT_ID)?.filter(|text| !text.is_empty());
-    let Ok(place) = std::sync::Arc::clone(&shared.streams).try_acquire_owned() else {
-        let limit = shared.options.streams_max;
-        let mut problem = Problem::new(Code::RateLimited, format!("{limit} streams are open already"));
-        problem.retry_after_s = Some(COME_BACK_AFTER.as_secs());
-        return Err(problem);
-    };
+    let place = shared.waits.take(&headers, &shared.options)?;
     let mut watch = user.watch(&reservation(id)?, from).await?;
     let first = watch.next(Duration::ZERO).await?;
     if first == Told::Over {
@@ -116,7 +112,7 @@ struct Following {
     first: Option<Event>,
     asked_at: Duration,
     until: Duration,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Following {

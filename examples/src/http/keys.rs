@@ -32,10 +32,10 @@ fn secret((name, value): (String, Value)) -> Result<(String, Secret), Problem> {
     path = "/users/{user}/keys",
     tag = tag::KEYS,
     operation_id = "saveKey",
-    params(wire::OfUser, wire::Acting),
+    params(wire::OfUser, wire::Idempotency, wire::Acting),
     request_body = wire::NewKey,
     responses((status = 201, body = wire::Key, description = "Saved.")),
-    extensions(("x-codes" = json!(["busy", "paused", "suspended", "invalid-credentials", "unverified", "conflict", "in-use", "not-found"])))
+    extensions(("x-codes" = json!(["busy", "paused", "suspended", "invalid-credentials", "unverified", "conflict", "in-use", "not-found", "idempotency-mismatch"])))
 )]
 pub(super) async fn save(
     Writer(user): Writer,

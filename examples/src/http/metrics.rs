@@ -23,6 +23,7 @@ use infra_core::contracts::observer::{CallOutcome, Observer, Op, Tally};
 use infra_core::words::clock::{Clock, Timestamp, between};
 use infra_core::words::fault::FaultKind;
 use infra_core::words::lane::Lane;
+use infra_providers::prices::PriceBook;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -63,6 +64,9 @@ pub struct Metrics {
     breaker_open: Family<Labels<2>, Gauge>,
     droppings: Gauge,
     commit_seconds: Histogram,
+    price_age: Family<Labels<3>, Gauge<f64, AtomicU64>>,
+    price_failures: Family<Labels<3>, Gauge>,
+    prices: Option<Arc<PriceBook>>,
     heard: Mutex<Heard>,
 }
 
@@ -91,6 +95,9 @@ impl Metrics {
             breaker_open: Family::default(),
             droppings: Gauge::default(),
             commit_seconds: Histogram::new(COMMIT_SECONDS),
+            price_age: Family::default(),
+            price_failures: Family::default(),
+            prices: None,
             heard: Mutex::default(),
         };
         metrics.registered()
@@ -109,7 +116,17 @@ impl Metrics {
         registry.register("infra_breaker_open", "1 while a breaker is open there", self.breaker_open.clone());
         registry.register("infra_droppings", "Marked things without a record", self.droppings.clone());
         registry.register("infra_store_commit_seconds", "What commits took", self.commit_seconds.clone());
+        let about = "How old the prices in use are, by the source's own date";
+        registry.register("infra_price_age_seconds", about, self.price_age.clone());
+        let about = "Failures to read prices since the last success";
+        registry.register("infra_price_failures", about, self.price_failures.clone());
         self
+    }
+
+    /// Shows the ages of these prices, too.
+    #[must_use]
+    pub fn with_prices(self, prices: Arc<PriceBook>) -> Self {
+        Self { prices: Some(prices), ..self }
     }
 
     /// Everything as text, as of now.
@@ -118,6 +135,17 @@ impl Metrics {
         let now = self.clock.wall();
         let diverged_at = self.with(|heard| heard.diverged_at);
         self.divergence.set(diverged_at.map_or(0.0, |since| between(since, now).as_secs_f64()));
+        for age in self.prices.iter().flat_map(|book| book.ages()) {
+            let labels = [
+                ("provider", age.cloud.to_string()),
+                ("region", age.region.to_string()),
+                ("feed", age.feed.to_owned()),
+            ];
+            self.price_failures.get_or_create(&labels).set(number(age.failures.into()));
+            if let Some(seconds) = age.age {
+                self.price_age.get_or_create(&labels).set(seconds.as_secs_f64());
+            }
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text

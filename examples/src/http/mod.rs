@@ -23,6 +23,7 @@ mod metrics;
 mod offerings;
 mod openapi;
 mod page;
+mod places;
 mod problem;
 mod profile;
 mod quotes;
@@ -47,7 +48,7 @@ use infra_core::infra::Infra;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
 use infra_core::words::secret::{Secret, digest};
-use tokio::sync::Semaphore;
+use infra_providers::prices::PriceBook;
 use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -59,6 +60,7 @@ pub use openapi::{error_catalogue, openapi};
 pub use problem::{Code, FieldProblem, Problem};
 pub use rates::{Peer, RateLimits};
 
+use self::places::Places;
 use crate::server::Stop;
 
 /// How the router behaves. Every limit has a name and a default.
@@ -73,16 +75,22 @@ pub struct HttpOptions {
     pub body_within: Duration,
     /// Requests at once; more are told to come back.
     pub in_flight_max: usize,
+    /// Of them, those of one access token.
+    pub token_in_flight_max: usize,
     /// Longest `?wait=`.
     pub wait_max: Duration,
     /// Any answer must be ready within this time, waiting not counted.
     pub answer_within: Duration,
-    /// Streams of events at once; more are told to come back.
-    pub streams_max: usize,
+    /// Who waits at once, by `?wait=` and by streams of events; more are told to come back.
+    pub waits_max: usize,
+    /// Of them, those of one access token.
+    pub token_waits_max: usize,
     /// A stream asks so often whether its token still counts, and says something so often at least.
     pub stream_recheck: Duration,
     /// A stream ends after so long; its reader goes on where it stopped.
     pub stream_for: Duration,
+    /// Whose ages `/readyz` shows; none when not said.
+    pub prices: Option<Arc<PriceBook>>,
     /// What `/metrics` shows; nothing is there when not said.
     pub metrics: Option<Arc<Metrics>>,
     /// Digest of a token that opens `/metrics` alone.
@@ -113,11 +121,14 @@ impl HttpOptions {
             body_bytes_max: 1024 * 1024,
             body_within: Duration::from_secs(10),
             in_flight_max: 512,
+            token_in_flight_max: 128,
             wait_max: Duration::from_secs(600),
             answer_within: Duration::from_secs(120),
-            streams_max: 256,
+            waits_max: 256,
+            token_waits_max: 64,
             stream_recheck: Duration::from_secs(10),
             stream_for: Duration::from_secs(3600),
+            prices: None,
             metrics: None,
             metrics_token: None,
             metrics_open: false,
@@ -139,6 +150,10 @@ impl HttpOptions {
 }
 
 impl HttpOptions {
+    fn room(&self) -> Arc<Places> {
+        Places::new("requests", self.in_flight_max, self.token_in_flight_max)
+    }
+
     /// Makes the buckets, now that clock and rates are settled.
     fn settled(mut self) -> Arc<Self> {
         self.meter = Arc::new(rates::Rates::new(self.rates, Arc::clone(&self.clock)));
@@ -162,17 +177,17 @@ impl fmt::Debug for HttpOptions {
 struct Shared {
     infra: Infra,
     options: Arc<HttpOptions>,
-    room: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    room: Arc<Places>,
+    waits: Arc<Places>,
     ready: Arc<health::Cached>,
 }
 
 /// The REST API over an installation.
 pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
-    let room = Arc::new(Semaphore::new(options.in_flight_max));
+    let room = options.room();
     let sim = options.sim_control.take();
-    let streams = Arc::new(Semaphore::new(options.streams_max));
-    let shared = Shared { infra, room, streams, ready: Arc::default(), options: options.settled() };
+    let waits = Places::new("waits and streams", options.waits_max, options.token_waits_max);
+    let shared = Shared { infra, room, waits, ready: Arc::default(), options: options.settled() };
     let mut routes = api().split_for_parts().0.merge(openapi::page());
     if let Some(sim) = sim {
         routes = routes.merge(sim_control::guarded(sim, &shared));
@@ -187,7 +202,7 @@ pub fn router(infra: Infra, mut options: HttpOptions) -> Router {
 
 /// A router beside the API (the simulator alone, for one) behind the same admin token and the same outer layer.
 pub fn admin_only(inner: Router, open: Router, options: HttpOptions) -> Router {
-    let room = Arc::new(Semaphore::new(options.in_flight_max));
+    let room = options.room();
     let edge = edge::Bare { options: options.settled(), room };
     let guard = axum::middleware::from_fn_with_state(Arc::clone(&edge.options), sim_control::guard_bare);
     let layer = axum::middleware::from_fn_with_state(edge, edge::bare);

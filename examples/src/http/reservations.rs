@@ -4,24 +4,20 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use infra_core::infra::{
-    IdempotencyKey, InfraError, ListOptions, ReleaseOutcome, ReservationView, UserHandle,
-};
+use infra_core::infra::{InfraError, ListOptions, ReleaseOutcome, ReservationView, UserHandle};
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{Phase, Power};
 use infra_core::words::ids::ReservationId;
 use std::time::Duration;
 
 use super::auth::{Reader, Writer};
-use super::extract::{Json, NoParams, Params, if_match, one};
+use super::extract::{Json, NoParams, Params, if_match};
 use super::openapi::tag;
+use super::places::Place;
 use super::problem::{Code, Problem};
 use super::users::segment;
 use super::wire::{Change, Page};
 use super::{Shared, page, wire};
-
-/// Names the route inside idempotency keys: the same key on another route is another key.
-const ROUTE: &str = "POST reservations";
 
 /// Reserve capacity
 ///
@@ -44,10 +40,8 @@ pub(super) async fn reserve(
     headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Response, Problem> {
-    let wait = Params::read(&uri, &["wait"])?.wait(shared.options.wait_max)?;
-    let key = one(&headers, "idempotency-key")?;
-    let key = key.map(|key| IdempotencyKey::new(ROUTE, key)).transpose()?;
-    let reserved = user.reserve(&request, key.as_ref()).await?;
+    let wait = Wait::read(&Params::read(&uri, &["wait"])?, &headers, &shared)?;
+    let reserved = user.reserve(&request, None).await?;
     accepted(&user, &shared, reserved.view, wait).await
 }
 
@@ -56,10 +50,11 @@ pub(super) async fn accepted(
     user: &UserHandle,
     shared: &Shared,
     view: ReservationView,
-    wait: Option<Duration>,
+    wait: Option<Wait>,
 ) -> Result<Response, Problem> {
+    let asked = wait.is_some();
     let view = waited(user, shared, view, wait).await?;
-    let status = if wait.is_some() && settled(view.state) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if asked && settled(view.state) { StatusCode::OK } else { StatusCode::ACCEPTED };
     let place = format!("/users/{}/reservations/{}", segment(user.id().as_str()), view.id);
     let mut response = answer(status, &view);
     let place = HeaderValue::from_str(&place).expect("names and ids are visible ASCII");
@@ -113,8 +108,9 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Path((_, id)): Path<(String, String)>,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wait = Params::read(&uri, &["wait"])?.wait(shared.options.wait_max)?;
+    let wait = Wait::read(&Params::read(&uri, &["wait"])?, &headers, &shared)?;
     let view = user.get(&reservation(id)?).await?;
     let view = waited(&user, &shared, view, wait).await?;
     Ok(answer(StatusCode::OK, &view))
@@ -128,10 +124,10 @@ pub(super) async fn show(
     path = "/users/{user}/reservations/{id}",
     tag = tag::RESERVATIONS,
     operation_id = "changeReservation",
-    params(wire::OfReservation, wire::IfMatch, wire::Acting),
+    params(wire::OfReservation, wire::IfMatch, wire::Idempotency, wire::Acting),
     request_body = Change,
     responses((status = 200, body = wire::Reservation, description = "As it is now; what was asked comes true soon.", headers(("ETag" = String, description = "Its version; send it back in `If-Match`.")))),
-    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "conflict", "busy", "gone", "released", "unfulfillable", "provider-unavailable"])))
+    extensions(("x-codes" = json!(["over-budget", "paused", "suspended", "conflict", "busy", "gone", "released", "unfulfillable", "idempotency-mismatch", "provider-unavailable"])))
 )]
 pub(super) async fn change(
     Writer(user): Writer,
@@ -183,12 +179,32 @@ pub(super) async fn release(
     }
 }
 
+/// A `?wait=`, with its place among those who wait. Taken before anything is done: who finds none has changed nothing.
+#[derive(Debug)]
+pub(super) struct Wait {
+    for_: Duration,
+    _place: Place,
+}
+
+impl Wait {
+    /// Reads `?wait=` and takes the place.
+    pub(super) fn read(
+        params: &Params,
+        headers: &HeaderMap,
+        shared: &Shared,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(for_) = params.wait(shared.options.wait_max)? else { return Ok(None) };
+        let place = shared.waits.take(headers, &shared.options)?;
+        Ok(Some(Self { for_, _place: place }))
+    }
+}
+
 /// Waits as long as the caller wants, but not beyond the server's own end.
 async fn waited(
     user: &UserHandle,
     shared: &Shared,
     view: ReservationView,
-    wait: Option<Duration>,
+    wait: Option<Wait>,
 ) -> Result<ReservationView, Problem> {
     let Some(wait) = wait.filter(|_| !settled(view.state)) else { return Ok(view) };
     let stopping = async {
@@ -198,7 +214,7 @@ async fn waited(
         }
     };
     tokio::select! {
-        waited = user.wait(&view.id, wait) => Ok(waited?),
+        waited = user.wait(&view.id, wait.for_) => Ok(waited?),
         () = stopping => Ok(user.get(&view.id).await?),
     }
 }

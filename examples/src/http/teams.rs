@@ -112,10 +112,10 @@ pub(super) async fn remove(
     path = "/admin/users/{user}/transfer",
     tag = tag::PEOPLE,
     operation_id = "transferReservations",
-    params(wire::OfUser),
+    params(wire::OfUser, wire::Idempotency),
     request_body = Transfer,
     responses((status = 200, body = Transferred, description = "Handed over.")),
-    extensions(("x-codes" = json!(["over-budget", "busy", "paused"])))
+    extensions(("x-codes" = json!(["over-budget", "busy", "paused", "idempotency-mismatch"])))
 )]
 pub(super) async fn transfer(
     Admin(operator): Admin,

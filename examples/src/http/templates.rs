@@ -4,23 +4,17 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use axum::response::Response;
-use infra_core::infra::{
-    IdempotencyKey, NewTemplate, Relaunch, TemplateFrom, TemplateView, TemplatesAfter, UserHandle,
-};
+use infra_core::infra::{NewTemplate, Relaunch, TemplateFrom, TemplateView, TemplatesAfter, UserHandle};
 use infra_core::words::ids::{TemplateName, UserId};
 
 use super::auth::{Reader, Writer};
-use super::extract::{Json, JsonOrNothing, NoParams, Params, if_match, one};
+use super::extract::{Json, JsonOrNothing, NoParams, Params, if_match};
 use super::openapi::tag;
 use super::problem::{Code, Problem};
-use super::reservations::accepted;
+use super::reservations::{Wait, accepted};
 use super::users::segment;
 use super::wire::{Overrides, Page, Template, TemplateSource};
 use super::{Shared, page, wire};
-
-/// Names the routes inside idempotency keys: the same key on another route is another key.
-const SAVE: &str = "POST templates";
-const RELAUNCH: &str = "POST templates/reservations";
 
 /// A template with its tag, and where it is.
 type Saved = (StatusCode, [(HeaderName, String); 2], Answer<Template>);
@@ -43,11 +37,10 @@ type Shown = ([(HeaderName, String); 1], Answer<Template>);
 pub(super) async fn save(
     Writer(user): Writer,
     _: NoParams,
-    headers: HeaderMap,
     Json(new): Json<wire::NewTemplate>,
 ) -> Result<Saved, Problem> {
     let source = TemplateSource { request: new.request, reservation: new.reservation };
-    save_as(&user, &headers, new.name, source).await
+    save_as(&user, new.name, source).await
 }
 
 /// Save a template under the name of the path
@@ -67,18 +60,12 @@ pub(super) async fn save_under(
     Writer(user): Writer,
     _: NoParams,
     Path((_, text)): Path<(String, String)>,
-    headers: HeaderMap,
     Json(source): Json<TemplateSource>,
 ) -> Result<Saved, Problem> {
-    save_as(&user, &headers, name(&text)?, source).await
+    save_as(&user, name(&text)?, source).await
 }
 
-async fn save_as(
-    user: &UserHandle,
-    headers: &HeaderMap,
-    name: TemplateName,
-    source: TemplateSource,
-) -> Result<Saved, Problem> {
+async fn save_as(user: &UserHandle, name: TemplateName, source: TemplateSource) -> Result<Saved, Problem> {
     let from = match source {
         TemplateSource { request: Some(request), reservation: None } => {
             TemplateFrom::Request(Box::new(request))
@@ -93,8 +80,7 @@ async fn save_as(
             return Err(Problem::field(Code::OutOfRange, "body", message, Some("1".to_owned())));
         }
     };
-    let key = idempotency(headers, SAVE)?;
-    let saved = user.save_template(&NewTemplate { name, from }, key.as_ref()).await?.view;
+    let saved = user.save_template(&NewTemplate { name, from }, None).await?.view;
     let place = format!("/users/{}/templates/{}", segment(user.id().as_str()), saved.of.name);
     let place = format!("{place}?version={}", saved.of.version);
     let heads = [(header::LOCATION, place), (header::ETAG, etag(&saved))];
@@ -189,21 +175,15 @@ pub(super) async fn relaunch(
     JsonOrNothing(overrides): JsonOrNothing<Overrides>,
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["owner", "version", "wait"])?;
-    let wait = params.wait(shared.options.wait_max)?;
+    let wait = Wait::read(&params, &headers, &shared)?;
     let relaunch = Relaunch {
         owner: params.read_as("owner")?,
         name: name(&text)?,
         version: params.read_as("version")?,
         overrides: overrides.0,
     };
-    let key = idempotency(&headers, RELAUNCH)?;
-    let reserved = user.relaunch(&relaunch, key.as_ref()).await?;
+    let reserved = user.relaunch(&relaunch, None).await?;
     accepted(&user, &shared, reserved.view, wait).await
-}
-
-fn idempotency(headers: &HeaderMap, route: &str) -> Result<Option<IdempotencyKey>, Problem> {
-    let key = one(headers, "idempotency-key")?;
-    Ok(key.map(|key| IdempotencyKey::new(route, key)).transpose()?)
 }
 
 fn etag(view: &TemplateView) -> String {

@@ -14,16 +14,17 @@ use super::{page, wire};
 
 /// Issue a token of one's own
 ///
-/// As `user` or `viewer`, never as a bot, and not for longer than the token it is issued with. Shown in this one answer.
+/// As `user` or `viewer`, never as a bot, and not for longer than the token it is issued with. Shown in this one answer:
+/// repeated under the same `Idempotency-Key` it is 409 `conflict` with the token's id.
 #[utoipa::path(
     post,
     path = "/users/{user}/tokens",
     tag = tag::PEOPLE,
     operation_id = "issueOwnToken",
-    params(wire::OfUser),
+    params(wire::OfUser, wire::Idempotency),
     request_body = NewOwnToken,
     responses((status = 201, body = IssuedToken, description = "Issued.", headers(("Location" = String, description = "Where it is.")))),
-    extensions(("x-codes" = json!(["busy", "paused", "suspended"])))
+    extensions(("x-codes" = json!(["conflict", "busy", "paused", "suspended", "idempotency-mismatch"])))
 )]
 pub(super) async fn issue(
     InPerson(user, ends_by): InPerson,

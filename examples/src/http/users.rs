@@ -22,9 +22,10 @@ pub(super) type Created<T> = (StatusCode, [(HeaderName, String); 1], Answer<T>);
     path = "/admin/users",
     tag = tag::PEOPLE,
     operation_id = "addUser",
+    params(wire::Idempotency),
     request_body = NewUser,
     responses((status = 201, body = User, description = "Added.", headers(("Location" = String, description = "Where it is.")))),
-    extensions(("x-codes" = json!(["conflict", "busy", "paused"])))
+    extensions(("x-codes" = json!(["conflict", "busy", "paused", "idempotency-mismatch"])))
 )]
 pub(super) async fn add(
     Admin(operator): Admin,
@@ -73,10 +74,10 @@ pub(super) async fn show(
     path = "/admin/users/{user}",
     tag = tag::PEOPLE,
     operation_id = "changeUser",
-    params(wire::OfUser),
+    params(wire::OfUser, wire::Idempotency),
     request_body = UserChange,
     responses((status = 200, body = User, description = "As it is now.")),
-    extensions(("x-codes" = json!(["busy", "paused"])))
+    extensions(("x-codes" = json!(["busy", "paused", "idempotency-mismatch"])))
 )]
 pub(super) async fn change(
     Admin(operator): Admin,
@@ -85,13 +86,10 @@ pub(super) async fn change(
     Json(change): Json<UserChange>,
 ) -> Result<Answer<User>, Problem> {
     let name = user(&name)?;
-    let mut changed = operator.get_user(&name).await?;
-    if let Some(max) = change.machines_max {
-        changed = operator.set_machines_max(&name, Some(max)).await?;
+    if change.machines_max.is_none() && change.suspended.is_none() {
+        return Ok(Answer(User::from(&operator.get_user(&name).await?)));
     }
-    if let Some(suspended) = change.suspended {
-        changed = operator.set_suspended(&name, suspended).await?;
-    }
+    let changed = operator.set_user(&name, change.machines_max, change.suspended).await?;
     Ok(Answer(User::from(&changed)))
 }
 
@@ -132,16 +130,17 @@ pub(super) fn life(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
 
 /// Issue an access token
 ///
-/// The token is shown in this one answer.
+/// The token is shown in this one answer: repeated under the same `Idempotency-Key` it is 409 `conflict` with the
+/// token's id, so that a token whose answer was lost can be revoked.
 #[utoipa::path(
     post,
     path = "/admin/users/{user}/tokens",
     tag = tag::PEOPLE,
     operation_id = "issueToken",
-    params(wire::OfUser),
+    params(wire::OfUser, wire::Idempotency),
     request_body = NewToken,
     responses((status = 201, body = IssuedToken, description = "Issued.", headers(("Location" = String, description = "Where it is.")))),
-    extensions(("x-codes" = json!(["busy", "paused"])))
+    extensions(("x-codes" = json!(["conflict", "busy", "paused", "idempotency-mismatch"])))
 )]
 pub(super) async fn issue(
     Admin(operator): Admin,

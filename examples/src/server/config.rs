@@ -16,6 +16,7 @@ use super::error::StartError;
 use super::file::{File, LogFile, Source, TlsFile, nearest};
 use super::http_settings::HttpSettings;
 use super::limits::LimitsFile;
+use super::pricing::Pricing;
 
 /// Name of the built-in simulator among the clouds.
 pub(super) const SIM: &str = "sim";
@@ -112,10 +113,14 @@ pub struct Settings {
     pub log_filter: String,
     /// How.
     pub log_format: LogFormat,
+    /// The collector that spans go to.
+    pub otlp: Option<String>,
     /// Connections, requests, rates.
     pub http: HttpSettings,
     /// Durations and thresholds of the engine.
     pub limits: Limits,
+    /// Intervals and rates of prices.
+    pub pricing: Pricing,
     /// The master key itself, when the environment carries it.
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
@@ -147,6 +152,7 @@ impl Settings {
         let file = source.file.clone();
         let http = HttpSettings::of(&file.http).map_err(|(key, why)| source.wrong(&["http", key], why))?;
         let limits = file.limits.limits().map_err(|(key, why)| source.wrong(&["limits", key], why))?;
+        let pricing = Pricing::of(&file.pricing, &source)?;
         let listen = args.listen.or(read(&env, "INFRA_LISTEN")?).or(file.listen);
         let data = args.data.clone().or_else(|| env("INFRA_DATA").map(PathBuf::from)).or(file.data);
         let data = data.unwrap_or_else(|| PathBuf::from("./infra-data"));
@@ -164,8 +170,10 @@ impl Settings {
             sim_only: args.sim_only || read(&env, "INFRA_SIM_ONLY")?.or(file.sim_only).unwrap_or(false),
             log_filter: env("INFRA_LOG").or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(&env)?.or(file.log.format).unwrap_or_default(),
+            otlp: env("INFRA_OTLP").or(file.log.otlp),
             http,
             limits,
+            pricing,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
             config_home: config_home(&env),
@@ -196,9 +204,14 @@ impl Settings {
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
-            log: LogFile { filter: Some(self.log_filter.clone()), format: Some(self.log_format) },
+            log: LogFile {
+                filter: Some(self.log_filter.clone()),
+                format: Some(self.log_format),
+                otlp: self.otlp.clone(),
+            },
             http: self.http.file(),
             limits: LimitsFile::of(&self.limits),
+            pricing: self.pricing.file(),
             clouds: self.clouds.clone(),
         };
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::config::LogFormat;
 use super::error::StartError;
 use super::limits::{LimitsFile, RateFile};
+use super::pricing::PricingFile;
 use super::span::Span;
 
 /// The file as written. Everything is optional.
@@ -40,6 +41,8 @@ pub(super) struct File {
     pub http: HttpFile,
     #[serde(default)]
     pub limits: LimitsFile,
+    #[serde(default)]
+    pub pricing: PricingFile,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub clouds: BTreeMap<String, CloudSpec>,
 }
@@ -60,6 +63,8 @@ pub(super) struct LogFile {
     pub filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
 }
 
 /// The table `[http]`.
@@ -75,9 +80,19 @@ pub(super) struct HttpFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_within: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_in_flight_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_waits_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_max: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_for: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_within: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]

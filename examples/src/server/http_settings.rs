@@ -20,10 +20,20 @@ pub struct HttpSettings {
     pub head_within: Duration,
     /// Connections at once; more wait in the listener's queue.
     pub connections_max: usize,
+    /// A reader must accept something of an answer within this time, or is cut.
+    pub accept_within: Duration,
     /// Requests at once; more are told to come back.
     pub in_flight_max: usize,
+    /// Of them, those of one access token.
+    pub token_in_flight_max: usize,
+    /// Who waits at once, by `?wait=` and by streams of events; more are told to come back.
+    pub waits_max: usize,
+    /// Of them, those of one access token.
+    pub token_waits_max: usize,
     /// Longest `?wait=`.
     pub wait_max: Duration,
+    /// A stream of events ends after so long; its reader goes on where it stopped.
+    pub stream_for: Duration,
     /// Any answer must be ready within this time, waiting not counted.
     pub answer_within: Duration,
     /// Callers whose rate is remembered.
@@ -43,8 +53,13 @@ impl Default for HttpSettings {
             body_within: Duration::from_secs(10),
             head_within: Duration::from_secs(30),
             connections_max: 1024,
+            accept_within: Duration::from_secs(30),
             in_flight_max: 512,
+            token_in_flight_max: 128,
+            waits_max: 256,
+            token_waits_max: 64,
             wait_max: Duration::from_secs(600),
+            stream_for: Duration::from_secs(3600),
             answer_within: Duration::from_secs(120),
             callers_max: 10_000,
             token_rate: Rate { per_second: 100.0, burst: 200 },
@@ -100,9 +115,20 @@ impl HttpSettings {
         number("body_bytes_max", file.body_bytes_max, 1024, 64 * 1024 * 1024, &mut http.body_bytes_max)?;
         number("connections_max", file.connections_max, 1, 100_000, &mut http.connections_max)?;
         number("in_flight_max", file.in_flight_max, 1, 100_000, &mut http.in_flight_max)?;
+        number("token_in_flight_max", file.token_in_flight_max, 1, 100_000, &mut http.token_in_flight_max)?;
+        // Whoever allows fewer requests, and says nothing of waits, keeps half of them for those who do not wait.
+        http.waits_max = http.waits_max.min(http.in_flight_max / 2).max(1);
+        number("waits_max", file.waits_max, 1, 100_000, &mut http.waits_max)?;
+        number("token_waits_max", file.token_waits_max, 1, 100_000, &mut http.token_waits_max)?;
+        if http.waits_max > http.in_flight_max {
+            let (waits, all) = (http.waits_max, http.in_flight_max);
+            return Err(("waits_max", format!("{waits} who wait leave no room among in_flight_max = {all}")));
+        }
         number("callers_max", file.callers_max, 1, 1_000_000, &mut http.callers_max)?;
         span("body_within", file.body_within, 600, &mut http.body_within)?;
         span("head_within", file.head_within, 600, &mut http.head_within)?;
+        span("accept_within", file.accept_within, 600, &mut http.accept_within)?;
+        span("stream_for", file.stream_for, 24 * 3600, &mut http.stream_for)?;
         span("wait_max", file.wait_max, 3600, &mut http.wait_max)?;
         span("answer_within", file.answer_within, 3600, &mut http.answer_within)?;
         rate("token_rate", file.token_rate, &mut http.token_rate)?;
@@ -119,8 +145,13 @@ impl HttpSettings {
             body_within: Some(Span(self.body_within)),
             head_within: Some(Span(self.head_within)),
             connections_max: Some(self.connections_max),
+            accept_within: Some(Span(self.accept_within)),
             in_flight_max: Some(self.in_flight_max),
+            token_in_flight_max: Some(self.token_in_flight_max),
+            waits_max: Some(self.waits_max),
+            token_waits_max: Some(self.token_waits_max),
             wait_max: Some(Span(self.wait_max)),
+            stream_for: Some(Span(self.stream_for)),
             answer_within: Some(Span(self.answer_within)),
             callers_max: Some(self.callers_max),
             token_rate: bucket(self.token_rate),

@@ -7,6 +7,7 @@
 //! # Errors
 //! Every failure before the server listens is a [`StartError`] with an exit code that a script can act on.
 
+mod accepting;
 mod args;
 mod banner;
 mod config;
@@ -17,7 +18,10 @@ mod http_settings;
 mod limits;
 mod logging;
 mod master_key;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod parts;
+mod pricing;
 #[cfg(test)]
 mod reference_tests;
 mod shutdown;
@@ -32,7 +36,8 @@ pub use data_dir::DataDir;
 pub use error::StartError;
 pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
-pub use logging::install as install_logging;
+pub use logging::{Logging, install as install_logging};
+pub use pricing::Pricing;
 pub use shutdown::{Door, Stop, serve};
 pub use start::{Server, check, start};
 pub use tls::Tls;

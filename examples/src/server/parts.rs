@@ -15,6 +15,7 @@ use super::error::StartError;
 use super::start::store_failed;
 use infra_providers::digitalocean::fake::{DigitalOceanFake, router as digitalocean_router};
 use infra_providers::http::client::Client;
+use infra_providers::prices::PriceBook;
 use infra_providers::registry::{self, CloudSpec, Parts};
 use infra_providers::sim::{
     RemoteSim, SimConfig, SimDriver, SimOpenError, SimWorld, api_router, control_router,
@@ -142,9 +143,14 @@ impl Store {
 }
 
 /// The drivers of all clouds that are configured. They share one way to the network.
-pub(super) fn drivers(settings: &Settings, sim: &Sim) -> Result<Vec<Arc<dyn CloudDriver>>, StartError> {
+pub(super) fn drivers(
+    settings: &Settings,
+    sim: &Sim,
+    prices: &Arc<PriceBook>,
+) -> Result<Vec<Arc<dyn CloudDriver>>, StartError> {
     let transport = Client::new().map_err(|error| StartError::Broken(format!("TLS: {error}")))?;
-    let parts = Parts { clock: sim.clock(), transport: Arc::new(transport) };
+    let prices = Arc::clone(prices);
+    let parts = Parts { clock: sim.clock(), transport: Arc::new(transport), prices };
     let real = settings.clouds.iter().filter(|(name, _)| *name != SIM);
     let opened = real.map(|(name, cloud)| registry::open(name, cloud, &parts).map_err(|why| of_clouds(&why)));
     sim.driver().into_iter().map(Ok).chain(opened).collect()

@@ -17,10 +17,11 @@ fn with_examples() -> String {
     REFERENCE.lines().map(bare).collect::<Vec<_>>().join("\n")
 }
 
-/// Every key with its value; what an operator names himself (clouds) is `*`, and so is a place in a list.
+/// Every key with its value; what an operator names himself (clouds, currencies) is `*`, and so is a place in a list.
 fn keys(table: &Table, before: &str, found: &mut BTreeMap<String, Value>) {
     for (name, value) in table {
-        let key = if before == "clouds." { "clouds.*".to_owned() } else { format!("{before}{name}") };
+        let named = ["clouds.", "pricing.rates."].contains(&before);
+        let key = if named { format!("{before}*") } else { format!("{before}{name}") };
         match value {
             Value::Table(inner) => keys(inner, &format!("{key}."), found),
             Value::Array(list) if list.iter().any(Value::is_table) => {

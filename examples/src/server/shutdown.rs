@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::accepting::Accepting;
 use super::http_settings::HttpSettings;
 use super::tls::Tls;
 use crate::http::Peer;
@@ -97,6 +98,8 @@ pub struct Door {
     pub connections_max: usize,
     /// A connection must bring a whole request head within this time, also between two requests; a TLS handshake too.
     pub head_within: Duration,
+    /// A reader must accept something of an answer within this time, or is cut.
+    pub accept_within: Duration,
     /// Speaks TLS with this certificate.
     pub tls: Option<Arc<Tls>>,
 }
@@ -104,7 +107,12 @@ pub struct Door {
 impl Default for Door {
     fn default() -> Self {
         let http = HttpSettings::default();
-        Self { connections_max: http.connections_max, head_within: http.head_within, tls: None }
+        Self {
+            connections_max: http.connections_max,
+            head_within: http.head_within,
+            accept_within: http.accept_within,
+            tls: None,
+        }
     }
 }
 
@@ -124,7 +132,7 @@ pub async fn serve(listener: TcpListener, router: Router, door: Door, stop: Stop
         let Some((stream, from, place)) = accepted else { continue };
         let (router, door, stop, clock) = (router.clone(), door.clone(), stop.clone(), Arc::clone(&clock));
         open.spawn(async move {
-            connection(stream, from, router, door, stop, &*clock).await;
+            connection(stream, from, router, door, stop, clock).await;
             drop(place);
         });
         while open.try_join_next().is_some() {}
@@ -160,9 +168,10 @@ async fn connection(
     router: Router,
     door: Door,
     stop: Stop,
-    clock: &dyn Clock,
+    clock: Arc<dyn Clock>,
 ) {
     let _ = stream.set_nodelay(true);
+    let stream = Accepting::new(stream, door.accept_within, Arc::clone(&clock));
     let Some(tls) = &door.tls else { return requests(stream, from, router, door.head_within, stop).await };
     let shaking = TlsAcceptor::from(tls.current()).accept(stream);
     let shaken = tokio::select! {

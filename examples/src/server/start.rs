@@ -45,6 +45,8 @@ pub struct Server {
 /// [`StartError::Config`].
 pub fn check(settings: &Settings) -> Result<(), StartError> {
     logging::filter(settings)?;
+    #[cfg(feature = "otlp")]
+    settings.otlp.as_deref().map(super::otlp::check).transpose()?;
     if let Some(files) = &settings.tls {
         Tls::open(files)?;
     }
@@ -89,7 +91,9 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     banner.master_key = Some(origin);
     let store = parts::Store::open(&settings.store)?;
     same_master_key(&*store.records(), &master, &*entropy).await?;
-    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let prices = Arc::new(settings.pricing.book(Arc::clone(&clock), Arc::clone(&entropy)));
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_prices(Arc::clone(&prices)));
+    options.prices = Some(Arc::clone(&prices));
     options.metrics = Some(Arc::clone(&metrics));
     options.metrics_open = settings.metrics_open;
     if let Some(token) = &settings.metrics_token {
@@ -104,7 +108,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_master_key(master)
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
         .with_observer(Arc::<Metrics>::clone(&metrics));
-    for driver in parts::drivers(&settings, &sim)? {
+    for driver in parts::drivers(&settings, &sim, &prices)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;
@@ -116,6 +120,7 @@ fn door(settings: &Settings) -> Result<Door, StartError> {
     Ok(Door {
         connections_max: settings.http.connections_max,
         head_within: settings.http.head_within,
+        accept_within: settings.http.accept_within,
         tls: settings.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new),
     })
 }
@@ -126,12 +131,16 @@ fn options(settings: &Settings, admin: &Secret) -> HttpOptions {
     options.body_bytes_max = http.body_bytes_max;
     options.body_within = http.body_within;
     options.in_flight_max = http.in_flight_max;
+    options.waits_max = http.waits_max;
     options.wait_max = http.wait_max;
+    options.stream_for = http.stream_for;
     options.answer_within = http.answer_within;
     if settings.sim_only {
         // Its callers are other servers, which bring no token and ask as often as they must.
         return options;
     }
+    options.token_in_flight_max = http.token_in_flight_max;
+    options.token_waits_max = http.token_waits_max;
     options.rates.token = http.token_rate;
     options.rates.address = http.address_rate;
     options.rates.admin = http.admin_rate;

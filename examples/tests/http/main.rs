@@ -1,7 +1,9 @@
 //! The router in process, over a store whose every commit can be counted: what is refused has changed nothing.
 
 mod bad_input;
+mod caps;
 mod document;
+mod once;
 mod people;
 mod tenants;
 mod world;

@@ -102,6 +102,16 @@ impl World {
         self.router = with(std::mem::take(&mut self.router));
     }
 
+    /// The router itself, to be served.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// What somebody shows.
+    pub(crate) fn token(&self, who: &str) -> &str {
+        self.tokens.iter().find(|(name, _)| *name == who).map_or("wrong", |(_, token)| token.expose())
+    }
+
     /// The cloud's next call of an operation fails so.
     pub(crate) fn fail_next(&self, op: &str, effect: FaultEffect) {
         self.sim.rule(Rule::once(op, effect));
@@ -136,9 +146,7 @@ impl World {
     ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
         if !who.is_empty() {
-            let token = self.tokens.iter().find(|(name, _)| *name == who);
-            let token = token.map_or("wrong", |(_, token)| token.expose());
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header("authorization", format!("Bearer {}", self.token(who)));
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::contracts::observer::{CallOutcome, Observer, Op};
 use crate::contracts::provider::{
@@ -45,20 +47,29 @@ struct Call<'a> {
     op: Op,
     begun: Duration,
     answered: bool,
+    /// Around the call itself. Its target is off in logs: the line says the same.
+    span: tracing::Span,
 }
 
 impl Watched {
     /// Watches one call from here on.
     fn call(&self, op: Op) -> Call<'_> {
-        Call { of: self, op, begun: self.clock.mono(), answered: false }
+        let span = tracing::debug_span!(
+            target: "infra_trace", "cloud call", otel.kind = "client", lane = %self.lane, op = op.word(), outcome = Empty
+        );
+        Call { of: self, op, begun: self.clock.mono(), answered: false, span }
     }
 }
 
 impl Call<'_> {
-    /// It was answered.
+    /// Makes the call, and tells that it was answered.
     ///
     /// The answer goes on as it came. Taking the call by value makes it impossible to tell it twice.
-    fn ended<T>(mut self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
+    async fn made<T>(
+        mut self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let answer = call.instrument(self.span.clone()).await;
         self.answered = true;
         let outcome = answer.as_ref().map_or_else(|e| CallOutcome::Failed(e.kind()), |_| CallOutcome::Done);
         self.tell(outcome, answer.as_ref().err());
@@ -71,6 +82,7 @@ impl Call<'_> {
         let took = self.of.clock.mono().saturating_sub(self.begun);
         self.of.observer.provider_call(&self.of.lane, self.op, outcome, took);
         let (lane, op, outcome) = (&self.of.lane, self.op.word(), outcome.word());
+        self.span.record("outcome", outcome);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let said = error.map(tracing::field::display);
         if matches!(self.op, Op::Launch | Op::Act) {
@@ -98,41 +110,41 @@ impl CloudProvider for Watched {
 
     async fn identify(&self) -> Result<Identity, ProviderError> {
         let call = self.call(Op::Identify);
-        call.ended(self.provider.identify().await)
+        call.made(self.provider.identify()).await
     }
 
     async fn catalogue(&self) -> Result<Catalogue, ProviderError> {
         let call = self.call(Op::Catalogue);
-        call.ended(self.provider.catalogue().await)
+        call.made(self.provider.catalogue()).await
     }
 
     async fn launch(&self, frozen: &FrozenLaunch, send: &Send) -> Result<Vec<Observed>, ProviderError> {
         let call = self.call(Op::Launch);
-        call.ended(self.provider.launch(frozen, send).await)
+        call.made(self.provider.launch(frozen, send)).await
     }
 
     async fn find(&self, query: &FindQuery) -> Result<Vec<Observed>, ProviderError> {
         let call = self.call(Op::Find);
-        call.ended(self.provider.find(query).await)
+        call.made(self.provider.find(query)).await
     }
 
     async fn get(&self, kind: ResourceKind, ids: &[ResourceId]) -> Result<Vec<Sighting>, ProviderError> {
         let call = self.call(Op::Get);
-        call.ended(self.provider.get(kind, ids).await)
+        call.made(self.provider.get(kind, ids)).await
     }
 
     async fn list_owned(&self, after: Option<Cursor>) -> Result<OwnedPage, ProviderError> {
         let call = self.call(Op::List);
-        call.ended(self.provider.list_owned(after).await)
+        call.made(self.provider.list_owned(after)).await
     }
 
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
         let call = self.call(Op::Act);
-        call.ended(self.provider.act(on, act).await)
+        call.made(self.provider.act(on, act)).await
     }
 
     async fn measure(&self, ids: &[ResourceId], query: &MetricQuery) -> Result<Vec<Series>, ProviderError> {
         let call = self.call(Op::Measure);
-        call.ended(self.provider.measure(ids, query).await)
+        call.made(self.provider.measure(ids, query)).await
     }
 }

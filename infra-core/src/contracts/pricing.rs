@@ -1,17 +1,62 @@
 //! Pricing: pure and synchronous. Sources refresh elsewhere and swap the tables it reads.
+//!
+//! # Flow
+//! When a catalogue arrives, the engine may [`PricingEngine::prepare`] it once: an index, a sorted copy, or nothing.
+//! What it made stands beside the catalogue for as long as that is current, shared by all teams with an equal one.
+//! Each request is then a [`PricingEngine::rank`] over the lanes that a team reaches.
+//!
+//! # Guarantees asked of implementers
+//! * Same need, same context, same answer, with what was prepared and without it.
+//! * What a team pays less ([`PriceContext::overlays`]) is applied while ranking, never while preparing.
 
+use std::any::Any;
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::nouns::offering::Catalogue;
+use crate::nouns::overlay::Overlay;
 use crate::nouns::request::{Market, Request};
 use crate::nouns::reservation::Choice;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, TypeName, Zone};
 use crate::words::lane::{Lane, LaneId};
 use crate::words::money::Money;
+
+/// What an engine made of one catalogue, for itself alone. Cheap to clone; all clones share it.
+#[derive(Clone, Default)]
+pub struct Prepared(Option<Arc<dyn Any + Send + Sync>>);
+
+/// Nothing: what an engine without an index prepares.
+static UNPREPARED: Prepared = Prepared(None);
+
+impl Prepared {
+    /// Something of the engine's own.
+    #[must_use]
+    pub fn new<T: Any + Send + Sync>(made: T) -> Self {
+        Self(Some(Arc::new(made)))
+    }
+
+    /// Nothing: the engine reads the catalogue itself.
+    #[must_use]
+    pub fn none() -> &'static Self {
+        &UNPREPARED
+    }
+
+    /// What was made, when it was made as a `T`; `None` for what another engine made, and for nothing.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.as_deref()?.downcast_ref()
+    }
+}
+
+impl Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Prepared" } else { "Unprepared" })
+    }
+}
 
 /// A lane that a user can use, with what it offers.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +67,8 @@ pub struct PricedLane<'a> {
     pub credential: &'a CredentialId,
     /// What it offers.
     pub catalogue: &'a Catalogue,
+    /// What the engine made of just this catalogue, if it did.
+    pub prepared: &'a Prepared,
 }
 
 /// An offer that failed lately for capacity or quota.
@@ -44,12 +91,114 @@ pub struct PriceContext<'a> {
     pub lanes: &'a [PricedLane<'a>],
     /// Offers not to take now.
     pub excluded: &'a BTreeSet<Excluded>,
+    /// What the team pays less than the lists say.
+    pub overlays: &'a [Overlay],
     /// Now.
     pub now: Timestamp,
     /// Live prices older than this are marked, and rank after fresh equals.
     pub stale_after: std::time::Duration,
     /// How many quotes at most.
     pub limit: usize,
+}
+
+/// What an amount is made of. The parts add up to it exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct CostParts {
+    /// The machines, at what the team pays. Billing minima and what is rounded up are in here.
+    pub compute: Money,
+    /// Disk that is bought.
+    pub disk: Money,
+    /// Public IPv4 addresses.
+    pub ipv4: Money,
+    /// What managed services take.
+    pub fee: Money,
+}
+
+impl CostParts {
+    /// All parts together.
+    #[must_use]
+    pub const fn sum(&self) -> Money {
+        self.compute.plus(self.disk).plus(self.ipv4).plus(self.fee)
+    }
+}
+
+/// The name of a part, as in [`CostParts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CostPart {
+    /// [`CostParts::compute`].
+    Compute,
+    /// [`CostParts::disk`].
+    Disk,
+    /// [`CostParts::ipv4`].
+    Ipv4,
+    /// [`CostParts::fee`].
+    Fee,
+}
+
+impl fmt::Display for CostPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Compute => "the machine",
+            Self::Disk => "its disk",
+            Self::Ipv4 => "its public address",
+            Self::Fee => "the service's fee",
+        })
+    }
+}
+
+/// Why a quote stands before the next one. Rules are asked in this order; the first that tells the two apart decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Advantage {
+    /// Spot was asked for first, and the next is on demand.
+    SpotFirst,
+    /// All machines cost less, for the time asked or else for an hour.
+    Cheaper {
+        /// By so much.
+        by: Money,
+        /// The part that most of it comes from.
+        mostly: CostPart,
+    },
+    /// It costs the same, and the next one's price is old.
+    Fresher,
+    /// It costs the same with fewer virtual processors beyond the need.
+    FewerVcpus {
+        /// Thousandths of a processor fewer.
+        by_milli: u32,
+    },
+    /// It costs the same with less memory beyond the need.
+    LessMemory {
+        /// MiB less.
+        by_mib: u64,
+    },
+    /// Equal in all that counts: the names decide, so that the answer is always the same.
+    Name,
+    /// The very same offer in the next zone.
+    OtherZone,
+}
+
+impl fmt::Display for Advantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpotFirst => f.write_str("spot was asked for first; the next is on demand"),
+            Self::Cheaper { by, mostly } => write!(f, "{by} USD cheaper than the next, mostly for {mostly}"),
+            Self::Fresher => f.write_str("costs the same as the next, whose price is old"),
+            Self::FewerVcpus { by_milli } => {
+                let (whole, part) = (by_milli / 1000, by_milli % 1000);
+                let text = format!("{whole}.{part:03}");
+                let fewer = text.trim_end_matches('0').trim_end_matches('.');
+                write!(f, "costs the same as the next with {fewer} vCPUs fewer to waste")
+            }
+            Self::LessMemory { by_mib } => {
+                write!(f, "costs the same as the next with {by_mib} MiB of memory less to waste")
+            }
+            Self::Name => f.write_str("equal to the next in all that counts; comes first by name"),
+            Self::OtherZone => f.write_str("the next is the same offer in another zone"),
+        }
+    }
 }
 
 /// One way to fulfil the whole request, with what it costs.
@@ -59,10 +208,46 @@ pub struct Quote {
     pub choice: Choice,
     /// All machines for one hour.
     pub per_hour: Money,
+    /// What `per_hour` is made of.
+    pub parts_per_hour: CostParts,
     /// All machines for the duration asked, by the cloud's billing rules; `None` when no duration was asked.
     pub total: Option<Money>,
+    /// What `total` is made of.
+    pub parts_total: Option<CostParts>,
+    /// What the team's overlays take off all machines in one hour.
+    pub saved_per_hour: Money,
     /// The price is live and old.
     pub stale: bool,
+    /// Why it stands before the next; `None` for the last of what fits, and for near misses.
+    pub beats_next: Option<Advantage>,
+}
+
+/// What one rule of a request costs: the best offer with it, beside the best one without it and all else as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCost {
+    /// The request's field: `policy.burstable`.
+    pub field: String,
+    /// The rule, as people write it: `burstable=deny`.
+    pub rule: String,
+    /// The best with the rule: all machines, for the time asked or else for an hour.
+    pub with: Money,
+    /// The best without it, of the same.
+    pub without: Money,
+    /// What would be taken without it, as [`Choice::offer`] says it.
+    pub offer_without: String,
+    /// By how many thousandths the rule makes it dearer; 0 when it costs nothing.
+    pub dearer_permille: u64,
+}
+
+impl fmt::Display for RuleCost {
+    /// `+28 %: burstable=deny`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, tenth) = (self.dearer_permille / 10, self.dearer_permille % 10);
+        match tenth {
+            0 => write!(f, "+{whole} %: {}", self.rule),
+            _ => write!(f, "+{whole}.{tenth} %: {}", self.rule),
+        }
+    }
 }
 
 /// A limit that ruled everything out.
@@ -116,4 +301,8 @@ pub enum Ranking {
 pub trait PricingEngine: Send + Sync + Debug {
     /// All fitting offers, cheapest total first; ties by less waste, then by name. Unknown prices are never in it.
     fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking;
+
+    /// Makes what it wants to find beside a catalogue when it ranks: called once when a catalogue arrives, while
+    /// others still rank by the old one. An engine that wants nothing answers a clone of [`Prepared::none`].
+    fn prepare(&self, catalogue: &Catalogue) -> Prepared;
 }

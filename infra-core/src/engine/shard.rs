@@ -45,6 +45,7 @@ use crate::plan::reservation::{Draft, LaneView, Picture, is_end_due, plan};
 use crate::records::{RepoError, Versioned, launch_prefix, shard_of, state, unit_prefix};
 use crate::words::ids::{ReservationId, TenantId};
 use crate::words::lane::LaneId;
+use tracing::Instrument;
 
 /// Reservations planned per shard and pass; the rest comes with the next pass.
 const PER_PASS: usize = 256;
@@ -59,6 +60,12 @@ pub(super) struct Passed {
     pub(super) planned: usize,
     /// Something changed that is somebody else's to plan.
     pub(super) elsewhere: bool,
+}
+
+/// Around the planning of one reservation, with the id of the request that changed it last. Its target is off in logs.
+fn plan_span(reservation: &Reservation) -> tracing::Span {
+    let request_id = reservation.request_id.as_ref().map(tracing::field::display);
+    tracing::debug_span!(target: "infra_trace", "reservation", request_id, reservation = %reservation.id)
 }
 
 impl Engine {
@@ -218,18 +225,19 @@ impl Engine {
                 self.tallies.lock().expect("no panic under this lock").forget(id);
                 return Ok(());
             };
-            let draft = self.draft(&read, &installation.value, !calm).await?;
+            let span = plan_span(&read.reservation.value);
+            let draft = self.draft(&read, &installation.value, !calm).instrument(span.clone()).await?;
             let shard = shard_of(tenant, self.parts.repo.shards());
             self.tallies.lock().expect("no panic under this lock").note(shard, &draft);
             let decided = draft.reservation.desired != read.reservation.value.desired;
             let writer = Writer { engine: self, installation, ownership, read: &read };
             if !decided {
-                let left = writer.write(draft).await?;
+                let left = writer.write(draft).instrument(span).await?;
                 self.planned(whose.clone(), read.units.len() + read.launches.len(), left);
                 return Ok(());
             }
             // What is desired changes first, alone: nothing may end because of a decision that was not written.
-            writer.decide(draft).await?;
+            writer.decide(draft).instrument(span).await?;
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ use jiff::tz::TimeZoneDatabase;
 use crate::nouns::account::Preferences;
 use crate::nouns::cloud::PowerMode;
 use crate::nouns::options::MachineOptions;
+use crate::nouns::policy::Policy;
 use crate::nouns::request::{Request, Resource};
 use crate::words::clock::{Timestamp, later};
 use crate::words::limits::Limits;
@@ -37,6 +38,10 @@ const GPUS_MAX: u32 = 64;
 const GIB_MAX: f64 = 65_536.0;
 /// US dollars per machine and hour.
 const PRICE_MAX: f64 = 1_000_000.0;
+/// Far above what any cloud counts to.
+const GENERATION_MAX: u32 = 1000;
+/// Names in one list of a policy.
+const POLICY_NAMES_MAX: usize = 50;
 /// EC2 takes 50 tags; some are ours.
 const TAGS_MAX: usize = 30;
 /// Characters of a tag's name and of its value.
@@ -156,6 +161,7 @@ pub(super) fn shape(request: &Request, limits: &Limits, now: Timestamp) -> Resul
     access(&mut wrongs, request);
     first_boot(&mut wrongs, request);
     options(&mut wrongs, &request.options);
+    policy(&mut wrongs, &request.policy);
     wrongs.done()
 }
 
@@ -303,6 +309,27 @@ fn first_boot(wrongs: &mut Wrongs, request: &Request) {
     } else if setup + keys > FIRST_BOOT_BYTES_MAX {
         let limit = Some(format!("{FIRST_BOOT_BYTES_MAX} bytes"));
         wrongs.add("setup", "is too large together with the public keys", limit);
+    }
+}
+
+/// Rules beside the sizes. Whether there is such a region, family or cloud is the ranking's business.
+fn policy(wrongs: &mut Wrongs, policy: &Policy) {
+    wrongs.within("policy.min_generation", policy.min_generation, 1, GENERATION_MAX);
+    let (regions, families, providers) = (&policy.regions, &policy.families, &policy.providers);
+    for (field, count) in [
+        ("policy.regions.allow", regions.allow.len()),
+        ("policy.regions.deny", regions.deny.len()),
+        ("policy.families.allow", families.allow.len()),
+        ("policy.families.deny", families.deny.len()),
+        ("policy.providers.allow", providers.allow.len()),
+        ("policy.providers.deny", providers.deny.len()),
+    ] {
+        wrongs.at_most(field, count, POLICY_NAMES_MAX);
+    }
+    for (list, names) in [("allow", &families.allow), ("deny", &families.deny)] {
+        for (at, name) in names.iter().enumerate() {
+            wrongs.text(&format!("policy.families.{list}[{at}]"), Some(name), NAME_LEN_MAX);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::error::InfraError;
 use super::health::Pulse;
 use super::open::open;
 use super::quote::connect_error;
-use super::tokens::Uses;
+use super::tokens::{Holders, Uses};
 use crate::connect::Connections;
 use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::pricing::PricingEngine;
@@ -162,6 +162,7 @@ impl InfraBuilder {
             planted: self.planted,
             pulse,
             uses: Uses::default(),
+            holders: Holders::default(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {

@@ -21,15 +21,18 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
+use super::once::{self, Once};
+use super::user::UserHandle;
 use super::{rows, sharing};
+use crate::contracts::store::Expect;
 use crate::nouns::account::User;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Moved};
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{DeadlineKind, Reservation, Role};
 use crate::plan::cost::cost;
-use crate::records::{Txn, Versioned, launch_prefix};
-use crate::words::ids::{ReservationId, UserId};
+use crate::records::{Stored, Txn, Versioned, launch_prefix};
+use crate::words::ids::ReservationId;
 use crate::words::lane::Version;
 use crate::words::money::Money;
 use serde_json::json;
@@ -44,6 +47,32 @@ pub(super) enum Kind {
     Other,
     /// Ends it: only a frozen store forbids it, and repeating is fine.
     Release,
+}
+
+/// How a change wants to be treated, who may make it, and what it is called where a key stands for it.
+#[derive(Debug)]
+pub(super) struct How {
+    pub(super) kind: Kind,
+    pub(super) least: Role,
+    /// What is asked, as JSON; `None` for what may be repeated without a key.
+    asked: Option<serde_json::Value>,
+}
+
+impl How {
+    /// A change that is made once under a key. What it says must be all that it does, but for the reservation.
+    pub(super) fn new(kind: Kind, least: Role, asked: impl serde::Serialize) -> Self {
+        Self { kind, least, asked: Some(json!(asked)) }
+    }
+
+    /// A change that is the same however often it is made.
+    pub(super) const fn repeatable(kind: Kind, least: Role) -> Self {
+        Self { kind, least, asked: None }
+    }
+
+    fn once(&self, of: &UserHandle, user: &User, id: &ReservationId) -> Option<Once> {
+        let asked = self.asked.as_ref()?;
+        of.once(user, || once::asked(&(id, asked)))
+    }
 }
 
 /// A reservation about to be changed, and the machines its owner gains or loses by that.
@@ -82,25 +111,31 @@ impl Core {
     /// Changes what is desired of one reservation, in one commit, for a user whose role is `least` or more.
     ///
     /// The gate is asked again at every try. A change that turns out to ask for more machines is treated as one that
-    /// asks for more, whatever its kind said.
+    /// asks for more, whatever its kind said. Under a key that came before nothing is asked but whether the caller still
+    /// sees it.
     pub(super) async fn change(
         &self,
-        user: &UserId,
-        actor: &Actor,
+        by: &UserHandle,
         id: &ReservationId,
         if_match: Option<Version>,
-        (kind, least): (Kind, Role),
+        how: How,
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<Versioned<Reservation>, InfraError> {
+        let (kind, actor) = (how.kind, &by.actor);
         let settled = self.settle("the reservation", || async {
-            let gate = self.gate(user).await?;
+            let gate = self.gate(&by.id).await?;
+            let once = how.once(by, &gate.user.value, id);
+            if once::answered::<()>(self, once.as_ref()).await?.is_some() {
+                let (was, _) = self.seen(&gate.user.value, id).await?;
+                return Ok(Step::Done((was.value, None), was.version));
+            }
             match kind {
                 Kind::More => gate.may_create(self.now())?,
                 Kind::Other => gate.may_change()?,
                 Kind::Release => super::gate::not_frozen(&gate.installation.value)?,
             }
             let (was, role) = self.seen(&gate.user.value, id).await?;
-            sharing::allowed(id, role, least)?;
+            sharing::allowed(id, role, how.least)?;
             if role != Role::Owner && kind != Kind::Release {
                 self.owner_may_change(&was.value).await?;
             }
@@ -110,7 +145,7 @@ impl Core {
             let mut draft = Draft { reservation: was.value.clone(), counted };
             work(&mut draft)?;
             if draft.reservation == was.value {
-                return Ok(Step::Done(was.value, was.version));
+                return Ok(self.nothing_changed(&gate, was, once.as_ref()));
             }
             // Decided from the same read as the change: a count that others lowered meanwhile is growth again.
             let kind = if draft.counted > counted { Kind::More } else { kind };
@@ -121,11 +156,30 @@ impl Core {
             let (tenant, prefix) = (gate.tenant(), launch_prefix(id));
             let rows: Vec<Versioned<Launch>> = self.repo.list_prefix(tenant, &prefix, None).await?;
             let spent = cost(&was.value, rows.iter().map(|row| &row.value), self.now());
-            let txn = self.changed(&gate, &was, &mut draft, kind, &By { actor, spent })?;
-            Ok(Step::Commit(txn, draft.reservation))
+            let mut txn = self.changed(&gate, &was, &mut draft, kind, &By { actor, spent })?;
+            once::note(self, once.as_ref(), &mut txn, &());
+            Ok(Step::Commit(txn, (draft.reservation, None)))
         });
-        let (value, version) = settled.await?;
-        Ok(Versioned { value, version })
+        let ((value, stands), version) = settled.await?;
+        Ok(Versioned { value, version: stands.unwrap_or(version) })
+    }
+
+    /// A change that found everything as it wants it writes its key alone, if it has one: repeated later, when somebody
+    /// has changed it again, it does not change it back.
+    fn nothing_changed(
+        &self,
+        gate: &Gate,
+        was: Versioned<Reservation>,
+        once: Option<&Once>,
+    ) -> Step<(Reservation, Option<Version>)> {
+        if once.is_none() {
+            return Step::Done((was.value, None), was.version);
+        }
+        let mut txn = self.repo.txn();
+        txn.check(was.value.key(), Expect::Version(was.version));
+        gate.check(&mut txn);
+        once::note(self, once, &mut txn, &());
+        Step::Commit(txn, (was.value, Some(was.version)))
     }
 
     /// A team mate may not do what the owner itself may not: a suspended user's machines are not started by others.
@@ -159,7 +213,11 @@ impl Core {
             gate.check_switches(&mut txn);
         }
         let (id, desired) = (reservation.id.clone(), reservation.desired);
-        let event = Event::Desired { reservation: id, desired, moved: moved(&was.value, reservation) };
+        let event = shared(&was.value, reservation).unwrap_or_else(|| Event::Desired {
+            reservation: id,
+            desired,
+            moved: moved(&was.value, reservation),
+        });
         let (tenant, id) = (&reservation.tenant, &reservation.id);
         let told = rows::event(tenant, id, "desired", desired.change, self.now(), event, by.actor);
         txn.insert(&told.costing(Some(by.spent)));
@@ -171,6 +229,19 @@ impl Core {
 struct By<'a> {
     actor: &'a Actor,
     spent: Money,
+}
+
+/// What became of a share, when that is what was changed: one call gives or takes one.
+fn shared(was: &Reservation, is: &Reservation) -> Option<Event> {
+    let reservation = is.id.clone();
+    let given = is.shares.iter().find(|(with, share)| was.shares.get(*with) != Some(*share));
+    if let Some((with, share)) = given {
+        let before = was.shares.get(with).filter(|before| before.since == share.since);
+        let was = before.map(|before| before.role);
+        return Some(Event::Shared { reservation, with: with.clone(), was, role: share.role });
+    }
+    let (with, share) = was.shares.iter().find(|(with, _)| !is.shares.contains_key(*with))?;
+    Some(Event::Unshared { reservation, with: with.clone(), was: share.role })
 }
 
 /// What people can change of a reservation, field by field: what it said and what it says.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::health::Pulse;
-use super::tokens::Uses;
+use super::tokens::{Holders, Uses};
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
 use crate::records::Repo;
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(super) pulse: Arc<Pulse>,
     /// When the use of access tokens was written.
     pub(super) uses: Uses,
+    /// Whose tokens were when they were last used.
+    pub(super) holders: Holders,
 }
 
 impl Core {

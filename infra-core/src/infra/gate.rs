@@ -99,22 +99,21 @@ impl Core {
 
     pub(super) async fn installation(&self) -> Result<Versioned<Installation>, InfraError> {
         let found = self.repo.get::<Installation>(Installation::place()).await?;
-        found.ok_or_else(|| InfraError::Internal { why: "the store lost its installation record".to_owned() })
+        found.ok_or_else(lost_installation)
     }
 
     /// Reads everything that may stand in the way of one user, the user first. Lane switches are not among it: which
     /// lanes are meant is known only after ranking, which leaves closed lanes out.
     pub(super) async fn gate(&self, id: &UserId) -> Result<Gate, InfraError> {
-        let user = self.user(id).await?;
-        let installation = self.installation().await?;
+        let (user, installation) =
+            self.repo.get_both::<User, Installation>(User::place(id), Installation::place()).await?;
+        let user = user.ok_or_else(|| InfraError::missing("user", id))?;
+        let installation = installation.ok_or_else(lost_installation)?;
         let tenant = SwitchScope::Tenant(user.value.tenant.clone());
-        let switches = [self.switch(&SwitchScope::Global).await?, self.switch(&tenant).await?];
+        let keys = [Switch::place(&SwitchScope::Global.id()), Switch::place(&tenant.id())];
+        let mut found = self.repo.get_all::<Switch>(&keys).await?.into_iter();
+        let switches = keys.map(|key| (key, found.next().flatten()));
         Ok(Gate { user, installation, switches })
-    }
-
-    async fn switch(&self, scope: &SwitchScope) -> Result<(Key, Option<Versioned<Switch>>), InfraError> {
-        let key = Switch::place(&scope.id());
-        Ok((key.clone(), self.repo.get::<Switch>(key).await?))
     }
 
     /// Reads, decides and commits until nobody else wrote in between.
@@ -148,6 +147,10 @@ impl Core {
         let most = (1_u64 << round.min(5)).min(ROUND_PAUSE_MS_MAX);
         self.clock.sleep(Duration::from_millis(1 + self.entropy.below(most))).await;
     }
+}
+
+fn lost_installation() -> InfraError {
+    InfraError::Internal { why: "the store lost its installation record".to_owned() }
 }
 
 /// What one round decided.

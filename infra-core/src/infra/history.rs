@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::core::Core;
 use super::error::InfraError;
+use super::page;
 use super::user::UserHandle;
 use super::views::ReservationView;
 use crate::nouns::actor::By;
@@ -36,9 +37,6 @@ use crate::words::lane::Version;
 use crate::words::money::Money;
 use crate::words::secret::digest;
 
-/// Entries on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// A watch reads so many entries at once, and keeps no more.
 const WATCH_PAGE: usize = 100;
 /// A watch looks again at least this often.
@@ -91,10 +89,7 @@ impl UserHandle {
         id: &ReservationId,
         options: &HistoryOptions,
     ) -> Result<HistoryPage, InfraError> {
-        let limit = options.limit.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-        }
+        let limit = page::limit(options.limit)?;
         let user = self.core.user(&self.id).await?;
         let reservation = self.core.mine(&user.value, id).await?;
         let after = options.after.unwrap_or_default();

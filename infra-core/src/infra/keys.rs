@@ -30,7 +30,9 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
+use super::once;
 use super::quote::connect_error;
+use super::user::UserHandle;
 use super::views::{KeyView, NewKey};
 use crate::connect::{made_with_account_of, seal_fields};
 use crate::contracts::provider::{Identity, ProviderError};
@@ -40,7 +42,9 @@ use crate::nouns::launch::Launch;
 use crate::records::{Versioned, state};
 use crate::words::fault::Fault;
 use crate::words::ids::{CloudName, CredentialId, TenantId, UserId};
+use crate::words::lane::Version;
 use crate::words::secret::Secret;
+use tracing::Instrument;
 
 /// Characters of a label, and of a key's kind: both stand in record ids.
 const LABEL_LEN_MAX: usize = 64;
@@ -59,15 +63,23 @@ const NAMED_MAX: usize = 50;
 ///
 /// Commits: one per lane that is not registered yet, then the one that saves the key. The cloud is asked outside
 /// of the commit's loop, so that a lost race costs no second question.
-pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<KeyView, InfraError> {
+pub(super) async fn save(by: &UserHandle, key: &NewKey) -> Result<KeyView, InfraError> {
+    let (core, user) = (&*by.core, &by.id);
     check(core, key)?;
     let gate = core.gate(user).await?;
+    let once = by.once(&gate.user.value, || asked(core, key));
+    if let Some(saved) = once::answered(core, once.as_ref()).await? {
+        return Ok(saved);
+    }
     gate.may_change()?;
     let identity = identify(core, key).await?;
     // Before the key: nothing may be made with it in a lane that nobody sweeps. An entry without key is harmless.
     let reached = stored(core, &gate, key, &identity)?;
     core.connections.register_lanes(&reached).await.map_err(connect_error)?;
     let settled = core.settle("the key", || async {
+        if let Some(saved) = once::answered(core, once.as_ref()).await? {
+            return Ok(Step::Done((saved, None), Version(0)));
+        }
         let gate = core.gate(user).await?;
         gate.may_change()?;
         let new = stored(core, &gate, key, &identity)?;
@@ -86,13 +98,24 @@ pub(super) async fn save(core: &Core, user: &UserId, key: &NewKey) -> Result<Key
         txn.put(&new, crate::contracts::store::Expect::Absent);
         // Written as it was: whoever moves or removes the user meanwhile has not seen this key, and must look again.
         txn.update(&gate.user, &gate.user.value);
+        once::note(core, once.as_ref(), &mut txn, &view(&new));
         gate.check(&mut txn);
-        Ok(Step::Commit(txn, new))
+        Ok(Step::Commit(txn, (view(&new), Some(new))))
     });
-    let (new, _) = settled.await?;
-    // After it, too: a removal of the same key that ran beside this may have taken its entries out.
-    core.connections.register_lanes(&new).await.map_err(connect_error)?;
-    Ok(view(&new))
+    let ((saved, new), _) = settled.await?;
+    if let Some(new) = new {
+        // After it, too: a removal of the same key that ran beside this may have taken its entries out.
+        core.connections.register_lanes(&new).await.map_err(connect_error)?;
+    }
+    Ok(saved)
+}
+
+/// What was asked, with the secrets under the master key: a digest alone would let whoever has the store try passwords.
+fn asked(core: &Core, key: &NewKey) -> String {
+    let fields: BTreeMap<&str, &str> =
+        key.fields.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    let text = serde_json::to_string(&(&key.provider, &key.label, &key.kind, fields));
+    core.master.tag(&zeroize::Zeroizing::new(text.expect("texts are JSON")))
 }
 
 /// A team's keys.
@@ -166,7 +189,7 @@ async fn delete(core: &Core, id: &CredentialId, tenant: &TenantId) -> Result<(),
     let settled = core.settle("the key", || async {
         let place = StoredCredential::place_of(tenant, id);
         let Some(was) = core.repo.get::<StoredCredential>(place).await? else {
-            return Ok(Step::Done((), crate::words::lane::Version(0)));
+            return Ok(Step::Done((), Version(0)));
         };
         if !was.value.retired {
             return Err(InfraError::Conflict {
@@ -245,7 +268,9 @@ async fn identify(core: &Core, key: &NewKey) -> Result<Identity, InfraError> {
         .ok_or_else(|| InfraError::field("provider", "is not configured"))?;
     let fields: BTreeMap<_, _> = key.fields.clone();
     let credential = Credential { provider: key.provider.clone(), kind: key.kind.clone(), fields };
-    driver.identify(&credential).await.map_err(|error| refused(key, &error))
+    // It has no lane yet, so nobody else watches this call.
+    let span = tracing::debug_span!(target: "infra_trace", "cloud call", otel.kind = "client", cloud = %key.provider, op = "identify");
+    driver.identify(&credential).instrument(span).await.map_err(|error| refused(key, &error))
 }
 
 /// What a cloud's refusal means. Only "unauthorized" is a wrong key; a cloud that is down must not be read as one,

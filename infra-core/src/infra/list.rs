@@ -21,17 +21,14 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::sharing::role_of;
-use super::show;
 use super::views::{ListOptions, ViewPage};
+use super::{page, show};
 use crate::contracts::store::{ListBy, ListQuery};
 use crate::nouns::account::User;
 use crate::nouns::reservation::{Reservation, Role};
 use crate::records::{Stored, state};
-use crate::words::ids::{ReservationId, UserId};
+use crate::words::ids::ReservationId;
 
-/// Reservations on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// Records read at once past what does not match.
 const READ_AT_ONCE: usize = 500;
 /// Tags asked for at once: as many as a reservation may have.
@@ -41,22 +38,15 @@ const TAGS_MAX: usize = 30;
 ///
 /// The record that shows that there is another page is read and not shown. The cursor names the last one shown, so it
 /// stays good when that one goes.
-pub(super) async fn page(core: &Core, user: &UserId, options: &ListOptions) -> Result<ViewPage, InfraError> {
-    let limit = options.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-    }
-    if options.tags.len() > TAGS_MAX || options.tags.iter().any(String::is_empty) {
-        return Err(InfraError::field("tag", format!("must be up to {TAGS_MAX} of name:value or name")));
-    }
-    let user = core.user(user).await?.value;
-    let mut query = query(&user, options, limit);
+pub(super) async fn page(core: &Core, user: &User, options: &ListOptions) -> Result<ViewPage, InfraError> {
+    let limit = options.limit.unwrap_or(page::PAGE);
+    let mut query = query(user, options, limit);
     let mut items = Vec::new();
     let mut last: Option<ReservationId> = None;
     loop {
         let (records, next) = core.repo.list_page::<Reservation>(&query).await?;
         for record in &records {
-            let Some(role) = listed(&user, &record.value, options) else { continue };
+            let Some(role) = listed(user, &record.value, options) else { continue };
             if items.len() == limit {
                 return Ok(ViewPage { items, next: last });
             }
@@ -68,6 +58,17 @@ pub(super) async fn page(core: &Core, user: &UserId, options: &ListOptions) -> R
             None => return Ok(ViewPage { items, next: None }),
         }
     }
+}
+
+/// Is it a page that can be asked for?
+///
+/// Said before anything is read.
+pub(super) fn check(options: &ListOptions) -> Result<(), InfraError> {
+    page::limit(options.limit)?;
+    if options.tags.len() > TAGS_MAX || options.tags.iter().any(String::is_empty) {
+        return Err(InfraError::field("tag", format!("must be up to {TAGS_MAX} of name:value or name")));
+    }
+    Ok(())
 }
 
 /// What to read: one more than a page takes shows whether there is another.

@@ -31,8 +31,10 @@ mod health;
 mod history;
 mod keys;
 mod list;
+mod once;
 mod open;
 mod operator;
+mod page;
 mod profile;
 mod quote;
 mod recover;
@@ -81,6 +83,12 @@ impl Infra {
     #[must_use]
     pub fn user(&self, id: &UserId) -> UserHandle {
         UserHandle::new(Arc::clone(&self.core), id.clone())
+    }
+
+    /// The view of whoever showed a token. As [`Self::user`], and spares the first look at who that is.
+    #[must_use]
+    pub fn user_of(&self, principal: &Principal) -> UserHandle {
+        UserHandle::of(Arc::clone(&self.core), principal)
     }
 
     /// For those who run the installation. Whoever holds it may do everything it offers.

@@ -18,8 +18,9 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
-use super::views::{InFlight, LaneStatus, Status};
-use super::{keys, recover, rows, teams, templates};
+use super::once::Once;
+use super::views::{IdempotencyKey, InFlight, LaneStatus, Status};
+use super::{keys, once, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{Profile, User};
 use crate::nouns::actor::Actor;
@@ -32,7 +33,7 @@ use crate::plan::reservation::is_end_past;
 use crate::records::{Versioned, state, system_tenant};
 use crate::words::clock::{Timestamp, later};
 use crate::words::ids::{ReservationId, TenantId, UserId};
-use crate::words::lane::LaneId;
+use crate::words::lane::{LaneId, Version};
 
 /// Everything a person may do who runs the installation. Cheap to clone.
 ///
@@ -42,11 +43,13 @@ use crate::words::lane::LaneId;
 pub struct Operator {
     pub(super) core: Arc<Core>,
     pub(super) actor: Actor,
+    /// Of the one change that is made next.
+    pub(super) key: Option<IdempotencyKey>,
 }
 
 impl Operator {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, actor: Actor::admin() }
+        Self { core, actor: Actor::admin(), key: None }
     }
 
     /// The same, used by somebody: who it is, and on which request, stands in the history of what they change.
@@ -85,7 +88,11 @@ impl Operator {
             machines_held: 0,
             suspended: false,
         };
+        let once = self.once(|| once::asked(&(name, team)));
         let settled = self.core.settle("the user", || async {
+            if let Some(user) = once::answered(&self.core, once.as_ref()).await? {
+                return Ok(Step::Done(user, Version(0)));
+            }
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
             if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
@@ -109,6 +116,7 @@ impl Operator {
             let mut txn = self.core.repo.txn();
             txn.insert(&new);
             teams::touch(&self.core, &mut txn, &new.tenant).await?;
+            once::note(&self.core, once.as_ref(), &mut txn, &new);
             txn.check(Installation::place(), Expect::Version(installation.version));
             Ok(Step::Commit(txn, new.clone()))
         });
@@ -186,7 +194,8 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_machines_max(&self, name: &UserId, max: Option<u32>) -> Result<User, InfraError> {
-        self.change_user(name, |user| user.machines_max = max).await
+        let once = self.once(|| once::asked(&("machines_max", name, max)));
+        self.change_user(name, once.as_ref(), |user| user.machines_max = max).await
     }
 
     /// Suspends a user, or lifts it: suspended users may release and look, nothing else.
@@ -194,7 +203,26 @@ impl Operator {
     /// # Errors
     /// [`InfraError::NotFound`], [`InfraError::Busy`].
     pub async fn set_suspended(&self, name: &UserId, suspended: bool) -> Result<User, InfraError> {
-        self.change_user(name, |user| user.suspended = suspended).await
+        let once = self.once(|| once::asked(&("suspended", name, suspended)));
+        self.change_user(name, once.as_ref(), |user| user.suspended = suspended).await
+    }
+
+    /// Both at once, in one commit; what is `None` stays as it is.
+    ///
+    /// # Errors
+    /// [`InfraError::NotFound`], [`InfraError::Busy`].
+    pub async fn set_user(
+        &self,
+        name: &UserId,
+        machines_max: Option<u32>,
+        suspended: Option<bool>,
+    ) -> Result<User, InfraError> {
+        let once = self.once(|| once::asked(&("user", name, machines_max, suspended)));
+        let change = |user: &mut User| {
+            user.machines_max = machines_max.or(user.machines_max);
+            user.suspended = suspended.unwrap_or(user.suspended);
+        };
+        self.change_user(name, once.as_ref(), change).await
     }
 
     /// All switches ever thrown. Cancel safe.
@@ -243,7 +271,7 @@ impl Operator {
     /// [`InfraError::Conflict`] when the answer does not fit: `Moved` fits a store opened elsewhere, `Clone` any
     /// frozen store, `Restored` always.
     pub async fn recover(&self, what: Recovery) -> Result<Status, InfraError> {
-        recover::recover(&self.core, what).await?;
+        recover::recover(self, what).await?;
         self.status().await
     }
 
@@ -341,15 +369,20 @@ impl Operator {
     async fn change_user(
         &self,
         name: &UserId,
+        once: Option<&Once>,
         change: impl Fn(&mut User) + Sync,
     ) -> Result<User, InfraError> {
         let settled = self.core.settle("the user", || async {
+            if let Some(user) = once::answered(&self.core, once).await? {
+                return Ok(Step::Done(user, Version(0)));
+            }
             not_frozen(&self.core.installation().await?.value)?;
             let was = self.core.user(name).await?;
             let mut is = was.value.clone();
             change(&mut is);
             let mut txn = self.core.repo.txn();
             txn.update(&was, &is);
+            once::note(&self.core, once, &mut txn, &is);
             Ok(Step::Commit(txn, is))
         });
         Ok(settled.await?.0)

@@ -27,7 +27,7 @@ use super::core::Core;
 use super::error::InfraError;
 use super::gate::open_for_creates;
 use crate::connect::ConnectError;
-use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking};
+use crate::contracts::pricing::{NoFit, NoFitReason, Prepared, PriceContext, PricedLane, Quote, Ranking};
 use crate::nouns::offering::Catalogue;
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
@@ -66,11 +66,17 @@ pub(super) async fn rank(
     let offered = with_options(offered, &request.options)?;
     let priced: Vec<PricedLane<'_>> = offered
         .iter()
-        .map(|(lane, credential, catalogue)| PricedLane { lane, credential, catalogue })
+        .map(|(lane, credential, catalogue)| PricedLane {
+            lane,
+            credential,
+            catalogue,
+            prepared: Prepared::none(),
+        })
         .collect();
     let context = PriceContext {
         lanes: &priced,
         excluded: &BTreeSet::new(),
+        overlays: &[],
         now: core.now(),
         stale_after: PRICE_STALE_AFTER,
         limit: core.limits.offers_kept,

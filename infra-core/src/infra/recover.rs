@@ -17,9 +17,14 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
+use super::once::{self, Once};
+use super::operator::Operator;
 use super::quote::connect_error;
+use super::rows;
 use crate::contracts::store::ListBy;
+use crate::nouns::actor::Actor;
 use crate::nouns::credential::StoredCredential;
+use crate::nouns::event::Event;
 use crate::nouns::installation::{Frozen, Installation, Recovery};
 use crate::nouns::launch::{Closed, EndCause, Launch, LaunchState};
 use crate::nouns::reservation::Reservation;
@@ -27,17 +32,23 @@ use crate::plan::resolve::suspect;
 use crate::records::{Stored, Versioned, state};
 use crate::words::clock::later;
 use crate::words::ids::InstallationId;
+use crate::words::lane::Version;
 
 /// Recovers; the installation is thawed by the last commit.
-pub(super) async fn recover(core: &Core, what: Recovery) -> Result<(), InfraError> {
+pub(super) async fn recover(by: &Operator, what: Recovery) -> Result<(), InfraError> {
+    let core = &by.core;
+    let once = by.once(|| once::asked(&what));
+    if once::answered::<()>(core, once.as_ref()).await?.is_some() {
+        return Ok(());
+    }
     let was = core.installation().await?.value;
     fits(&was, what)?;
     match what {
         Recovery::Moved => {}
-        Recovery::Clone => let_go(core).await?,
+        Recovery::Clone => let_go(by).await?,
         Recovery::Restored => doubt(core).await?,
     }
-    thaw(core, what).await
+    thaw(core, what, once.as_ref()).await
 }
 
 /// Does the answer fit what froze the store? *Restored* always does: somebody may know it before any cloud shows.
@@ -55,7 +66,8 @@ fn fits(installation: &Installation, what: Recovery) -> Result<(), InfraError> {
 }
 
 /// A copy holds nothing: what stands in its records belongs to the original.
-async fn let_go(core: &Core) -> Result<(), InfraError> {
+async fn let_go(by: &Operator) -> Result<(), InfraError> {
+    let core = &*by.core;
     let keep_until = Some(later(core.now(), core.limits.keep_closed_for));
     each(core, |row: &mut Launch| {
         if !row.closed() {
@@ -64,22 +76,33 @@ async fn let_go(core: &Core) -> Result<(), InfraError> {
         }
     })
     .await?;
-    each(core, |reservation: &mut Reservation| {
-        if reservation.over_at.is_none() {
-            reservation.desired.present = false;
-            reservation.end_cause = Some(EndCause::Asked);
-            reservation
-                .failure
-                .get_or_insert_with(|| "this store is a copy: the original holds it".to_owned());
-        }
-    })
-    .await?;
+    reservations_let_go(core, &by.actor).await?;
     let keys: Vec<Versioned<StoredCredential>> = core.repo.list_all(ListBy::All, None).await?;
     for key in keys {
         let mut txn = core.repo.txn();
         txn.delete(&key);
         core.repo.commit(txn).await?;
         core.connections.unregister(&key.value).await.map_err(connect_error)?;
+    }
+    Ok(())
+}
+
+/// Each in one commit with the entry of its history; one that was let go before is left alone.
+async fn reservations_let_go(core: &Core, actor: &Actor) -> Result<(), InfraError> {
+    let all: Vec<Versioned<Reservation>> = core.repo.list_all(ListBy::All, Some(state::OPEN)).await?;
+    for was in all.iter().filter(|was| was.value.over_at.is_none()) {
+        let mut is = was.value.clone();
+        is.desired.present = false;
+        is.end_cause = Some(EndCause::Asked);
+        is.failure.get_or_insert_with(|| "this store is a copy: the original holds it".to_owned());
+        if is == was.value {
+            continue;
+        }
+        let mut txn = core.repo.txn();
+        txn.update(was, &is);
+        let event = Event::LetGo { reservation: is.id.clone() };
+        txn.insert(&rows::event(&is.tenant, &is.id, "let-go", was.version.0, core.now(), event, actor));
+        core.repo.commit(txn).await?;
     }
     Ok(())
 }
@@ -120,8 +143,11 @@ async fn each<T: Stored + Clone + PartialEq>(
 }
 
 /// The last commit: identity, home, epoch and holds, and no longer frozen.
-async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
+async fn thaw(core: &Core, what: Recovery, once: Option<&Once>) -> Result<(), InfraError> {
     let settled = core.settle("the installation", || async {
+        if once::answered::<()>(core, once).await?.is_some() {
+            return Ok(Step::Done((), Version(0)));
+        }
         let was = core.installation().await?;
         let mut is = Installation { frozen: None, home: core.home.clone(), ..was.value.clone() };
         match what {
@@ -140,6 +166,7 @@ async fn thaw(core: &Core, what: Recovery) -> Result<(), InfraError> {
         }
         let mut txn = core.repo.txn();
         txn.update(&was, &is);
+        once::note(core, once, &mut txn, &());
         Ok(Step::Commit(txn, ()))
     });
     settled.await.map(drop)

@@ -18,18 +18,17 @@ use super::change::held;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
+use super::once::{self, Once};
 use super::views::{IdempotencyKey, Relaunch};
 use super::{defaults, rows, templates};
-use crate::nouns::account::IdempotencyRecord;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Phase, Reservation};
 use crate::records::Versioned;
-use crate::words::ids::{TenantId, UserId};
+use crate::words::ids::UserId;
 use crate::words::money::Money;
 use crate::words::planted::Bug;
-use crate::words::secret::digest;
 
 /// What is asked for: something new, or a template's request once more.
 #[derive(Debug, Clone, Copy)]
@@ -42,39 +41,9 @@ impl Ask<'_> {
     /// What came from the caller, and nothing else: a template that has a newer version by now, or a profile that was
     /// changed, makes no other call of a repeated one.
     fn digest(self) -> String {
-        let bytes = match self {
-            Self::Request(request) => serde_json::to_vec(request),
-            Self::Template(relaunch) => serde_json::to_vec(relaunch),
-        };
-        digest(&bytes.expect("requests serialise: string keys, checked numbers"))
-    }
-}
-
-/// What an idempotency key stands for: its record's id and the digest of what came with it.
-pub(super) struct Once {
-    pub(super) id: String,
-    pub(super) body: String,
-}
-
-impl Once {
-    /// A user's key with the digest of what came with it.
-    pub(super) fn new(key: &IdempotencyKey, user: &UserId, body: String) -> Self {
-        Self { id: digest(format!("{}|{}|{user}", key.route, key.key).as_bytes()), body }
-    }
-
-    /// The key's record, when it came before.
-    ///
-    /// # Errors
-    /// [`InfraError::IdempotencyMismatch`] when it came with something else.
-    pub(super) async fn before(
-        &self,
-        core: &Core,
-        tenant: &TenantId,
-    ) -> Result<Option<IdempotencyRecord>, InfraError> {
-        let key = core.repo.get::<IdempotencyRecord>(IdempotencyRecord::place(tenant, &self.id)).await?;
-        match key {
-            Some(key) if key.value.body != self.body => Err(InfraError::IdempotencyMismatch),
-            key => Ok(key.map(|key| key.value)),
+        match self {
+            Self::Request(request) => once::asked(request),
+            Self::Template(relaunch) => once::asked(relaunch),
         }
     }
 }
@@ -87,9 +56,9 @@ pub(super) async fn reserve(
     ask: Ask<'_>,
     key: Option<&IdempotencyKey>,
 ) -> Result<(Versioned<Reservation>, bool), InfraError> {
-    let once = key.map(|key| Once::new(key, user, ask.digest()));
     let gate = core.gate(user).await?;
-    if let Some(stood) = replay(core, gate.tenant(), once.as_ref()).await? {
+    let once = key.map(|key| Once::new(key, gate.tenant(), user, ask.digest()));
+    if let Some(stood) = replay(core, once.as_ref()).await? {
         return Ok((stood, true));
     }
     gate.may_create(core.now())?;
@@ -108,7 +77,7 @@ pub(super) async fn reserve(
     }
     let settled = core.settle("the user's machines", || async {
         let gate = core.gate(user).await?;
-        if let Some(stood) = replay(core, gate.tenant(), once.as_ref()).await? {
+        if let Some(stood) = replay(core, once.as_ref()).await? {
             return Ok(Step::Done((stood.value, true), stood.version));
         }
         gate.may_create(core.now())?;
@@ -121,7 +90,7 @@ pub(super) async fn reserve(
         txn.insert(&reservation);
         txn.update(&gate.user, &owner);
         if let Some(once) = &once {
-            txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));
+            txn.insert(&rows::idempotency(core, &reservation, once));
         }
         let event = Event::Reserved { reservation: reservation.id.clone(), by: user.clone() };
         let (tenant, id) = (&reservation.tenant, &reservation.id);
@@ -136,16 +105,12 @@ pub(super) async fn reserve(
 }
 
 /// The reservation that a key stands for, when it came before.
-async fn replay(
-    core: &Core,
-    tenant: &TenantId,
-    once: Option<&Once>,
-) -> Result<Option<Versioned<Reservation>>, InfraError> {
+async fn replay(core: &Core, once: Option<&Once>) -> Result<Option<Versioned<Reservation>>, InfraError> {
     let Some(once) = once else { return Ok(None) };
-    let Some(id) = once.before(core, tenant).await?.and_then(|key| key.reservation) else {
+    let Some(id) = once.before(core).await?.and_then(|key| key.reservation) else {
         return Ok(None);
     };
-    let found = core.repo.get::<Reservation>(Reservation::place(tenant, &id)).await?;
+    let found = core.repo.get::<Reservation>(Reservation::place(&once.tenant, &id)).await?;
     found.map(Some).ok_or(InfraError::Released { id, phase: Phase::Released })
 }
 
@@ -162,7 +127,7 @@ async fn in_two_writes(
     tokio::task::yield_now().await;
     if let Some(once) = once {
         let mut txn = core.repo.txn();
-        txn.insert(&rows::idempotency(&reservation, &once.id, &once.body));
+        txn.insert(&rows::idempotency(core, &reservation, once));
         core.repo.commit(txn).await?;
     }
     Ok((Versioned { value: reservation, version }, false))

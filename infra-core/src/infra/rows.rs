@@ -15,6 +15,7 @@
 
 use super::core::Core;
 use super::defaults::Admitted;
+use super::once::Once;
 use crate::nouns::account::{IdempotencyRecord, User};
 use crate::nouns::actor::Actor;
 use crate::nouns::event::{Event, Outbox};
@@ -119,18 +120,9 @@ fn deadlines(request: &Request, now: Timestamp, build: Duration) -> Deadlines {
     deadlines
 }
 
-/// An idempotency key that names a reservation. `id` is the digest of route, key and user, `body` of the request: the
-/// same key with another request is a mistake, not a replay. It does not expire while the reservation lives.
-pub(super) fn idempotency(of: &Reservation, id: &str, body: &str) -> IdempotencyRecord {
-    IdempotencyRecord {
-        tenant: of.tenant.clone(),
-        id: id.to_owned(),
-        body: body.to_owned(),
-        reservation: Some(of.id.clone()),
-        template: None,
-        expires_at: None,
-        created_at: of.created_at,
-    }
+/// An idempotency key that names a reservation. It does not expire while the reservation lives.
+pub(super) fn idempotency(core: &Core, of: &Reservation, once: &Once) -> IdempotencyRecord {
+    IdempotencyRecord { reservation: Some(of.id.clone()), expires_at: None, ..once.record(core) }
 }
 
 /// An event about a reservation; `what` and `nth` make its cause, which is enqueued once. `nth` is what counts the

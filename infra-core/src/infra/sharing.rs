@@ -27,10 +27,11 @@
 //! # Errors
 //! [`InfraError::NotFound`] for what the caller may not see; [`InfraError::NotAllowed`] for what it may see but not do.
 
-use super::change::{Draft, Kind};
+use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
+use super::once::{self, Once};
 use super::operator::Operator;
 use super::rows;
 use super::user::UserHandle;
@@ -137,10 +138,7 @@ impl UserHandle {
             Ok(())
         };
         Ok(view(
-            &self
-                .core
-                .change(&self.id, &self.actor, id, if_match, (Kind::Other, Role::Owner), change)
-                .await?,
+            &self.core.change(self, id, if_match, How::repeatable(Kind::Other, Role::Owner), change).await?,
         ))
     }
 
@@ -160,10 +158,7 @@ impl UserHandle {
             None => Err(InfraError::missing("share", with)),
         };
         Ok(view(
-            &self
-                .core
-                .change(&self.id, &self.actor, id, if_match, (Kind::Other, Role::Owner), change)
-                .await?,
+            &self.core.change(self, id, if_match, How::repeatable(Kind::Other, Role::Owner), change).await?,
         ))
     }
 }
@@ -182,6 +177,10 @@ impl Operator {
         if from == to {
             return Err(InfraError::field("to", "is the same user"));
         }
+        let once = self.once(|| once::asked(&(from, to)));
+        if let Some(moved) = once::answered(&self.core, once.as_ref()).await? {
+            return Ok(moved);
+        }
         let giver = self.core.user(from).await?.value;
         self.core.mate(&giver, to).await?;
         let mut moved = 0;
@@ -192,7 +191,23 @@ impl Operator {
             });
             moved += settled.await?.0;
         }
-        Ok(moved)
+        match once {
+            Some(once) => self.moved_once(&once, moved).await,
+            None => Ok(moved),
+        }
+    }
+
+    /// Writes how many moved under the key; whoever moved the rest at the same time may have written it first.
+    async fn moved_once(&self, once: &Once, moved: u32) -> Result<u32, InfraError> {
+        let settled = self.core.settle("the key", || async {
+            if let Some(moved) = once::answered(&self.core, Some(once)).await? {
+                return Ok(Step::Done(moved, Version(0)));
+            }
+            let mut txn = self.core.repo.txn();
+            once::note(&self.core, Some(once), &mut txn, &moved);
+            Ok(Step::Commit(txn, moved))
+        });
+        Ok(settled.await?.0)
     }
 }
 

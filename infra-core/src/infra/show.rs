@@ -90,6 +90,12 @@ pub(super) async fn whole(
     Ok(view)
 }
 
+/// A reservation that was accepted just now: there is nothing of it to read.
+pub(super) fn fresh(core: &Core, record: &Versioned<Reservation>) -> ReservationView {
+    let cost = cost(&record.value, std::iter::empty(), core.now());
+    ReservationView { cost_so_far: Some(cost), ..brief(core, record) }
+}
+
 /// All slots of a reservation that are not gone.
 pub(super) async fn slots(core: &Core, reservation: &Reservation) -> Result<Vec<UnitView>, InfraError> {
     let (units, rows) = read(core, reservation).await?;
@@ -101,9 +107,10 @@ async fn read(
     core: &Core,
     of: &Reservation,
 ) -> Result<(Vec<Versioned<Unit>>, Vec<Versioned<Launch>>), InfraError> {
-    let units = core.repo.list_prefix(&of.tenant, &unit_prefix(&of.id), None).await?;
-    let rows = core.repo.list_prefix(&of.tenant, &launch_prefix(&of.id), None).await?;
-    Ok((units, rows))
+    let (units, rows) = (unit_prefix(&of.id), launch_prefix(&of.id));
+    let units = core.repo.list_prefix(&of.tenant, &units, None);
+    let rows = core.repo.list_prefix(&of.tenant, &rows, None);
+    Ok(futures_util::future::try_join(units, rows).await?)
 }
 
 fn shown(units: &[Versioned<Unit>], rows: &[Versioned<Launch>]) -> Vec<UnitView> {

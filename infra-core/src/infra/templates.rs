@@ -38,32 +38,32 @@
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
-use super::reserve::{self, Ask, Once};
+use super::once::{self, Once};
+use super::reserve::{self, Ask};
 use super::user::UserHandle;
 use super::views::{
     IdempotencyKey, NewTemplate, Relaunch, Reserved, SavedTemplate, TemplateFrom, TemplatePage, TemplateView,
     TemplatesAfter,
 };
-use super::{ask, defaults, rows, show, teams};
+use super::{ask, defaults, page, rows, teams};
 use crate::contracts::store::Expect;
 use crate::nouns::account::{IdempotencyRecord, User};
+use crate::nouns::actor::Actor;
+use crate::nouns::event::{Event, Outbox};
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{DeadlineKind, Reservation};
 use crate::nouns::template::{Template, TemplateRef, TemplateVersion};
 use crate::records::{Stored, Versioned, state, system_tenant};
-use crate::words::clock::{Timestamp, between, later};
+use crate::words::clock::{Timestamp, between};
 use crate::words::ids::{ReservationId, TemplateName, UserId};
 use crate::words::lane::Version;
-use crate::words::secret::{Sealed, digest};
+use crate::words::secret::Sealed;
 
 /// Characters of a name.
 const NAME_LEN_MAX: usize = 64;
 /// Names of one user, deleted ones included, and versions of one name.
 const NAMES_MAX: usize = 1000;
 const VERSIONS_MAX: u32 = 1000;
-/// Templates on a page unless asked otherwise, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 200;
 /// Versions removed with one commit.
 const REMOVED_AT_ONCE: usize = 20;
 
@@ -92,10 +92,9 @@ impl UserHandle {
     ) -> Result<SavedTemplate, InfraError> {
         let core = &self.core;
         check_name(&new.name)?;
-        let body =
-            || digest(&serde_json::to_vec(new).expect("requests serialise: string keys, checked numbers"));
-        let once = idempotency.map(|key| Once::new(key, &self.id, body()));
         let gate = core.gate(&self.id).await?;
+        let key = idempotency.or(self.key.as_ref());
+        let once = key.map(|key| Once::new(key, gate.tenant(), &self.id, once::asked(new)));
         if let Some(view) = replay(core, &gate, once.as_ref()).await? {
             return Ok(SavedTemplate { view, replayed: true });
         }
@@ -108,7 +107,7 @@ impl UserHandle {
                 return Ok(Step::Done(Err(view), seen));
             }
             gate.may_change()?;
-            save(core, &gate, &new.name, &drafted, once.as_ref()).await
+            save(core, &gate, &self.actor, &new.name, &drafted, once.as_ref()).await
         });
         match settled.await? {
             (Err(view), _) => Ok(SavedTemplate { view, replayed: true }),
@@ -132,10 +131,7 @@ impl UserHandle {
         limit: Option<usize>,
         after: Option<&TemplatesAfter>,
     ) -> Result<TemplatePage, InfraError> {
-        let limit = limit.unwrap_or(PAGE);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(InfraError::field("limit", format!("must be 1..={PAGE_MAX}")));
-        }
+        let limit = page::limit(limit)?;
         let me = self.core.user(&self.id).await?.value;
         let owners = match owner {
             Some(owner) => vec![self.core.mate(&me, owner).await?],
@@ -228,8 +224,9 @@ impl UserHandle {
     ) -> Result<Reserved, InfraError> {
         let ask = Ask::Template(relaunch);
         let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency).await?;
-        Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
+            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
+                .await?;
+        Ok(Reserved { view: self.reserved(&record, replayed).await?, replayed })
     }
 }
 
@@ -421,6 +418,7 @@ fn lasting(request: &mut Request, since: Timestamp) {
 async fn save(
     core: &Core,
     gate: &Gate,
+    actor: &Actor,
     name: &TemplateName,
     drafted: &Drafted,
     once: Option<&Once>,
@@ -454,20 +452,24 @@ async fn save(
     txn.put(&head, was.map_or(Expect::Absent, |was| Expect::Version(was.version)));
     txn.insert(&version);
     if let Some(once) = once {
-        txn.insert(&IdempotencyRecord {
-            tenant: me.tenant.clone(),
-            id: once.id.clone(),
-            body: once.body.clone(),
-            reservation: None,
-            template: Some(version.of.clone()),
-            expires_at: Some(later(now, core.limits.idempotency_keep)),
-            created_at: now,
-        });
+        let template = Some(version.of.clone());
+        txn.insert(&IdempotencyRecord { template, ..once.record(core) });
     }
+    txn.insert(&told(me, actor, &version));
     // Nothing is written for a user who is being removed.
     txn.check(me.key(), Expect::Version(gate.user.version));
     gate.check(&mut txn);
     Ok(Step::Commit(txn, Ok((head, version))))
+}
+
+/// That it was saved: in the history of the reservation it was made from, else for the log alone.
+fn told(me: &User, actor: &Actor, version: &TemplateVersion) -> Outbox {
+    let (of, from) = (version.of.clone(), version.from.clone());
+    let what = format!("template-saved/{}", of.name);
+    let under = from.as_ref().map_or_else(|| format!("template/{}", of.owner), ToString::to_string);
+    let cause = format!("{under}/{what}/{}", of.version);
+    let event = Event::TemplateSaved { template: of, reservation: from };
+    Outbox::new(me.tenant.clone(), cause, version.created_at, event).by(actor.clone())
 }
 
 /// How many names a user ever used.
@@ -530,7 +532,7 @@ fn files_of(text: &str) -> Result<std::collections::BTreeMap<String, String>, In
 /// A template that was deleted since then is not there any more: the key does not bring it back.
 async fn replay(core: &Core, gate: &Gate, once: Option<&Once>) -> Result<Option<TemplateView>, InfraError> {
     let Some(once) = once else { return Ok(None) };
-    let Some(of) = once.before(core, gate.tenant()).await?.and_then(|key| key.template) else {
+    let Some(of) = once.before(core).await?.and_then(|key| key.template) else {
         return Ok(None);
     };
     let (head, version, _) = find(core, &gate.user.value, None, &of.name, Some(of.version)).await?;

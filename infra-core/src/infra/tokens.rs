@@ -32,6 +32,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::not_frozen;
+use super::once::{self, Once};
 use super::operator::Operator;
 use super::user::UserHandle;
 use super::views::Principal;
@@ -100,7 +101,8 @@ impl Operator {
     ) -> Result<(AccessToken, Secret), InfraError> {
         let expires_at = self.core.end_of_life(expires_in)?;
         self.core.user(user).await?;
-        self.core.issue(user, New { label, role, expires_at }).await
+        let once = self.once(|| once::asked(&(user, label, role, expires_in)));
+        self.core.issue(user, New { label, role, expires_at }, once.as_ref()).await
     }
 
     /// A user's tokens, expired ones included, without secrets. Cancel safe.
@@ -126,12 +128,9 @@ impl Operator {
     /// Only the general ones: a store that does not answer is not a wrong token.
     pub async fn authenticate(&self, secret: &str) -> Result<Option<Principal>, InfraError> {
         let shown = digest(secret.as_bytes());
-        let Some(token) = self.core.repo.get::<AccessToken>(AccessToken::place(&shown)).await? else {
-            return Ok(None);
-        };
+        let Some((token, user)) = self.core.holder(&shown).await? else { return Ok(None) };
         // A token issued while its user was being removed must not open the next user of that name.
-        let user = self.core.repo.get::<User>(User::place(&token.value.user)).await?;
-        let same = user.is_some_and(|user| user.value.created_at <= token.value.created_at);
+        let same = user.as_ref().is_some_and(|user| user.value.created_at <= token.value.created_at);
         let live = same && token.value.expires_at.is_none_or(|at| self.core.now() < at);
         // The look-up compared digests already; once more in constant time, whatever the store does.
         let right = live && same_digest(&token.value.digest, &shown);
@@ -144,6 +143,7 @@ impl Operator {
             role: token.value.role,
             token: token.value.id,
             expires_at: token.value.expires_at,
+            seen: user,
         }))
     }
 
@@ -180,7 +180,10 @@ impl UserHandle {
         expires_in: Option<Duration>,
         ends_by: Option<Timestamp>,
     ) -> Result<(AccessToken, Secret), InfraError> {
-        self.core.gate(&self.id).await?.may_change()?;
+        let gate = self.core.gate(&self.id).await?;
+        let once = self.once(&gate.user.value, || once::asked(&(label, role, expires_in)));
+        issued_before(&self.core, once.as_ref()).await?;
+        gate.may_change()?;
         if role == TokenRole::Bot {
             return Err(InfraError::field(
                 "role",
@@ -195,7 +198,7 @@ impl UserHandle {
             }
             (asked, by) => asked.or(by),
         };
-        self.core.issue(&self.id, New { label, role, expires_at }).await
+        self.core.issue(&self.id, New { label, role, expires_at }, once.as_ref()).await
     }
 
     /// Revokes one of the user's own tokens, at once: also when suspended, or while the store is frozen.
@@ -207,7 +210,47 @@ impl UserHandle {
     }
 }
 
+/// Whose tokens were, by digest: a guess at what to read together, and never an answer.
+#[derive(Debug, Default)]
+pub(super) struct Holders(Mutex<HashMap<String, UserId>>);
+
+impl Holders {
+    fn guess(&self, digest: &str) -> Option<UserId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// When too many are remembered all are forgotten: their next use costs one question more.
+    fn note(&self, digest: &str, user: &UserId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(digest.to_owned(), user.clone());
+    }
+}
+
 impl Core {
+    /// A token and its user as they are now, by the token's digest. Both are read at every use, so a revocation or a
+    /// removal counts at once; from the second use on with one question to the store.
+    async fn holder(
+        &self,
+        shown: &str,
+    ) -> Result<Option<(Versioned<AccessToken>, Option<Versioned<User>>)>, InfraError> {
+        let place = AccessToken::place(shown);
+        let guess = self.holders.guess(shown);
+        let (token, user) = match &guess {
+            Some(user) => self.repo.get_both::<AccessToken, User>(place, User::place(user)).await?,
+            None => (self.repo.get::<AccessToken>(place).await?, None),
+        };
+        let Some(token) = token else { return Ok(None) };
+        if guess.as_ref() == Some(&token.value.user) {
+            return Ok(Some((token, user)));
+        }
+        let user = self.repo.get::<User>(User::place(&token.value.user)).await?;
+        self.holders.note(shown, &token.value.user);
+        Ok(Some((token, user)))
+    }
+
     /// When a token of this life ends.
     ///
     /// `None` is a token that never ends by itself.
@@ -220,7 +263,13 @@ impl Core {
 
     /// Where every token is made, whoever issues it. Its public id and its secret are of different random bytes, so
     /// that the id may stand in lists and logs. A store that freezes meanwhile makes the commit fail.
-    async fn issue(&self, user: &UserId, new: New<'_>) -> Result<(AccessToken, Secret), InfraError> {
+    async fn issue(
+        &self,
+        user: &UserId,
+        new: New<'_>,
+        once: Option<&Once>,
+    ) -> Result<(AccessToken, Secret), InfraError> {
+        issued_before(self, once).await?;
         let installation = self.installation().await?;
         not_frozen(&installation.value)?;
         if new.label.chars().count() > TOKEN_LABEL_LEN_MAX || new.label.chars().any(char::is_control) {
@@ -245,9 +294,16 @@ impl Core {
         };
         let mut txn = self.repo.txn();
         txn.insert(&token);
+        once::note(self, once, &mut txn, &token.id);
         txn.check(Installation::place(), Expect::Version(installation.version));
-        self.repo.commit(txn).await?;
-        Ok((token, Secret::new(secret)))
+        match self.repo.commit(txn).await {
+            Err(error) if error.is_conflict() => {
+                // Another call under the same key was first.
+                issued_before(self, once).await?;
+                Err(error.into())
+            }
+            other => Ok(other.map(|_| (token, Secret::new(secret)))?),
+        }
     }
 
     /// As stored, expired ones included, and those that a removed user of the same name may have left.
@@ -281,6 +337,14 @@ impl Core {
             other => other,
         }
     }
+}
+
+/// Refuses a key that issued a token before: the secret was in the one answer, and no repetition has it.
+async fn issued_before(core: &Core, once: Option<&Once>) -> Result<(), InfraError> {
+    let Some(id) = once::answered::<String>(core, once).await? else { return Ok(()) };
+    let why = "this Idempotency-Key issued it, and its secret was shown once: if that answer was lost, revoke it and \
+               take a new key";
+    Err(InfraError::Conflict { what: "token", id, why: why.to_owned(), version: None })
 }
 
 /// Writes beside the request that a token was used, unless that stands there already.

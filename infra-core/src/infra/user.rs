@@ -1,25 +1,26 @@
 //! One user's view: every call touches only what is that user's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::change::{Draft, Kind};
+use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::Step;
 use super::reserve::Ask;
 use super::views::{
-    IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, ReleaseOutcome, ReservationView, Reserved,
-    ViewPage,
+    IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome, ReservationView,
+    Reserved, ViewPage,
 };
 use super::{ask, defaults, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
 use crate::contracts::store::Key;
+use crate::nouns::account::User;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
 use crate::nouns::launch::{EndCause, Launch, Thing};
 use crate::nouns::request::{Market, Request};
-use crate::nouns::reservation::{DeadlineKind, Phase, Power, Role};
+use crate::nouns::reservation::{DeadlineKind, Phase, Power, Reservation, Role};
 use crate::records::{Versioned, launch_prefix, state};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ReservationId, UserId};
@@ -41,12 +42,23 @@ pub struct UserHandle {
     pub(super) core: Arc<Core>,
     pub(super) id: UserId,
     pub(super) actor: Actor,
+    /// Of the one change that is made next.
+    pub(super) key: Option<IdempotencyKey>,
+    /// The user as it was read to know who asks: taken by the first look, so that no later one sees it old.
+    known: Arc<Mutex<Option<Versioned<User>>>>,
 }
 
 impl UserHandle {
     pub(super) fn new(core: Arc<Core>, id: UserId) -> Self {
         let actor = Actor::user(&id);
-        Self { core, id, actor }
+        Self { core, id, actor, key: None, known: Arc::default() }
+    }
+
+    /// The view of whoever showed a token, who is known to be there.
+    pub(super) fn of(core: Arc<Core>, principal: &Principal) -> Self {
+        let mut user = Self::new(core, principal.user.clone());
+        user.known = Arc::new(Mutex::new(principal.seen.clone()));
+        user
     }
 
     /// The same view, used by somebody: who it is, and on which request, stands in the history of what they change,
@@ -101,8 +113,18 @@ impl UserHandle {
     ) -> Result<Reserved, InfraError> {
         let ask = Ask::Request(request);
         let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency).await?;
-        Ok(Reserved { view: show::whole(&self.core, &record).await?, replayed })
+            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
+                .await?;
+        Ok(Reserved { view: self.reserved(&record, replayed).await?, replayed })
+    }
+
+    /// What was accepted just now, or stood already.
+    pub(super) async fn reserved(
+        &self,
+        record: &Versioned<Reservation>,
+        replayed: bool,
+    ) -> Result<ReservationView, InfraError> {
+        if replayed { show::whole(&self.core, record).await } else { Ok(show::fresh(&self.core, record)) }
     }
 
     /// One reservation with all its slots. Readable for 90 days after its end. Cancel safe.
@@ -110,9 +132,18 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::NotFound`], also for somebody else's that is not shared with this user.
     pub async fn get(&self, id: &ReservationId) -> Result<ReservationView, InfraError> {
-        let user = self.core.user(&self.id).await?;
+        let user = self.looked_up().await?;
         let (record, role) = self.core.seen(&user.value, id).await?;
         Ok(show::whole(&self.core, &record).await?.seen_as(role))
+    }
+
+    /// The user's own record: as it was just read to know who asks, for the first look, and then as it is.
+    async fn looked_up(&self) -> Result<Versioned<User>, InfraError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match known {
+            Some(user) => Ok(user),
+            None => self.core.user(&self.id).await,
+        }
     }
 
     /// A page of the user's reservations, or of those that team mates share with the user, oldest first. A page is
@@ -121,7 +152,8 @@ impl UserHandle {
     /// # Errors
     /// [`InfraError::OutOfRange`] for a limit outside 1..=200, and for more than 30 tags.
     pub async fn list(&self, options: &ListOptions) -> Result<ViewPage, InfraError> {
-        list::page(&self.core, &self.id, options).await
+        list::check(options)?;
+        list::page(&self.core, &self.looked_up().await?.value, options).await
     }
 
     /// Sets the end to a moment in the future, later or earlier than before.
@@ -144,7 +176,7 @@ impl UserHandle {
             reservation.spec.request.ends_at = Some(ends_at);
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::User, ("extend", ends_at)), change).await
     }
 
     /// Turns its machines off; they are kept, and may still cost. Repeating is fine.
@@ -162,7 +194,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::Off;
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::User, "stop"), change).await
     }
 
     /// Turns its machines on. Repeating is fine.
@@ -178,7 +210,7 @@ impl UserHandle {
             draft.reservation.desired.power = Power::On;
             Ok(())
         };
-        self.change(id, if_match, (Kind::More, Role::User), change).await
+        self.change(id, if_match, How::new(Kind::More, Role::User, "start"), change).await
     }
 
     /// Replaces its tags. Machines that run keep the labels they were made with; later ones get the new ones.
@@ -197,7 +229,7 @@ impl UserHandle {
             draft.reservation.spec.request.tags.clone_from(tags);
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::Owner, ("tags", tags)), change).await
     }
 
     /// Sets how many machines are wanted, 0 included; the count against `machines_max` moves with it.
@@ -217,7 +249,7 @@ impl UserHandle {
             draft.counted = count;
             Ok(())
         };
-        self.change(id, if_match, (Kind::Other, Role::Owner), change).await
+        self.change(id, if_match, How::new(Kind::Other, Role::Owner, ("count", count)), change).await
     }
 
     /// Ends it for good: nothing undoes a release. Repeating is fine, also after a lost answer.
@@ -233,7 +265,7 @@ impl UserHandle {
             }
             Ok(())
         };
-        let view = self.change(id, None, (Kind::Release, Role::Owner), change).await?;
+        let view = self.change(id, None, How::repeatable(Kind::Release, Role::Owner), change).await?;
         let over = view.over_at.is_some();
         Ok(if over { ReleaseOutcome::AlreadyOver(view) } else { ReleaseOutcome::Releasing(view) })
     }
@@ -326,7 +358,7 @@ impl UserHandle {
     /// [`InfraError::OutOfRange`] (`provider`, `label`, `fields`), [`InfraError::InvalidCredentials`],
     /// [`InfraError::Unverified`]: nothing is stored then.
     pub async fn save_key(&self, key: &NewKey) -> Result<KeyView, InfraError> {
-        keys::save(&self.core, &self.id, key).await
+        keys::save(self, key).await
     }
 
     /// The team's keys, without their secrets. Cancel safe.
@@ -374,11 +406,12 @@ impl UserHandle {
         &self,
         id: &ReservationId,
         if_match: Option<Version>,
-        how: (Kind, Role),
+        how: How,
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<ReservationView, InfraError> {
-        let record = self.core.change(&self.id, &self.actor, id, if_match, how, work).await?;
-        let role = if record.value.owner == self.id { Role::Owner } else { how.1 };
+        let least = how.least;
+        let record = self.core.change(self, id, if_match, how, work).await?;
+        let role = if record.value.owner == self.id { Role::Owner } else { least };
         Ok(show::whole(&self.core, &record).await?.seen_as(role))
     }
 

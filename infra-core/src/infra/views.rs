@@ -228,6 +228,8 @@ pub struct Principal {
     pub token: String,
     /// When the token ends: what it issues must not outlive it.
     pub expires_at: Option<Timestamp>,
+    /// The user as it was read to know.
+    pub(super) seen: Option<crate::records::Versioned<crate::nouns::account::User>>,
 }
 
 /// A create call that may still land after a switch was thrown.

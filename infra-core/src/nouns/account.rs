@@ -135,6 +135,9 @@ pub struct IdempotencyRecord {
     /// The version of a template it made, if it made one.
     #[serde(default)]
     pub template: Option<TemplateRef>,
+    /// What was answered, as JSON, where neither of the two says it. Never a secret.
+    #[serde(default)]
+    pub answer: Option<String>,
     /// When it may be forgotten: of a reservation set once that is over.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,

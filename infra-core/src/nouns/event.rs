@@ -13,7 +13,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
-use super::reservation::{Desired, Phase};
+use super::reservation::{Desired, Phase, Role};
+use super::template::TemplateRef;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, ResourceId, TenantId, UserId};
 use crate::words::lane::{LaneId, Version};
@@ -198,6 +199,38 @@ pub enum Event {
         /// Every field that changed, before and after.
         #[serde(default)]
         moved: Vec<Moved>,
+    },
+    /// It is shared with a team mate, or is in another role.
+    Shared {
+        /// Which.
+        reservation: ReservationId,
+        /// With whom.
+        with: UserId,
+        /// As what before; `None` for not at all.
+        was: Option<Role>,
+        /// As what now.
+        role: Role,
+    },
+    /// A share was taken back.
+    Unshared {
+        /// Which.
+        reservation: ReservationId,
+        /// From whom.
+        with: UserId,
+        /// What it was.
+        was: Role,
+    },
+    /// A version of a template was saved.
+    TemplateSaved {
+        /// Which.
+        template: TemplateRef,
+        /// What it was made from, if not from a request.
+        reservation: Option<ReservationId>,
+    },
+    /// This store was said to be a copy: the original holds what the machines are, and nothing here does.
+    LetGo {
+        /// Which.
+        reservation: ReservationId,
     },
     /// It belongs to another team mate now.
     Transferred {

@@ -256,10 +256,33 @@ pub struct Thing {
     pub ending: Option<Ending>,
     /// The last power order: which and when, so that it is not repeated while it settles.
     pub power: Option<(super::cloud::PowerMode, Timestamp)>,
+    /// The last power order was refused; `None` when it was taken.
+    #[serde(default)]
+    pub power_refused: Option<PowerRefused>,
     /// How it ended.
     pub end: Option<Absence>,
     /// Why it is in error.
     pub fault: Option<String>,
+}
+
+/// A power order that a cloud refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerRefused {
+    /// What was ordered.
+    pub mode: super::cloud::PowerMode,
+    /// What kind of refusal.
+    pub kind: crate::words::fault::FaultKind,
+    /// The cloud's words.
+    pub said: String,
+}
+
+impl PowerRefused {
+    /// Can this machine never be off in the way that was ordered? EC2 says so of a type or an image that does not
+    /// hibernate, Nova of a server that boots from a volume and is to be shelved.
+    #[must_use]
+    pub fn is_final(&self, mode: super::cloud::PowerMode) -> bool {
+        self.mode == mode && self.kind == crate::words::fault::FaultKind::Invalid
+    }
 }
 
 impl Thing {

@@ -79,6 +79,45 @@ pub struct Offering {
     pub zones: Vec<Zone>,
     /// What it costs.
     pub price: Price,
+    /// The cloud's word for what types belong together, lower case: `m5`, `s`; empty when it has none.
+    #[serde(default)]
+    pub family: String,
+    /// Which generation of its family; `None` when the cloud does not count them.
+    #[serde(default)]
+    pub generation: Option<u32>,
+    /// May its processors be used fully only for a time?
+    #[serde(default)]
+    pub burstable: bool,
+    /// Memory of one accelerator, MiB; 0 when not known or without one.
+    #[serde(default)]
+    pub gpu_memory_mib: u64,
+    /// What a managed service takes per machine and hour beside the machine; never below zero.
+    #[serde(default)]
+    pub fee_per_hour: Money,
+}
+
+impl Offering {
+    /// A type without disk, accelerators, zones or a price: a start for whoever reads a cloud's list.
+    #[must_use]
+    pub fn new(type_name: TypeName, arch: Arch, market: Market) -> Self {
+        Self {
+            type_name,
+            vcpus_milli: 0,
+            memory_mib: 0,
+            disk_gib: 0,
+            gpus: 0,
+            gpu_model: None,
+            arch,
+            market,
+            zones: Vec::new(),
+            price: Price::Unknown { reason: "nobody named a price".to_owned() },
+            family: String::new(),
+            generation: None,
+            burstable: false,
+            gpu_memory_mib: 0,
+            fee_per_hour: Money::default(),
+        }
+    }
 }
 
 /// An image a machine can boot from.
@@ -103,7 +142,9 @@ pub struct Image {
 ///   (<https://aws.amazon.com/about-aws/whats-new/2017/10/announcing-amazon-ec2-per-second-billing/>).
 /// * DigitalOcean, since 2026-01-01: by the second, 60 seconds or 0.01 US dollars at least, whichever is more; by
 ///   the begun hour before (DigitalOcean's own update in
-///   <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>).
+///   <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>). At most
+///   672 hours of a calendar month are charged, which is 28 days
+///   (<https://www.digitalocean.com/community/questions/how-does-hourly-charging-work-for-fractional-hours>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -115,6 +156,9 @@ pub enum Billing {
         /// Amount paid at least, per machine.
         #[serde(default)]
         min_charge: Money,
+        /// Hours paid at most per calendar month (UTC); `None` when every hour is paid.
+        #[serde(default)]
+        month_hours_max: Option<u32>,
     },
     /// By the begun hour, one at least.
     PerHour,
@@ -123,7 +167,7 @@ pub enum Billing {
 impl Default for Billing {
     /// By the second, 60 of them at least.
     fn default() -> Self {
-        Self::PerSecond { min_s: 60, min_charge: Money::default() }
+        Self::PerSecond { min_s: 60, min_charge: Money::default(), month_hours_max: None }
     }
 }
 
@@ -136,6 +180,9 @@ pub struct Catalogue {
     pub images: Vec<Image>,
     /// Price of a GiB of disk per hour where disks are bought apart; zero where none can be bought.
     pub disk_gib_hour: Money,
+    /// Price of a machine's public IPv4 address per hour; zero where it comes with the machine.
+    #[serde(default)]
+    pub ipv4_hour: Money,
     /// How running time is charged.
     #[serde(default)]
     pub billing: Billing,

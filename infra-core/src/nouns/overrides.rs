@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::options::MachineOptions;
-use super::request::{Arch, Market, Request, Resource};
+use super::policy::Policy;
+use super::request::{Arch, MarketWish, Request, Resource};
 use super::reservation::Heal;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ImageId, Region};
@@ -53,12 +54,12 @@ macro_rules! overrides {
 overrides! {
     optional {
         count: u32, vcpus: f64, memory_gib: f64, disk_gib: f64, gpus: u32, gpu_model: String, arch: Arch,
-        os: String, name: String, region: Region, provider: CloudName, market: Market, duration_s: u64,
+        os: String, name: String, region: Region, provider: CloudName, market: MarketWish, duration_s: u64,
         ends_at: Timestamp, idle_timeout_s: u64, max_price_per_hour: f64, image: ImageId, setup: String, heal: Heal,
     }
     plain {
         resource: Resource, software: Vec<String>, tags: BTreeMap<String, String>, ssh_public_keys: Vec<String>,
-        allow_from: Vec<String>, private_only: bool, options: MachineOptions,
+        allow_from: Vec<String>, private_only: bool, options: MachineOptions, policy: Policy,
     }
 }
 
@@ -108,7 +109,9 @@ mod tests {
     #[test]
     fn a_field_of_a_request_that_could_not_be_overridden_is_found() {
         let wire = serde_json::to_value(Request::default()).expect("plain data");
-        let fields: Vec<_> = wire.as_object().expect("an object").keys().cloned().collect();
+        // Left out of a request that says nothing of it.
+        let unsaid = "policy".to_owned();
+        let fields: Vec<_> = wire.as_object().expect("an object").keys().cloned().chain([unsaid]).collect();
         assert!(fields.len() > 20, "{fields:?}");
         for field in fields {
             let cleared = read(&json!({ field.as_str(): null }));

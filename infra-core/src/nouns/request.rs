@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::options::MachineOptions;
+use super::policy::Policy;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CloudName, ImageId, Region};
 use crate::words::money::Money;
@@ -49,6 +50,41 @@ pub enum Market {
     OnDemand,
     /// Cheaper, and the cloud may take it back.
     Spot,
+}
+
+/// How capacity may be bought: a market, or one before the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MarketWish {
+    /// On demand only.
+    #[default]
+    OnDemand,
+    /// Spot only.
+    Spot,
+    /// Spot, and on demand where no spot can be had. Part of the ranking is kept for the latter.
+    SpotThenOnDemand,
+}
+
+impl MarketWish {
+    /// The markets, the first wished first.
+    #[must_use]
+    pub const fn markets(self) -> &'static [Market] {
+        match self {
+            Self::OnDemand => &[Market::OnDemand],
+            Self::Spot => &[Market::Spot],
+            Self::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
+        }
+    }
+}
+
+impl From<Market> for MarketWish {
+    fn from(market: Market) -> Self {
+        match market {
+            Market::OnDemand => Self::OnDemand,
+            Market::Spot => Self::Spot,
+        }
+    }
 }
 
 /// A request for capacity. Absent means "not said": the cheapest that fits wins.
@@ -107,7 +143,7 @@ pub struct Request {
     /// Only at this cloud.
     pub provider: Option<CloudName>,
     /// How to buy; on demand when not said.
-    pub market: Option<Market>,
+    pub market: Option<MarketWish>,
     /// Ends this long after it became ready, seconds.
     #[cfg_attr(feature = "utoipa", schema(minimum = 1, maximum = 31536000, example = 3600))]
     pub duration_s: Option<u64>,
@@ -140,6 +176,10 @@ pub struct Request {
     /// What only some clouds have: network, profile, way of being off.
     #[serde(deserialize_with = "object")]
     pub options: MachineOptions,
+    /// What may be chosen, beside the sizes.
+    // Left out when it rules out nothing: a repeated call is known by what was sent, also by an older program.
+    #[serde(skip_serializing_if = "Policy::is_any", deserialize_with = "object")]
+    pub policy: Policy,
     /// What to do when a machine vanishes; `report` when not said.
     pub heal: Option<super::reservation::Heal>,
 }

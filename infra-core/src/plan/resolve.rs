@@ -188,13 +188,19 @@ const POWER_SETTLES: Duration = Duration::from_secs(60);
 /// Orders are given only in settled states: never start while stopping, never stop while building.
 fn power_due(thing: &Thing, want: Want, context: &Context<'_>) -> Option<PowerMode> {
     let mode = match (thing.state, want) {
-        (ThingState::Running, Want::Off) => context.off_mode,
+        (ThingState::Running, Want::Off) => off_mode(thing, context),
         (ThingState::Stopped, Want::On) => PowerMode::On,
         _ => return None,
     };
     let fresh =
         |(last, at): &(PowerMode, Timestamp)| *last == mode && context.now < later(*at, POWER_SETTLES);
     (!thing.mark_lost && !thing.power.as_ref().is_some_and(fresh)).then_some(mode)
+}
+
+/// As configured, or plainly stopped where this machine cannot be off in that way: what keeps running is paid for.
+fn off_mode(thing: &Thing, context: &Context<'_>) -> PowerMode {
+    let refused = thing.power_refused.as_ref().is_some_and(|refused| refused.is_final(context.off_mode));
+    if refused { PowerMode::Stop } else { context.off_mode }
 }
 
 /// A restored store's planned rows may have been sent in the future that was lost: they count as sent, with the
@@ -218,4 +224,43 @@ pub fn suspect(row: &mut Launch, version: Version, now: Timestamp) {
 /// Has the pause after the last failure passed?
 fn is_due(row: &Launch, now: Timestamp) -> bool {
     row.retry.as_ref().is_none_or(|retry| retry.at <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::provider::TokenScope;
+    use crate::nouns::launch::PowerRefused;
+    use crate::testing::fixtures;
+    use crate::words::fault::FaultKind;
+    use crate::words::lane::ResourceKind;
+
+    #[test]
+    fn what_a_machine_can_never_do_is_not_ordered_again_but_it_is_stopped() {
+        let limits = Limits::default();
+        let kind = KindFacts {
+            kind: ResourceKind::Machine,
+            token: TokenScope::None,
+            max_batch: 1,
+            visible_within: Duration::ZERO,
+            gone_shown_for: Duration::ZERO,
+        };
+        let now = Timestamp::from_second(1_000).expect("in range");
+        let off_mode = PowerMode::Hibernate;
+        let context = Context { now, limits: &limits, facts: &kind, off_mode, planted: Planted::NONE };
+        let mut thing = fixtures::thing("i-1", Timestamp::UNIX_EPOCH);
+        thing.state = ThingState::Running;
+        assert_eq!(power_due(&thing, Want::Off, &context), Some(PowerMode::Hibernate));
+        let refused = |kind| PowerRefused { mode: PowerMode::Hibernate, kind, said: "no".to_owned() };
+        thing.power_refused = Some(refused(FaultKind::Busy));
+        assert_eq!(power_due(&thing, Want::Off, &context), Some(PowerMode::Hibernate), "it may later");
+        thing.power_refused = Some(refused(FaultKind::Invalid));
+        assert_eq!(power_due(&thing, Want::Off, &context), Some(PowerMode::Stop), "it runs and is paid for");
+        thing.power = Some((PowerMode::Hibernate, now));
+        assert_eq!(
+            power_due(&thing, Want::Off, &context),
+            Some(PowerMode::Stop),
+            "another order is no repetition"
+        );
+    }
 }

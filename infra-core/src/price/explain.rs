@@ -57,7 +57,7 @@ pub(super) fn no_fit<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], nonsense: O
 /// The reason and the limit, for a request that makes sense. From the outside in: no key, no such place, no such
 /// image, and only then sizes and prices. So nobody is told to ask for less memory in a region that is not there.
 fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_>]) -> (NoFitReason, FailedLimit) {
-    let mut asked_for = lanes.iter().filter(|lane| lane.is_asked_for()).peekable();
+    let mut asked_for = lanes.iter().filter(|lane| lane.is_named()).peekable();
     if lanes.is_empty() {
         let detail = "no key reaches any cloud".to_owned();
         return (NoFitReason::NoLanes, failed(Limit::Provider, detail, None));
@@ -114,7 +114,7 @@ fn unknown_place(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
 
 /// The lanes are there, but none can boot what was asked for.
 fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
-    let images = lanes.iter().filter(|lane| lane.is_asked_for()).flat_map(|it| &it.priced.catalogue.images);
+    let images = lanes.iter().filter(|lane| lane.is_named()).flat_map(|it| &it.priced.catalogue.images);
     let images = images.filter(|image| need.arch.is_none_or(|arch| arch == image.arch));
     let (asked, there) = match need.wish {
         Wish::Id(id) => (id.as_str(), names(images.map(|image| image.id.as_str()))),
@@ -128,19 +128,22 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
 /// US dollars per hour). For people; programs read `field` and `limit`.
 fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
     let best = best.unwrap_or("none");
-    let field = limit.field();
     match limit {
         Limit::Capacity => {
             "every offer that fits failed for capacity or quota in the last minutes".to_owned()
         }
         Limit::MaxPrice => {
             let cap = need.cap.map_or_else(String::new, |nanos| Money::usd_nanos(nanos).to_string());
-            format!("{field} is {cap}; the cheapest that fits otherwise costs {best} with its disk")
+            format!("is {cap}; the cheapest that fits otherwise costs {best} with all that belongs to it")
         }
         Limit::Vcpus | Limit::Memory | Limit::Disk | Limit::Gpus => {
-            format!("{field} is {}; the most there is otherwise is {best}", asked(limit, need))
+            format!("is {}; the most there is otherwise is {best}", asked(limit, need))
         }
-        _ => format!("{field} is {}; what fits otherwise has {best}", asked(limit, need)),
+        Limit::Burstable => "is deny; what fits otherwise is burstable".to_owned(),
+        Limit::Families | Limit::Regions | Limit::Providers => {
+            format!("rules it out; what fits otherwise has {best}")
+        }
+        _ => format!("is {}; what fits otherwise has {best}", asked(limit, need)),
     }
 }
 
@@ -152,7 +155,9 @@ fn asked(limit: Limit, need: &Need<'_>) -> String {
         Limit::Disk => need.disk_gib.to_string(),
         Limit::Gpus => need.gpus.to_string(),
         Limit::GpuModel => need.gpu_model.unwrap_or_default().to_owned(),
-        Limit::Market => market_word(need.market).to_owned(),
+        Limit::Market => {
+            need.market.markets().iter().map(|it| market_word(*it)).collect::<Vec<_>>().join(" or ")
+        }
         Limit::Arch => need.arch.map_or("", arch_word).to_owned(),
         Limit::Region => need.region.map_or_else(String::new, ToString::to_string),
         Limit::Provider => need.provider.map_or_else(String::new, ToString::to_string),
@@ -160,7 +165,14 @@ fn asked(limit: Limit, need: &Need<'_>) -> String {
             Wish::Id(id) => id.to_string(),
             Wish::Os(os) => os.to_owned(),
         },
-        Limit::MaxPrice | Limit::Capacity | Limit::Count => String::new(),
+        Limit::Generation => need.policy.min_generation.map_or_else(String::new, |it| it.to_string()),
+        Limit::MaxPrice
+        | Limit::Capacity
+        | Limit::Count
+        | Limit::Burstable
+        | Limit::Families
+        | Limit::Regions
+        | Limit::Providers => String::new(),
     }
 }
 
@@ -182,8 +194,13 @@ fn best<'f, 'a: 'f>(
         Limit::GpuModel => some(names(fits.filter_map(|it| it.offering.gpu_model.as_deref()))),
         Limit::Market => some(names(fits.map(|it| market_word(it.offering.market)))),
         Limit::Arch => some(names(fits.map(|it| arch_word(it.offering.arch)))),
-        Limit::Region => some(names(fits.map(|it| it.lane.priced.lane.region.as_str()))),
-        Limit::Provider => some(names(fits.map(|it| it.lane.priced.lane.cloud.as_str()))),
+        Limit::Burstable => Some("allow".to_owned()),
+        Limit::Generation => fits.filter_map(|it| it.offering.generation).max().map(|it| it.to_string()),
+        Limit::Families => {
+            some(names(fits.map(|it| it.offering.family.as_str()).filter(|it| !it.is_empty())))
+        }
+        Limit::Region | Limit::Regions => some(names(fits.map(|it| it.lane.priced.lane.region.as_str()))),
+        Limit::Provider | Limit::Providers => some(names(fits.map(|it| it.lane.priced.lane.cloud.as_str()))),
         Limit::Image | Limit::Os => some(names(fits.map(|it| match need.wish {
             Wish::Id(_) => it.image.id.as_str(),
             Wish::Os(_) => it.image.os.as_str(),
@@ -207,7 +224,7 @@ fn parts(units: u64, per_whole: u64) -> String {
 }
 
 /// The wire's word for an architecture.
-const fn arch_word(arch: Arch) -> &'static str {
+pub(super) const fn arch_word(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "x86_64",
         Arch::Arm64 => "arm64",

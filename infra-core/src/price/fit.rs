@@ -10,12 +10,14 @@
 //! * An hourly price that no amount can say counts as disk that cannot be had.
 
 use super::ROOT_DISK_GIB;
-use super::cost::charge_nanos;
+use super::cost::Meter;
 use super::limit::{Limit, Misses};
 use super::need::{Need, Wish};
 use crate::contracts::pricing::{Excluded, PriceContext, PricedLane};
 use crate::nouns::offering::{Catalogue, Image, Offering, Price};
-use crate::nouns::request::Arch;
+use crate::nouns::overlay::Overlay;
+use crate::nouns::policy::Burstable;
+use crate::nouns::request::{Arch, Market};
 use crate::words::clock::between;
 use crate::words::ids::Zone;
 use crate::words::money::Money;
@@ -31,6 +33,12 @@ pub(super) struct LaneView<'a> {
     arm64: Boot<'a>,
     /// Exclusions of this lane.
     excluded: Vec<&'a Excluded>,
+    /// What the team pays less in this place.
+    pub(super) overlays: Vec<&'a Overlay>,
+    /// How the time asked is paid here; an hour when none was asked.
+    pub(super) meter: Meter,
+    /// A machine's public address for an hour, billionths; 0 when it has none.
+    pub(super) ipv4: i64,
     now: crate::words::clock::Timestamp,
     stale_after: std::time::Duration,
 }
@@ -64,15 +72,24 @@ impl<'a> LaneView<'a> {
         let mut misses = Misses::default();
         misses.add_if(need.provider.is_some_and(|it| it != &priced.lane.cloud), Limit::Provider);
         misses.add_if(need.region.is_some_and(|it| it != &priced.lane.region), Limit::Region);
+        let place = priced.lane;
+        misses.add_if(!need.policy.regions.takes(|it| it == &place.region), Limit::Regions);
+        misses.add_if(!need.policy.providers.takes(|it| it == &place.cloud), Limit::Providers);
         let excluded = if context.excluded.is_empty() {
             Vec::new()
         } else {
             let id = priced.lane.id();
             context.excluded.iter().filter(|it| it.lane == id).collect()
         };
+        let here = |it: &&Overlay| it.is_for_place(&place.cloud, &place.region);
+        let ipv4 = priced.catalogue.ipv4_hour.nanos.max(0);
+        let meter = |time| Meter::new(priced.catalogue.billing, context.now, time);
         Self {
             priced,
             misses,
+            overlays: context.overlays.iter().filter(here).collect(),
+            meter: need.time.map_or(Meter::HOUR, meter),
+            ipv4: if need.public { ipv4 } else { 0 },
             x86_64: Boot::new(need, priced.catalogue, Arch::X86_64),
             arm64: Boot::new(need, priced.catalogue, Arch::Arm64),
             excluded,
@@ -81,9 +98,20 @@ impl<'a> LaneView<'a> {
         }
     }
 
-    /// Is it the region and the cloud that was asked for?
+    /// May anything here be taken?
     pub(super) const fn is_asked_for(&self) -> bool {
         self.misses.none()
+    }
+
+    /// Is it the region and the cloud that was named, whatever the rules say of them?
+    pub(super) const fn is_named(&self) -> bool {
+        !self.misses.has(Limit::Region) && !self.misses.has(Limit::Provider)
+    }
+
+    /// What the team pays for compute that is listed at a price: the lowest of what its overlays make of it.
+    pub(super) fn lowered(&self, list: i64, family: &str, market: Market) -> i64 {
+        let matching = self.overlays.iter().filter(|it| it.is_for_kind(family, market));
+        matching.map(|it| it.off.lowered(list)).min().unwrap_or(list)
     }
 
     /// Has it what should boot, for an architecture that is wanted?
@@ -127,8 +155,18 @@ pub(super) struct Fit<'a> {
     pub(super) image: &'a Image,
     /// Disk to buy, GiB.
     pub(super) disk_gib: u32,
-    /// One machine with its disk for one hour, billionths.
+    /// One machine with everything for one hour, billionths.
     pub(super) per_hour: i64,
+    /// Of that the disk.
+    pub(super) disk: i64,
+    /// Of that the public address.
+    pub(super) ipv4: i64,
+    /// Of that what a managed service takes.
+    pub(super) fee: i64,
+    /// What overlays took off the list price of one machine and hour.
+    pub(super) saved: i64,
+    /// Which wish of the request its market is; the last when it is none.
+    pub(super) class: usize,
     /// All machines for the time asked, or for an hour, billionths: what is minimised.
     pub(super) cost: i128,
     /// Its price is live and old.
@@ -142,7 +180,8 @@ impl<'a> Fit<'a> {
     pub(super) fn assess(need: &Need<'_>, lane: &'a LaneView<'a>, offering: &'a Offering) -> Option<Self> {
         let Price::Known { per_hour: compute, as_of, live, .. } = &offering.price else { return None };
         let boot = lane.boot(offering.arch);
-        let image = boot.any.filter(|_| compute.nanos > 0)?;
+        let fee = offering.fee_per_hour.nanos;
+        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0)?;
         let mut misses = lane.misses;
         misses.add_if(boot.wanted.is_none(), need.image_limit());
         misses.add_if(u64::from(offering.vcpus_milli) < need.vcpus_milli, Limit::Vcpus);
@@ -150,24 +189,39 @@ impl<'a> Fit<'a> {
         misses.add_if(offering.gpus < need.gpus, Limit::Gpus);
         misses.add_if(need.gpu_model.is_some_and(|asked| !has_model(offering, asked)), Limit::GpuModel);
         misses.add_if(need.arch.is_some_and(|arch| arch != offering.arch), Limit::Arch);
-        misses.add_if(need.market != offering.market, Limit::Market);
-        let catalogue = lane.priced.catalogue;
-        let bought = disk_to_buy(need.disk_gib, offering.disk_gib, catalogue.disk_gib_hour);
-        let priced = bought.and_then(|gib| Some((gib, with_disk(*compute, gib, catalogue.disk_gib_hour)?)));
+        let class = need.class(offering.market);
+        misses.add_if(class.is_none(), Limit::Market);
+        let policy = need.policy;
+        misses.add_if(policy.burstable == Burstable::Deny && offering.burstable, Limit::Burstable);
+        misses.add_if(policy.min_generation > offering.generation, Limit::Generation);
+        misses.add_if(!policy.takes_family(&offering.family), Limit::Families);
+        let gib_hour = lane.priced.catalogue.disk_gib_hour;
+        let lowered = lane.lowered(compute.nanos, &offering.family, offering.market);
+        let bought = disk_to_buy(need.disk_gib, offering.disk_gib, gib_hour);
+        let priced = bought.and_then(|gib| {
+            let disk = gib_hour.nanos.checked_mul(i64::from(gib))?;
+            let sum = lowered.checked_add(fee)?.checked_add(lane.ipv4)?.checked_add(disk)?;
+            Some((gib, disk, sum))
+        });
         misses.add_if(priced.is_none(), Limit::Disk);
-        let (disk_gib, per_hour) = priced.unwrap_or((0, compute.nanos));
+        let (disk_gib, disk, per_hour) = priced.unwrap_or((0, 0, lowered));
         misses.add_if(need.cap.is_some_and(|cap| per_hour > cap), Limit::MaxPrice);
         let closed = !lane.excluded.is_empty() && lane.open_zones(offering).is_empty();
         misses.add_if(closed, Limit::Capacity);
-        let each =
-            need.time.map_or(i128::from(per_hour), |time| charge_nanos(catalogue.billing, per_hour, time));
+        // What fits is what was summed; a near miss without its disk is shown without the rest, too.
+        let (ipv4, fee) = if priced.is_some() { (lane.ipv4, fee) } else { (0, 0) };
         Some(Self {
             lane,
             offering,
             image,
             disk_gib,
             per_hour,
-            cost: each.saturating_mul(i128::from(need.count)),
+            disk,
+            ipv4,
+            fee,
+            saved: compute.nanos - lowered,
+            class: class.unwrap_or(need.market.markets().len()),
+            cost: lane.meter.charge(per_hour).saturating_mul(i128::from(need.count)),
             stale: *live && between(*as_of, lane.now) > lane.stale_after,
             misses,
         })
@@ -185,9 +239,4 @@ fn disk_to_buy(asked: u64, own: u32, gib_hour: Money) -> Option<u32> {
     let wanted = if own == 0 && sold { asked.max(u64::from(ROOT_DISK_GIB)) } else { asked };
     let missing = wanted.saturating_sub(u64::from(own));
     u32::try_from(missing).ok().filter(|gib| *gib == 0 || sold)
-}
-
-/// The hourly price of a machine with its bought disk; `None` when no amount can say it.
-fn with_disk(compute: Money, gib: u32, gib_hour: Money) -> Option<i64> {
-    compute.nanos.checked_add(gib_hour.nanos.checked_mul(i64::from(gib))?)
 }

@@ -23,10 +23,20 @@ pub(super) enum Limit {
     Market,
     /// Another architecture.
     Arch,
+    /// Its processors may be used fully only for a time.
+    Burstable,
+    /// An older generation, or none that is known.
+    Generation,
+    /// A family that is denied, or not among those allowed.
+    Families,
     /// In another region.
     Region,
+    /// In a region that is denied, or not among those allowed.
+    Regions,
     /// At another cloud.
     Provider,
+    /// At a cloud that is denied, or not among those allowed.
+    Providers,
     /// The image asked for by id is not there, or not for this architecture.
     Image,
     /// No image of the operating system for this architecture.
@@ -39,7 +49,7 @@ pub(super) enum Limit {
 
 impl Limit {
     /// Every limit, in declaration order.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::MaxPrice,
         Self::Memory,
         Self::Vcpus,
@@ -48,8 +58,13 @@ impl Limit {
         Self::GpuModel,
         Self::Market,
         Self::Arch,
+        Self::Burstable,
+        Self::Generation,
+        Self::Families,
         Self::Region,
+        Self::Regions,
         Self::Provider,
+        Self::Providers,
         Self::Image,
         Self::Os,
         Self::Capacity,
@@ -67,8 +82,13 @@ impl Limit {
             Self::GpuModel => "gpu_model",
             Self::Market => "market",
             Self::Arch => "arch",
+            Self::Burstable => "policy.burstable",
+            Self::Generation => "policy.min_generation",
+            Self::Families => "policy.families",
             Self::Region => "region",
+            Self::Regions => "policy.regions",
             Self::Provider => "provider",
+            Self::Providers => "policy.providers",
             Self::Image => "image",
             Self::Os => "os",
             Self::Capacity => "capacity",
@@ -79,19 +99,19 @@ impl Limit {
 
 /// A set of limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Misses(u16);
+pub(super) struct Misses(u32);
 
 impl Misses {
     /// Adds a limit if it was missed.
     pub(super) const fn add_if(&mut self, missed: bool, limit: Limit) {
         if missed {
-            self.0 |= 1 << limit as u16;
+            self.0 |= 1 << limit as u32;
         }
     }
 
     /// Is this one missed?
     pub(super) const fn has(self, limit: Limit) -> bool {
-        self.0 & (1 << limit as u16) != 0
+        self.0 & (1 << limit as u32) != 0
     }
 
     /// Is none missed?

@@ -1,4 +1,4 @@
-//! Pricing, first form: the cheapest offer that fits, over all lanes a user can reach, for as long as it is needed.
+//! Pricing: the cheapest offer that fits, over all lanes a user can reach, for as long as it is needed.
 //!
 //! # Flow
 //! The request is read once into whole units ([`need`](self)); every offering of every lane is held against it,
@@ -7,8 +7,8 @@
 //!
 //! # Guarantees
 //! * Pure: the same need and context give the same ranking, whatever the order of lanes, offerings, images, zones.
-//! * What is compared is the total: machines x (compute + bought disk) x the time as the cloud bills it. Without
-//!   a duration it is one hour. Totals are compared exactly, in 128 bits; only what is shown is cut to [`Money`].
+//! * What is compared is the total: machines x (compute at what the team pays + bought disk + public address + fee)
+//!   x the time as the cloud bills it. Without a duration it is one hour. Totals are compared exactly, in 128 bits; only what is shown is cut to [`Money`].
 //! * Ties: fresh before stale prices, then fewer vCPUs and less memory beyond what was asked, then type, lane, key.
 //! * A price that is Unknown, or claims to be Known and is zero or less, is never quoted, not even as a near miss.
 //! * A size that is no number, infinite or below zero fits nothing. Nothing overflows and nothing panics.
@@ -17,7 +17,10 @@
 //! * Sizes are "at least", per machine. Half a GiB more than a type has is more than it has.
 //! * `gpu_model` alone asks for at least one of it. A machine with accelerators may serve a need without.
 //! * `image` wins over `os`; without both, the newest [`DEFAULT_OS`] of the machine's architecture.
-//! * `max_price_per_hour` caps one machine with its disk.
+//! * `max_price_per_hour` caps one machine with all of that.
+//! * `market: spot_then_on_demand` ranks all spot offers before those on demand, however their prices stand; part of the
+//!   list is kept for the latter.
+//! * `private_only` saves the public address where it is sold apart.
 //! * Disk: a type with a disk of its own serves up to that; the *missing part* is bought where the lane sells disk
 //!   ([`Catalogue::disk_gib_hour`] above zero). A type without its own disk gets a bought one, of the size asked
 //!   and at least [`ROOT_DISK_GIB`]. Where no disk is sold, such a type serves only those who asked for none.
@@ -25,7 +28,7 @@
 //!   on a capacity error the next quote is the same machine at the same price in another zone.
 //!
 //! # Caveats
-//! Public addresses, monthly caps and the tenant's own discounts are not in the tables yet, so not in the totals.
+//! Traffic is in no total: what a machine will send nobody knows before.
 
 mod cost;
 mod explain;
@@ -33,18 +36,19 @@ mod fit;
 mod limit;
 mod need;
 mod rank;
+mod rules;
 
-#[cfg(doc)]
-use crate::nouns::offering::Catalogue;
 #[cfg(doc)]
 use crate::words::money::Money;
 
-use crate::contracts::pricing::{PriceContext, PricingEngine, Ranking};
+use crate::contracts::pricing::{Prepared, PriceContext, PricingEngine, Ranking};
+use crate::nouns::offering::Catalogue;
 use crate::nouns::request::Request;
 use fit::LaneView;
 use need::Need;
 
 pub use cost::charge;
+pub use rules::rule_costs;
 
 /// What a machine boots when neither `os` nor `image` is said.
 pub const DEFAULT_OS: &str = "ubuntu 24.04";
@@ -66,6 +70,7 @@ pub const NEAREST_MAX: usize = 5;
 /// let context = PriceContext {
 ///     lanes: &[],
 ///     excluded: &Default::default(),
+///     overlays: &[],
 ///     now: Timestamp::UNIX_EPOCH,
 ///     stale_after: std::time::Duration::from_secs(30 * 24 * 3600),
 ///     limit: 20,
@@ -88,5 +93,9 @@ impl PricingEngine for CheapestFit {
             }
         }
         Ranking::Nothing(Box::new(explain::no_fit(&need, &lanes, nonsense)))
+    }
+
+    fn prepare(&self, _: &Catalogue) -> Prepared {
+        Prepared::none().clone()
     }
 }

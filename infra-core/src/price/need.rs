@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::DEFAULT_OS;
 use super::limit::Limit;
-use crate::nouns::request::{Arch, Market, Request};
+use crate::nouns::policy::Policy;
+use crate::nouns::request::{Arch, Market, MarketWish, Request};
 use crate::words::clock::{Timestamp, between};
 use crate::words::ids::{CloudName, ImageId, Region};
 
@@ -42,12 +43,16 @@ pub(super) struct Need<'a> {
     pub(super) gpu_model: Option<&'a str>,
     /// Only this architecture.
     pub(super) arch: Option<Arch>,
-    /// Only this market.
-    pub(super) market: Market,
+    /// Only these markets, the first wished first.
+    pub(super) market: MarketWish,
     /// Only this region.
     pub(super) region: Option<&'a Region>,
     /// Only this cloud.
     pub(super) provider: Option<&'a CloudName>,
+    /// The rules beside the sizes.
+    pub(super) policy: &'a Policy,
+    /// Does each machine have a public address?
+    pub(super) public: bool,
     /// What it boots.
     pub(super) wish: Wish<'a>,
     /// Billionths of a dollar per machine and hour.
@@ -98,6 +103,8 @@ impl<'a> Need<'a> {
             market: request.market.unwrap_or_default(),
             region: request.region.as_ref(),
             provider: request.provider.as_ref(),
+            policy: &request.policy,
+            public: !request.private_only,
             wish: match (&request.image, &request.os) {
                 (Some(id), _) => Wish::Id(id),
                 (None, os) => Wish::Os(os.as_deref().unwrap_or(DEFAULT_OS)),
@@ -110,6 +117,11 @@ impl<'a> Need<'a> {
                 .or_else(|| request.ends_at.map(|end| between(now, end))),
         };
         (need, nonsense)
+    }
+
+    /// Which wish of the request a market is: 0 for the first; `None` for one that is not wanted.
+    pub(super) fn class(&self, market: Market) -> Option<usize> {
+        self.market.markets().iter().position(|wanted| *wanted == market)
     }
 
     /// The limit that `wish` is.

@@ -171,6 +171,26 @@ impl Repo {
         Ok(self.store.get(keys).await?)
     }
 
+    /// Reads a record and another one from one snapshot, with one question to the store.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub async fn get_both<A: Stored, B: Stored>(&self, a: Key, b: Key) -> Result<Both<A, B>, RepoError> {
+        let found = self.store.get(&[a, b]).await?;
+        let mut found = found.into_iter();
+        let (a, b) = (found.next().flatten(), found.next().flatten());
+        Ok((a.as_ref().map(decode).transpose()?, b.as_ref().map(decode).transpose()?))
+    }
+
+    /// Reads records of one kind from one snapshot, with one question to the store.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub async fn get_all<T: Stored>(&self, keys: &[Key]) -> Result<Vec<Option<Versioned<T>>>, RepoError> {
+        let found = self.store.get(keys).await?;
+        found.iter().map(|record| record.as_ref().map(decode).transpose()).collect()
+    }
+
     /// Sends a commit until its fate is known.
     ///
     /// # Errors
@@ -317,6 +337,9 @@ impl Repo {
         self.newest_seen.fetch_max(version.0, Ordering::Relaxed);
     }
 }
+
+/// Two records, where they are.
+type Both<A, B> = (Option<Versioned<A>>, Option<Versioned<B>>);
 
 fn decode<T: Stored>(record: &Record) -> Result<Versioned<T>, RepoError> {
     let value = serde_json::from_slice(&record.body).map_err(|source| RepoError::Unreadable {

@@ -78,16 +78,11 @@ pub fn choice() -> Choice {
         lane: lane(),
         credential: "sim/default/acc-1".parse().expect("a legal name"),
         offering: Offering {
-            type_name: "t.small".parse().expect("a legal name"),
             vcpus_milli: 1000,
             memory_mib: 1024,
-            disk_gib: 0,
-            gpus: 0,
-            gpu_model: None,
-            arch: Arch::X86_64,
-            market: Market::OnDemand,
             zones: vec![zone.clone()],
             price: Price::Known { per_hour, as_of: now, source: "fixture".to_owned(), live: false },
+            ..Offering::new("t.small".parse().expect("a legal name"), Arch::X86_64, Market::OnDemand)
         },
         zone: Some(zone),
         image: ImageId::new("img-1").expect("a legal name"),
@@ -234,6 +229,7 @@ pub fn thing(id: &str, seen_at: Timestamp) -> Thing {
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
     }

@@ -10,8 +10,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::contracts::pricing::{Excluded, PriceContext, PricedLane, PricingEngine, Ranking};
+use crate::contracts::pricing::{Excluded, Prepared, PriceContext, PricedLane, PricingEngine, Ranking};
 use crate::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use crate::nouns::overlay::Overlay;
 use crate::nouns::request::{Arch, Market, Request};
 use crate::words::clock::Timestamp;
 use crate::words::ids::CredentialId;
@@ -36,6 +37,8 @@ pub struct PriceWorld {
     pub lanes: Vec<WorldLane>,
     /// Offers not to take.
     pub excluded: BTreeSet<Excluded>,
+    /// What the team pays less.
+    pub overlays: Vec<Overlay>,
     /// Now.
     pub now: Timestamp,
     /// When live prices are stale.
@@ -51,7 +54,14 @@ impl Default for PriceWorld {
     /// No lanes; the moment is [`PRICED_AT`], and up to a thousand quotes are wanted.
     fn default() -> Self {
         let stale_after = Duration::from_secs(30 * 24 * 3600);
-        Self { lanes: Vec::new(), excluded: BTreeSet::new(), now: PRICED_AT, stale_after, limit: 1000 }
+        Self {
+            lanes: Vec::new(),
+            excluded: BTreeSet::new(),
+            overlays: Vec::new(),
+            now: PRICED_AT,
+            stale_after,
+            limit: 1000,
+        }
     }
 }
 
@@ -68,6 +78,7 @@ impl PriceWorld {
         Self {
             lanes: context.lanes.iter().map(copy).collect(),
             excluded: context.excluded.clone(),
+            overlays: context.overlays.to_vec(),
             now: context.now,
             stale_after: context.stale_after,
             limit: context.limit,
@@ -96,6 +107,7 @@ impl PriceWorld {
                 offerings,
                 images: vec![image(Arch::X86_64, "ubuntu-x86"), image(Arch::Arm64, "ubuntu-arm")],
                 disk_gib_hour: Money::default(),
+                ipv4_hour: Money::default(),
                 billing: Billing::default(),
                 options: [].into(),
                 as_of: PRICED_AT,
@@ -112,17 +124,36 @@ impl PriceWorld {
         &mut self.lanes.last_mut().expect("a lane was added").catalogue
     }
 
-    /// Asks an engine. Borrows the world for the call alone: a test alters it and asks again.
+    /// Asks an engine that has prepared nothing. Borrows the world for the call alone: a test alters it and asks again.
     pub fn rank(&self, engine: &dyn PricingEngine, need: &Request) -> Ranking {
-        let lanes: Vec<PricedLane<'_>> = self
-            .lanes
-            .iter()
-            .map(|WorldLane { lane, credential, catalogue }| PricedLane { lane, credential, catalogue })
+        let unprepared: Vec<_> = self.lanes.iter().map(|_| Prepared::none().clone()).collect();
+        self.with_context(&unprepared, |context| engine.rank(need, context))
+    }
+
+    /// Asks an engine that has prepared every catalogue, as it would be asked in earnest.
+    pub fn rank_prepared(&self, engine: &dyn PricingEngine, need: &Request) -> Ranking {
+        self.with_context(&self.prepare(engine), |context| engine.rank(need, context))
+    }
+
+    /// What an engine makes of each lane's catalogue.
+    pub fn prepare(&self, engine: &dyn PricingEngine) -> Vec<Prepared> {
+        self.lanes.iter().map(|lane| engine.prepare(&lane.catalogue)).collect()
+    }
+
+    /// The world as an engine is shown it, with one thing prepared for each lane.
+    pub fn with_context<T>(&self, prepared: &[Prepared], work: impl FnOnce(&PriceContext<'_>) -> T) -> T {
+        let pairs = self.lanes.iter().zip(prepared);
+        let lanes: Vec<PricedLane<'_>> = pairs
+            .map(|(WorldLane { lane, credential, catalogue }, prepared)| PricedLane {
+                lane,
+                credential,
+                catalogue,
+                prepared,
+            })
             .collect();
-        let Self { excluded, now, stale_after, limit, .. } = self;
-        let context =
-            PriceContext { lanes: &lanes, excluded, now: *now, stale_after: *stale_after, limit: *limit };
-        engine.rank(need, &context)
+        let Self { excluded, overlays, now, stale_after, limit, .. } = self;
+        let (now, stale_after, limit) = (*now, *stale_after, *limit);
+        work(&PriceContext { lanes: &lanes, excluded, overlays, now, stale_after, limit })
     }
 }
 
@@ -134,15 +165,9 @@ impl PriceWorld {
 pub fn offering(name: &str, vcpus: u32, memory_gib: u64, usd: &str) -> Offering {
     let per_hour = Money::parse_usd(usd).expect("a decimal");
     Offering {
-        type_name: name.parse().expect("a short name"),
         vcpus_milli: vcpus * 1000,
         memory_mib: memory_gib * 1024,
-        disk_gib: 0,
-        gpus: 0,
-        gpu_model: None,
-        arch: Arch::X86_64,
-        market: Market::OnDemand,
-        zones: Vec::new(),
         price: Price::Known { per_hour, as_of: PRICED_AT, source: "test".to_owned(), live: false },
+        ..Offering::new(name.parse().expect("a short name"), Arch::X86_64, Market::OnDemand)
     }
 }

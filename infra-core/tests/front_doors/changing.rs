@@ -143,6 +143,7 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
                 offerings: vec![Offering { market, ..choice.offering }],
                 images: vec![Image { id: choice.image, name: os.clone(), os, arch, created_at: as_of }],
                 disk_gib_hour: Money::usd_nanos(1000),
+                ipv4_hour: Money::default(),
                 billing: Billing::default(),
                 options: [].into(),
                 as_of,
@@ -174,7 +175,7 @@ async fn what_cannot_be_turned_off_is_not_called_stopped() {
         let ada = infra.user(&ada);
         ada.save_key(&super::house::sim_key("default", "any")).await.expect("good");
         let mut request = wish(1);
-        request.market = Some(market);
+        request.market = Some(market.into());
         let id = ada.reserve(&request, None).await.expect("accepted").view.id;
         match ada.stop(&id, None).await {
             Ok(_) => assert!(stops),

@@ -16,3 +16,4 @@ mod sharing;
 mod teams;
 mod templates;
 mod tokens;
+mod upgrade;

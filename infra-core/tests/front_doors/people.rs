@@ -73,16 +73,12 @@ async fn a_token_is_good_for_its_user_until_it_ends() {
         operator.issue_token(&ada, "ci", TokenRole::Viewer, hour).await.expect("issues");
     let (long, long_secret) =
         operator.issue_token(&ada, "laptop", TokenRole::User, None).await.expect("issues");
-    let who = operator.authenticate(short_secret.expose()).await.expect("answers");
-    assert_eq!(
-        who,
-        Some(Principal {
-            user: ada.clone(),
-            role: TokenRole::Viewer,
-            token: short.id,
-            expires_at: short.expires_at
-        })
-    );
+    // The second time its holder is guessed, and read all the same.
+    for _ in 0..2 {
+        let who = operator.authenticate(short_secret.expose()).await.expect("answers");
+        let Principal { user, role, token, expires_at, .. } = who.expect("it counts");
+        assert_eq!((&user, role, &token, expires_at), (&ada, TokenRole::Viewer, &short.id, short.expires_at));
+    }
     for wrong in ["", "infra_", &short_secret.expose()[1..], &long.digest] {
         assert_eq!(operator.authenticate(wrong).await.expect("answers"), None, "{wrong:?}");
     }
@@ -90,7 +86,7 @@ async fn a_token_is_good_for_its_user_until_it_ends() {
     assert_eq!(operator.authenticate(short_secret.expose()).await.expect("answers"), None, "expired");
     assert!(operator.authenticate(long_secret.expose()).await.expect("answers").is_some());
     operator.revoke_token(&ada, &long.id).await.expect("revokes");
-    assert_eq!(operator.authenticate(long_secret.expose()).await.expect("answers"), None, "revoked");
+    assert_eq!(operator.authenticate(long_secret.expose()).await.expect("answers"), None, "revoked, at once");
     let error = operator.revoke_token(&ada, &long.id).await.expect_err("gone");
     assert!(matches!(error, InfraError::NotFound { what: "token", .. }), "{error}");
     assert_eq!(operator.tokens(&ada).await.expect("lists").len(), 1);

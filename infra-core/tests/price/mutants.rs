@@ -2,9 +2,9 @@
 
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
-use infra_core::contracts::pricing::{PriceContext, Quote, Ranking};
-use infra_core::nouns::offering::{Billing, Price};
-use infra_core::nouns::request::{Market, Request};
+use infra_core::contracts::pricing::{Prepared, PriceContext, Quote, Ranking};
+use infra_core::nouns::offering::{Billing, Catalogue, Price};
+use infra_core::nouns::request::{MarketWish, Request};
 use infra_core::testing::price_world::PriceWorld;
 use infra_core::words::money::Money;
 
@@ -84,6 +84,10 @@ impl PricingEngine for Mutant {
             }
         }
     }
+
+    fn prepare(&self, _: &Catalogue) -> Prepared {
+        Prepared::none().clone()
+    }
 }
 
 impl Mutant {
@@ -113,7 +117,9 @@ impl Mutant {
                     per_hour.nanos = per_hour.nanos.saturating_abs().max(1);
                 }
                 (Defect::NeverStale, Price::Known { live, .. }) => *live = false,
-                (Defect::AnyMarket, _) => offer.market = need.market.unwrap_or(Market::OnDemand),
+                (Defect::AnyMarket, _) => {
+                    offer.market = need.market.unwrap_or(MarketWish::OnDemand).markets()[0]
+                }
                 (Defect::BuysWholeDisk, _) => offer.disk_gib = 0,
                 _ => {}
             }
@@ -127,7 +133,8 @@ impl Mutant {
                     catalogue.disk_gib_hour = Money::usd_nanos(1);
                 }
                 Defect::ForgetsMinimum => {
-                    catalogue.billing = Billing::PerSecond { min_s: 0, min_charge: Money::default() };
+                    catalogue.billing =
+                        Billing::PerSecond { min_s: 0, min_charge: Money::default(), month_hours_max: None };
                 }
                 Defect::BillsSeconds => catalogue.billing = Billing::default(),
                 Defect::OldestImage => {

@@ -3,7 +3,7 @@
 
 use infra_core::contracts::pricing::{Excluded, Quote};
 use infra_core::nouns::offering::{Billing, Image, Offering, Price};
-use infra_core::nouns::request::{Market, Request};
+use infra_core::nouns::request::Request;
 use infra_core::testing::price_world::{PriceWorld, WorldLane};
 
 /// What one way to fulfil a request comes to, ordered as it should be.
@@ -95,7 +95,7 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     same(offering.gpus >= need.gpus.unwrap_or(0))?;
     same(need.gpu_model.is_none() || (offering.gpus > 0 && offering.gpu_model == need.gpu_model))?;
     same(need.arch.is_none_or(|it| it == offering.arch))?;
-    same(offering.market == need.market.unwrap_or(Market::OnDemand))?;
+    same(need.market.unwrap_or_default().markets().contains(&offering.market))?;
     let image = image(lane, offering, need)?;
     let disk = disk(lane, offering, need.disk_gib)?;
     let each = per_hour.nanos.checked_add(lane.catalogue.disk_gib_hour.nanos * i64::from(disk))?;
@@ -159,7 +159,7 @@ fn total(lane: &WorldLane, each: i64, need: &Request) -> i128 {
     let round_up = |amount: i128, by: i128| (amount + by - 1) / by;
     match lane.catalogue.billing {
         Billing::PerHour => i128::from(each) * round_up(seconds.into(), 3600).max(1),
-        Billing::PerSecond { min_s, min_charge } => {
+        Billing::PerSecond { min_s, min_charge, .. } => {
             let billed = seconds.max(min_s.into());
             round_up(i128::from(each) * i128::from(billed), 3600).max(min_charge.nanos.into())
         }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
-use infra_core::contracts::pricing::{Excluded, NoFit, NoFitReason, PriceContext, Ranking};
-use infra_core::nouns::offering::{Billing, Image, Offering, Price};
+use infra_core::contracts::pricing::{Excluded, NoFit, NoFitReason, Prepared, PriceContext, Ranking};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
 use infra_core::nouns::request::{Arch, Market, Request};
 use infra_core::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use infra_core::words::money::Money;
@@ -87,8 +87,8 @@ fn world() -> impl Strategy<Value = PriceWorld> {
     let billing = select(vec![
         Billing::PerHour,
         Billing::default(),
-        Billing::PerSecond { min_s: 0, min_charge: Money::default() },
-        Billing::PerSecond { min_s: 60, min_charge: cent },
+        Billing::PerSecond { min_s: 0, min_charge: Money::default(), month_hours_max: None },
+        Billing::PerSecond { min_s: 60, min_charge: cent, month_hours_max: Some(672) },
     ]);
     let disk = select(vec![0_i64, 100_000, 300_000, -5]);
     let place = (select(CLOUDS.to_vec()), select(REGIONS.to_vec()));
@@ -162,7 +162,7 @@ fn request() -> impl Strategy<Value = Request> {
             (need.vcpus, need.memory_gib, need.disk_gib, need.max_price_per_hour) =
                 (vcpus, memory, disk, cap);
             (need.gpus, need.gpu_model, need.arch, need.market) =
-                (gpus, model.map(str::to_owned), arch, market);
+                (gpus, model.map(str::to_owned), arch, market.map(Into::into));
             (need.provider, need.region) = (cloud.map(named), region.map(named));
             (need.os, need.image) = (os.map(str::to_owned), image.map(named));
             (need.duration_s, need.count) = (time, count);
@@ -317,6 +317,10 @@ impl PricingEngine for Counting {
         let ranking = CheapestFit.rank(need, context);
         self.0.fetch_add(usize::from(matches!(ranking, Ranking::Fits(_))), Ordering::Relaxed);
         ranking
+    }
+
+    fn prepare(&self, _: &Catalogue) -> Prepared {
+        Prepared::none().clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What this crate needs of EC2 and STS, in plain types of its own.
+//! What this crate needs of EC2, STS and the Price List, in plain types of its own.
 //!
 //! The official SDK stands behind this seam and nowhere else, so the provider's logic and its tests build without
 //! it, and another back end (a hand-written signer, a fake) needs nothing but this trait.
@@ -223,8 +223,34 @@ pub struct MachineType {
     pub gpus: u32,
     /// Name of the accelerator.
     pub gpu_model: Option<String>,
+    /// Memory of one accelerator, MiB; 0 when EC2 does not say.
+    pub gpu_memory_mib: u64,
+    /// Do its processors earn credits?
+    pub burstable: bool,
     /// Can be had at the spot market.
     pub spot: bool,
+}
+
+/// GetProducts of the Price List API: products of EC2 with exactly these attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceListAsk {
+    /// Names and values of attributes, each a `TERM_MATCH`.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// A row of the spot market's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpotPrice {
+    /// The type.
+    pub type_name: String,
+    /// The zone, under the account's own name for it.
+    pub zone: String,
+    /// `ProductDescription`: operating system and network.
+    pub product: String,
+    /// As written; in the currency of the partition, which nothing says.
+    pub price: String,
+    /// Since when it is the price.
+    pub since: Option<Timestamp>,
 }
 
 /// Which images to ask for.
@@ -304,4 +330,14 @@ pub trait Ec2Api: Debug + Send + Sync {
     async fn describe_type_zones(&self, page: Option<String>) -> Answer<Page<(String, String)>>;
     /// DescribeImages.
     async fn describe_images(&self, query: &ImageQuery, page: Option<String>) -> Answer<Page<MachineImage>>;
+
+    /// GetProducts of the Price List API: one JSON document per product, as it came.
+    async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>>;
+    /// DescribeSpotPriceHistory of one product, from `since` on: asked from now on, it answers what is paid now.
+    async fn spot_prices(
+        &self,
+        product: &str,
+        since: Timestamp,
+        page: Option<String>,
+    ) -> Answer<Page<SpotPrice>>;
 }

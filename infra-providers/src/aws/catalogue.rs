@@ -14,6 +14,7 @@ use super::prices;
 use super::provider::{Ec2Provider, looked};
 use super::settings::ImageSource;
 use crate::failure::garbled;
+use crate::families;
 
 /// Pages that one listing of the catalogue may have: EC2 gives at least 100 types a page and has about a thousand.
 const PAGES_MAX: usize = 200;
@@ -26,13 +27,16 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
     for source in &provider.settings.images {
         images.extend(images_of(provider, source).await?);
     }
+    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock).await;
     Ok(Catalogue {
         offerings: types
             .iter()
-            .flat_map(|one| offerings(provider.lane.region.as_str(), one, &zones))
+            .flat_map(|one| offerings(one, &zones))
+            .flat_map(|one| today.of(one))
             .collect(),
         images,
-        disk_gib_hour: prices::DISK_GIB_HOUR,
+        disk_gib_hour: today.disk_gib_hour(provider.lane.region.as_str()),
+        ipv4_hour: prices::IPV4_HOUR,
         billing: Billing::default(),
         options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
@@ -95,8 +99,8 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
     })
 }
 
-/// One offering per architecture and market; none when no zone has the type.
-fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
+/// One offering per architecture and market, without a price yet; none when no zone has the type.
+fn offerings(one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
     let Some(zones) = zones.get(&one.name).filter(|zones| !zones.is_empty()) else { return Vec::new() };
     let Ok(type_name) = TypeName::new(one.name.clone()) else { return Vec::new() };
     let markets: &[Market] = if one.spot { &[Market::OnDemand, Market::Spot] } else { &[Market::OnDemand] };
@@ -104,17 +108,18 @@ fn offerings(region: &str, one: &MachineType, zones: &BTreeMap<String, Vec<Zone>
     for arch in &one.archs {
         for market in markets {
             all.push(Offering {
-                type_name: type_name.clone(),
+                family: families::ec2(&one.name).family.to_owned(),
+                generation: families::ec2(&one.name).generation,
+                burstable: one.burstable,
+                gpu_memory_mib: one.gpu_memory_mib,
                 vcpus_milli: one.vcpus.saturating_mul(1000),
                 memory_mib: one.memory_mib,
-                // Disks are bought apart; the local disks of some types lose everything at the first stop.
-                disk_gib: 0,
                 gpus: one.gpus,
                 gpu_model: one.gpu_model.as_ref().map(|model| model.to_lowercase()),
-                arch: *arch,
-                market: *market,
                 zones: zones.clone(),
-                price: prices::price(region, &one.name, *market),
+                // No disk of its own: those are bought apart, and the local disks of some types lose everything at
+                // the first stop.
+                ..Offering::new(type_name.clone(), *arch, *market)
             });
         }
     }

@@ -7,15 +7,18 @@ use async_trait::async_trait;
 use infra_core::contracts::provider::{CloudDriver, CloudProvider, Identity, ProviderError};
 use infra_core::nouns::credential::Credential;
 use infra_core::words::clock::Clock;
+use infra_core::words::entropy::SystemEntropy;
 use infra_core::words::ids::{CloudName, InstallationId, Region};
 use infra_core::words::lane::{Endpoint, Lane};
 
 use super::api::{Answer, Ec2Api, StaticKeys, TemporaryKeys};
 use super::keys::Form;
+use super::prices::AwsPrices;
 use super::provider::{Ec2Provider, identity_of};
 use super::session::{Renewing, Source};
 use super::settings::AwsSettings;
 use crate::failure::invalid;
+use crate::prices::PriceBook;
 
 /// Makes the API of one key in one region. Does no I/O.
 pub trait Ec2Connector: Debug + Send + Sync {
@@ -40,6 +43,7 @@ pub struct AwsDriver {
     connector: Arc<dyn Ec2Connector>,
     clock: Arc<dyn Clock>,
     ambient: Option<Arc<dyn AmbientKeys>>,
+    prices: Arc<AwsPrices>,
 }
 
 impl AwsDriver {
@@ -58,7 +62,15 @@ impl AwsDriver {
         connector: Arc<dyn Ec2Connector>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { settings: Arc::new(settings), connector, clock, ambient: None }
+        let book = PriceBook::new(Arc::clone(&clock), Arc::new(SystemEntropy));
+        let prices = Arc::new(AwsPrices::new(&book, &settings.name, true));
+        Self { settings: Arc::new(settings), connector, clock, ambient: None, prices }
+    }
+
+    /// Prices from these feeds, which the installation's book has, instead of feeds of its own.
+    #[must_use]
+    pub fn with_prices(self, prices: AwsPrices) -> Self {
+        Self { prices: Arc::new(prices), ..self }
     }
 
     /// Where the operator's own keys are. They are used only where [`AwsSettings::ambient`] says so, too.
@@ -130,6 +142,7 @@ impl CloudDriver for AwsDriver {
         self.check(lane)?;
         let api = self.api(credential, &lane.region)?;
         let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
-        Ok(Arc::new(Ec2Provider::new(api, lane.clone(), installation, settings, clock)))
+        let prices = Arc::clone(&self.prices);
+        Ok(Arc::new(Ec2Provider::new(api, lane.clone(), installation, settings, clock, prices)))
     }
 }

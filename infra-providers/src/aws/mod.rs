@@ -5,7 +5,8 @@
 //! the policy that a key needs. `api` is the narrow seam ([`api::Ec2Api`]), `sdk` the only file that knows the official SDK (feature `aws`),
 //! `errors` the one table from EC2's codes to the contract's errors. Everything else is logic over the seam and
 //! builds without the SDK: `driver` connects keys, `provider` answers the contract, `launch`, `firewall` and
-//! `key_pair` create, `list` looks, `act` changes, `catalogue` and `prices` say what there is and what it costs.
+//! `key_pair` create, `list` looks, `act` changes, `catalogue` says what there is, `prices` what it costs, from
+//! `price_list` (on demand), `spot`, and a dated table.
 //!
 //! # Guarantees
 //! * No process-global, no ambient credentials, no retries inside the SDK: key, endpoint and region are handed over,
@@ -19,7 +20,7 @@
 //!   firewall is made in the region's default VPC, so a subnet of another VPC goes only without one.
 //! * The root disk's device name belongs to the image and is not in the frozen body: it is read from the image just
 //!   before the call. It never changes for an image id, so a replay is still the same bytes.
-//! * Spot prices and metrics are not read yet: spot offerings have an Unknown price, `measure` answers Invalid.
+//! * Metrics are not read yet: `measure` answers Invalid. Prices are those of Linux.
 
 pub mod api;
 pub mod errors;
@@ -37,16 +38,19 @@ mod keys;
 mod launch;
 mod list;
 mod observe;
+pub(crate) mod price_list;
 mod prices;
 mod provider;
 #[cfg(feature = "aws")]
 mod sdk;
 mod session;
 mod settings;
+pub(crate) mod spot;
 
 pub use ambient::{ProfileKeys, VariableKeys};
 pub use driver::{AmbientKeys, AwsDriver, Ec2Connector};
 pub use keys::StaticKeys;
+pub use prices::AwsPrices;
 pub use provider::Ec2Provider;
 #[cfg(feature = "aws")]
 pub use sdk::SdkConnector;

@@ -2,8 +2,8 @@
 //!
 //! `docs/permissions/aws.json` is [`policy`], word by word; a test holds them together, and another holds [`CALLS`] to
 //! the seam's methods, so that a call without an entry cannot be added. Each permission is proven against an emulator
-//! that checks policies: with all of them the life of a machine passes, without any one of them it fails and says which
-//! (stage `aws`).
+//! that checks policies: with all of them the life of a machine passes, without any one of them it fails and says which;
+//! without one of those for prices it passes, and the prices say which (stage `aws`).
 
 /// One call of the seam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct CallPermission {
 pub enum Needed {
     /// By every key.
     Always,
+    /// By every key that shall see prices of today: without it machines are leased all the same, at the prices of a
+    /// dated table or, where there is none, not at all, since what has no price is never chosen.
+    ForPrices,
     /// AWS asks nobody for it.
     Never,
     /// By a key that assumes a role; the role itself needs the others.
@@ -29,6 +32,10 @@ pub enum Needed {
 
 const fn always(method: &'static str, action: &'static str) -> CallPermission {
     CallPermission { method, action, needed: Needed::Always }
+}
+
+const fn for_prices(method: &'static str, action: &'static str) -> CallPermission {
+    CallPermission { method, action, needed: Needed::ForPrices }
 }
 
 /// One entry per method of the seam, in its order. A create call with tags also needs `ec2:CreateTags`, which stands
@@ -53,6 +60,8 @@ pub const CALLS: &[CallPermission] = &[
     always("describe_types", "ec2:DescribeInstanceTypes"),
     always("describe_type_zones", "ec2:DescribeInstanceTypeOfferings"),
     always("describe_images", "ec2:DescribeImages"),
+    for_prices("price_list", "pricing:GetProducts"),
+    for_prices("spot_prices", "ec2:DescribeSpotPriceHistory"),
 ];
 
 /// Only for `options.profile`, and only on the roles that machines may get: it is left out of the policy, because on
@@ -62,21 +71,35 @@ pub const PASS_ROLE: &str = "iam:PassRole";
 /// The actions that every key needs, in order.
 #[must_use]
 pub fn actions() -> Vec<&'static str> {
+    needed(Needed::Always)
+}
+
+/// The actions that prices of today need, in order.
+#[must_use]
+pub fn price_actions() -> Vec<&'static str> {
+    needed(Needed::ForPrices)
+}
+
+fn needed(when: Needed) -> Vec<&'static str> {
     let mut actions: Vec<_> =
-        CALLS.iter().filter(|call| call.needed == Needed::Always).map(|call| call.action).collect();
+        CALLS.iter().filter(|call| call.needed == when).map(|call| call.action).collect();
     actions.sort_unstable();
     actions
 }
 
-/// The smallest policy, as a JSON document.
+/// The smallest policy, as a JSON document: one statement to lease, one to see prices.
 #[must_use]
 pub fn policy() -> String {
-    let actions: Vec<String> = actions().iter().map(|action| format!("        \"{action}\"")).collect();
-    format!(
-        "{{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [\n    {{\n      \"Sid\": \"LeaseMachines\",\n      \
-         \"Effect\": \"Allow\",\n      \"Action\": [\n{}\n      ],\n      \"Resource\": \"*\"\n    }}\n  ]\n}}\n",
-        actions.join(",\n")
-    )
+    let statement = |id: &str, actions: Vec<&str>| {
+        let actions: Vec<String> = actions.iter().map(|action| format!("        \"{action}\"")).collect();
+        format!(
+            "    {{\n      \"Sid\": \"{id}\",\n      \"Effect\": \"Allow\",\n      \"Action\": [\n{}\n      \
+             ],\n      \"Resource\": \"*\"\n    }}",
+            actions.join(",\n")
+        )
+    };
+    let statements = [statement("LeaseMachines", actions()), statement("ReadPrices", price_actions())];
+    format!("{{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [\n{}\n  ]\n}}\n", statements.join(",\n"))
 }
 
 #[cfg(test)]
@@ -106,8 +129,10 @@ mod tests {
     fn the_policy_to_hand_out_is_the_one_that_the_calls_need() {
         assert_eq!(FILE, policy(), "docs/permissions/aws.json is this:\n{}", policy());
         let read: serde_json::Value = serde_json::from_str(FILE).expect("JSON");
-        let listed = read["Statement"][0]["Action"].as_array().expect("a list");
-        assert_eq!(listed.iter().filter_map(|action| action.as_str()).collect::<Vec<_>>(), actions());
+        for (at, wanted) in [actions(), price_actions()].into_iter().enumerate() {
+            let listed = read["Statement"][at]["Action"].as_array().expect("a list");
+            assert_eq!(listed.iter().filter_map(|action| action.as_str()).collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use infra_core::words::limits::Rate;
 
 use super::api::{ApiFailure, Ec2Api, MachineImage};
 use super::errors::provider_error;
+use super::prices::AwsPrices;
 use super::settings::AwsSettings;
 use super::{act, catalogue, firewall, key_pair, launch, list};
 use crate::failure::{Verb, garbled, invalid, time_left};
@@ -43,6 +44,7 @@ pub struct Ec2Provider {
     pub(super) installation: InstallationId,
     pub(super) settings: Arc<AwsSettings>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) prices: Arc<AwsPrices>,
     /// Disks of images, which never change for an id.
     pub(super) images: Mutex<BTreeMap<String, Arc<MachineImage>>>,
     facts: Facts,
@@ -57,9 +59,10 @@ impl Ec2Provider {
         installation: InstallationId,
         settings: Arc<AwsSettings>,
         clock: Arc<dyn Clock>,
+        prices: Arc<AwsPrices>,
     ) -> Self {
         let facts = facts(&settings);
-        Self { api, lane, installation, settings, clock, images: Mutex::default(), facts }
+        Self { api, lane, installation, settings, clock, prices, images: Mutex::default(), facts }
     }
 
     /// How long a create call may still take; an error when it may not leave any more.

@@ -28,7 +28,8 @@ use self::answer::{DateOfAnswer, WholeAnswer};
 use self::failure::{failed, lacking};
 use super::api::{
     Answer, AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType,
-    NewGroup, NewKeyPair, Page, RunInstances, StaticKeys, Tags, TemporaryKeys, Which,
+    NewGroup, NewKeyPair, Page, PriceListAsk, RunInstances, SpotPrice, StaticKeys, Tags, TemporaryKeys,
+    Which,
 };
 use super::driver::Ec2Connector;
 use super::settings::AwsSettings;
@@ -37,6 +38,20 @@ use super::settings::AwsSettings;
 const PAGE: i32 = 1000;
 /// Types per page; EC2's largest.
 const TYPES_PAGE: i32 = 100;
+/// Products per page; the Price List's largest.
+const PRODUCTS_PAGE: i32 = 100;
+
+/// Where the Price List of a region is asked: it lives in few regions, and in each for its whole partition
+/// (<https://docs.aws.amazon.com/general/latest/gr/billing.html>, "AWS Price List").
+fn price_list_region(region: &Region) -> &'static str {
+    let of = |start| region.as_str().starts_with(start);
+    match () {
+        () if of("cn-") => "cn-northwest-1",
+        () if of("eu-") || of("af-") || of("me-") || of("il-") => "eu-central-1",
+        () if of("ap-") => "ap-south-1",
+        () => "us-east-1",
+    }
+}
 
 /// Makes SDK clients; all of them share one pool of connections.
 #[derive(Debug)]
@@ -71,12 +86,12 @@ impl Ec2Connector for SdkConnector {
             None,
             "infra",
         ));
-        // Two services, two builders of one shape.
+        // Three services, three builders of one shape.
         macro_rules! client {
-            ($sdk:ident) => {{
+            ($sdk:ident, $region:expr) => {{
                 let mut config = $sdk::Config::builder()
                     .behavior_version(BehaviorVersion::latest())
-                    .region($sdk::config::Region::new(region.to_string()))
+                    .region($sdk::config::Region::new($region))
                     .credentials_provider(credentials.clone())
                     .http_client(self.http.clone())
                     .retry_config(RetryConfig::disabled())
@@ -87,7 +102,12 @@ impl Ec2Connector for SdkConnector {
             }};
         }
         let timeouts = self.timeouts.clone();
-        Arc::new(SdkApi { ec2: client!(aws_sdk_ec2), sts: client!(aws_sdk_sts), timeouts })
+        Arc::new(SdkApi {
+            ec2: client!(aws_sdk_ec2, region.to_string()),
+            sts: client!(aws_sdk_sts, region.to_string()),
+            pricing: client!(aws_sdk_pricing, price_list_region(region)),
+            timeouts,
+        })
     }
 }
 
@@ -95,6 +115,7 @@ impl Ec2Connector for SdkConnector {
 struct SdkApi {
     ec2: aws_sdk_ec2::Client,
     sts: aws_sdk_sts::Client,
+    pricing: aws_sdk_pricing::Client,
     timeouts: TimeoutConfig,
 }
 
@@ -269,5 +290,30 @@ impl Ec2Api for SdkApi {
         let found = call.customize().interceptor(date.clone()).send().await.map_err(failed)?;
         let images = found.images.unwrap_or_default().into_iter();
         Ok(date.page(images.filter_map(convert::image).collect(), found.next_token))
+    }
+
+    async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>> {
+        let date = DateOfAnswer::default();
+        let filters = ask.attributes.iter().map(|(name, value)| convert::product_filter(name, value));
+        let filters = filters.collect::<Option<Vec<_>>>().ok_or_else(|| lacking("filter"))?;
+        let call = self.pricing.get_products().service_code("AmazonEC2").set_filters(Some(filters));
+        let call = call.format_version("aws_v1").max_results(PRODUCTS_PAGE).set_next_token(page);
+        let found = call.customize().interceptor(date.clone()).send().await.map_err(failed)?;
+        Ok(date.page(found.price_list.unwrap_or_default(), found.next_token))
+    }
+
+    async fn spot_prices(
+        &self,
+        product: &str,
+        since: Timestamp,
+        page: Option<String>,
+    ) -> Answer<Page<SpotPrice>> {
+        let date = DateOfAnswer::default();
+        let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
+        let call = self.ec2.describe_spot_price_history().product_descriptions(product).start_time(since);
+        let call = call.max_results(PAGE).set_next_token(page);
+        let found = call.customize().interceptor(date.clone()).send().await.map_err(failed)?;
+        let rows = found.spot_price_history.unwrap_or_default().into_iter();
+        Ok(date.page(rows.filter_map(convert::spot_price).collect(), found.next_token))
     }
 }

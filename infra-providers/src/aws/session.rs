@@ -21,7 +21,8 @@ use tokio::sync::Mutex;
 
 use super::api::{
     Answer, ApiFailure, AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage,
-    MachineType, NewGroup, NewKeyPair, Page, RunInstances, StaticKeys, Tags, TemporaryKeys, Which,
+    MachineType, NewGroup, NewKeyPair, Page, PriceListAsk, RunInstances, SpotPrice, StaticKeys, Tags,
+    TemporaryKeys, Which,
 };
 use super::driver::{AmbientKeys, Ec2Connector};
 
@@ -225,5 +226,18 @@ impl Ec2Api for Renewing {
 
     async fn describe_images(&self, query: &ImageQuery, page: Option<String>) -> Answer<Page<MachineImage>> {
         renewed!(self, api => api.describe_images(query, page.clone()))
+    }
+
+    async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>> {
+        renewed!(self, api => api.price_list(ask, page.clone()))
+    }
+
+    async fn spot_prices(
+        &self,
+        product: &str,
+        since: Timestamp,
+        page: Option<String>,
+    ) -> Answer<Page<SpotPrice>> {
+        renewed!(self, api => api.spot_prices(product, since, page.clone()))
     }
 }

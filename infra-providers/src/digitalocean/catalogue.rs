@@ -13,11 +13,15 @@ use super::api::Images;
 use super::list::Pages;
 use super::provider::DigitalOceanProvider;
 use super::wire;
+use crate::families;
+use crate::prices::{Amount, CurrencyCode};
 
 /// Who says what a size costs.
 const SOURCE: &str = "digitalocean /v2/sizes";
 /// At least one cent for each machine.
 const MIN_CHARGE: Money = Money::usd_nanos(10_000_000);
+/// 28 days; the rest of a month is not charged ([`Billing`] names the source).
+const MONTH_HOURS_MAX: u32 = 672;
 
 pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, ProviderError> {
     // Before the call: prices must not look fresher than they are.
@@ -42,7 +46,12 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
         images,
         // A disk comes with its size; volumes are not made here.
         disk_gib_hour: Money::default(),
-        billing: Billing::PerSecond { min_s: 60, min_charge: MIN_CHARGE },
+        ipv4_hour: Money::default(),
+        billing: Billing::PerSecond {
+            min_s: 60,
+            min_charge: MIN_CHARGE,
+            month_hours_max: Some(MONTH_HOURS_MAX),
+        },
         options: [MachineOption::Network, MachineOption::Off(PowerMode::Snapshot)].into(),
         as_of,
     })
@@ -53,17 +62,18 @@ fn offering(region: &str, size: &wire::Size, as_of: Timestamp) -> Option<Offerin
     let here = size.available && size.regions.iter().any(|slug| slug == region);
     let gpu = size.gpu_info.as_ref().filter(|gpu| gpu.count > 0);
     here.then_some(())?;
+    let type_name = TypeName::new(size.slug.clone()).ok()?;
     Some(Offering {
-        type_name: TypeName::new(size.slug.clone()).ok()?,
+        family: families::digitalocean(type_name.as_str()).to_owned(),
+        burstable: families::digitalocean_is_shared(type_name.as_str()),
         vcpus_milli: size.vcpus.saturating_mul(1000),
         memory_mib: size.memory,
         disk_gib: size.disk,
         gpus: gpu.map_or(0, |gpu| gpu.count),
         gpu_model: gpu.and_then(|gpu| gpu.model.as_deref()).map(model),
-        arch: Arch::X86_64,
-        market: Market::OnDemand,
-        zones: Vec::new(),
-        price: price(size.price_hourly.as_ref(), as_of),
+        gpu_memory_mib: gpu.and_then(|gpu| gpu.vram.as_ref()).map_or(0, mib),
+        price: price(size.price_hourly.as_ref(), size.price_monthly.as_ref(), as_of),
+        ..Offering::new(type_name, Arch::X86_64, Market::OnDemand)
     })
 }
 
@@ -74,14 +84,35 @@ fn model(model: &str) -> String {
     plain.to_owned()
 }
 
-/// Read as it is written: no float stands between the API's digits and ours.
-fn price(per_hour: Option<&serde_json::Number>, as_of: Timestamp) -> Price {
-    match per_hour.map(|number| (number, Money::parse_usd(&number.to_string()))) {
-        Some((_, Some(per_hour))) if per_hour.nanos > 0 => {
-            Price::Known { per_hour, as_of, source: SOURCE.to_owned(), live: true }
+fn mib(vram: &wire::Vram) -> u64 {
+    let gib = vram.unit.eq_ignore_ascii_case("gib");
+    if gib { vram.amount.saturating_mul(1024) } else { 0 }
+}
+
+/// Read as it is written: no float stands between the API's digits and ours. An hour that costs as much as a month is
+/// somebody's mistake, and not ours to pay.
+pub(crate) fn price(
+    per_hour: Option<&serde_json::Number>,
+    per_month: Option<&serde_json::Number>,
+    as_of: Timestamp,
+) -> Price {
+    let unknown = |why: String| Price::Unknown { reason: format!("{SOURCE} says {why}") };
+    let read = |number: &serde_json::Number| Amount::read(&number.to_string(), CurrencyCode::USD);
+    let Some(number) = per_hour else {
+        return Price::Unknown { reason: format!("{SOURCE} names no price") };
+    };
+    let month = per_month.and_then(|number| Money::parse_usd(&number.to_string()));
+    match read(number) {
+        Ok(hour) if month.is_some_and(|month| month.nanos > 0 && month.nanos <= hour.nanos()) => {
+            unknown(format!("{number} for an hour, and no more for a month"))
         }
-        Some((number, _)) => Price::Unknown { reason: format!("{SOURCE} says {number}") },
-        None => Price::Unknown { reason: format!("{SOURCE} names no price") },
+        Ok(hour) => Price::Known {
+            per_hour: Money::usd_nanos(hour.nanos()),
+            as_of,
+            source: SOURCE.to_owned(),
+            live: true,
+        },
+        Err(why) => unknown(why),
     }
 }
 
@@ -119,10 +150,21 @@ mod tests {
             ("1e-12", None),
         ] {
             let number: serde_json::Number = serde_json::from_str(sent).expect("a number");
-            let price = price(Some(&number), Timestamp::UNIX_EPOCH);
+            let price = price(Some(&number), None, Timestamp::UNIX_EPOCH);
             assert_eq!(price.per_hour().map(|money| money.nanos), nanos, "{sent}");
         }
-        assert!(matches!(price(None, Timestamp::UNIX_EPOCH), Price::Unknown { .. }));
+        assert!(matches!(price(None, None, Timestamp::UNIX_EPOCH), Price::Unknown { .. }));
+    }
+
+    #[test]
+    fn a_months_price_in_the_hours_place_is_not_paid_by_the_hour() {
+        let number = |text: &str| serde_json::from_str::<serde_json::Number>(text).expect("a number");
+        for (hour, month, known) in
+            [("0.00893", "6", true), ("6", "0.00893", false), ("6", "6", false), ("12000", "12000000", false)]
+        {
+            let price = price(Some(&number(hour)), Some(&number(month)), Timestamp::UNIX_EPOCH);
+            assert_eq!(price.per_hour().is_some(), known, "{hour} {month}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub mod errors;
 pub mod wire;
 
 mod act;
-mod catalogue;
+pub(crate) mod catalogue;
 mod driver;
 #[cfg(feature = "fakes")]
 pub mod fake;

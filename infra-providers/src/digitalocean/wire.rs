@@ -201,6 +201,9 @@ pub struct Size {
     /// US dollars per hour, as written.
     #[serde(default)]
     pub price_hourly: Option<serde_json::Number>,
+    /// US dollars for a whole month, as written.
+    #[serde(default)]
+    pub price_monthly: Option<serde_json::Number>,
     /// Slugs of the regions that have it.
     #[serde(default, deserialize_with = "or_empty")]
     pub regions: Vec<String>,
@@ -221,6 +224,18 @@ pub struct Gpu {
     /// Which: `nvidia_h100`.
     #[serde(default)]
     pub model: Option<String>,
+    /// Memory of one.
+    #[serde(default)]
+    pub vram: Option<Vram>,
+}
+
+/// Memory of an accelerator.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Vram {
+    /// How much.
+    pub amount: u64,
+    /// Of what: `gib`.
+    pub unit: String,
 }
 
 /// An image: of a distribution, of the account's own, or a snapshot.

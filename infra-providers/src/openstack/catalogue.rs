@@ -49,6 +49,7 @@ pub(super) async fn read(provider: &OpenStackProvider) -> Result<Catalogue, Prov
         images,
         // No disk can be bought apart: a flavor brings its own.
         disk_gib_hour: Money::default(),
+        ipv4_hour: Money::default(),
         billing: Billing::default(),
         options: [MachineOption::Network, MachineOption::ConfigDrive, MachineOption::Files]
             .into_iter()
@@ -150,17 +151,17 @@ fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Op
     let (gpus, gpu_model) = gpus(&flavor.extra_specs);
     let told = ["hw:architecture", "capabilities:cpu_info:arch", "architecture"];
     let told = told.iter().find_map(|key| flavor.extra_specs.get(*key));
+    let arch = told.map_or(Some(provider.settings.arch), |told| arch_in(told))?;
+    let type_name = TypeName::new(flavor.name.clone()).ok()?;
     Some(Offering {
-        type_name: TypeName::new(flavor.name.clone()).ok()?,
         vcpus_milli: flavor.vcpus.saturating_mul(1000),
         memory_mib: flavor.ram,
         disk_gib: flavor.disk,
         gpus,
         gpu_model,
-        arch: told.map_or(Some(provider.settings.arch), |told| arch_in(told))?,
-        market: Market::OnDemand,
         zones: zones.to_vec(),
         price: prices::price(provider.settings.prices.as_ref(), &flavor.name),
+        ..Offering::new(type_name, arch, Market::OnDemand)
     })
 }
 

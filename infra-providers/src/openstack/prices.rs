@@ -1,4 +1,5 @@
-//! What flavors cost, as an operator wrote it down: OpenStack itself has no prices.
+//! What flavors cost, as an operator wrote it down: OpenStack itself has no prices. Names are whole, without wildcards: one
+//! price of flavors of different sizes would be wrong for most. Other currencies and forms: [`crate::prices`].
 //!
 //! ```toml
 //! as_of = "2026-01-31T00:00:00Z"
@@ -83,7 +84,10 @@ impl PriceSheet {
 /// What a flavor costs.
 pub(super) fn price(sheet: Option<&PriceSheet>, flavor: &str) -> Price {
     match sheet {
-        Some(sheet) => Price::from_table(sheet.per_hour.get(flavor).copied(), sheet.as_of, SOURCE),
+        Some(sheet) => match sheet.per_hour.get(flavor) {
+            Some(price) => Price::from_table(Some(*price), sheet.as_of, SOURCE),
+            None => Price::Unknown { reason: format!("{SOURCE} names no price of {flavor}") },
+        },
         None => Price::Unknown { reason: "there is no price sheet for this cloud".to_owned() },
     }
 }

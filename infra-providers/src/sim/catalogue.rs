@@ -9,6 +9,8 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 use infra_core::words::money::Money;
 
+use crate::families;
+
 const EC2_TABLE: &str = include_str!("../../data/aws_us-east-1_ondemand_2026-07.csv");
 const DO_TABLE: &str = include_str!("../../data/do_sizes_2025-08.tsv");
 /// 2026-07-20 and 2025-08-20, the days on which the tables were true.
@@ -19,6 +21,8 @@ const DISK_GIB_HOUR_NANOS: i64 = 110_000;
 /// A droplet costs a cent at least, since 2026-01-01 (DigitalOcean's own update in
 /// <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>).
 const DO_MIN_CHARGE_NANOS: i64 = 10_000_000;
+/// Hours that DigitalOcean charges of a month at most ([`Billing`] names the source).
+const DO_MONTH_HOURS_MAX: u32 = 672;
 const SMALL: [&str; 12] = [
     "t3.micro",
     "t3.small",
@@ -89,11 +93,14 @@ impl Shelf {
 
 /// As the clouds themselves charge; [`Billing`] names the sources.
 fn billing(shape: Shape) -> Billing {
-    let min_charge = match shape {
-        Shape::Ec2 => Money::default(),
-        Shape::DigitalOcean => Money::usd_nanos(DO_MIN_CHARGE_NANOS),
-    };
-    Billing::PerSecond { min_s: 60, min_charge }
+    match shape {
+        Shape::Ec2 => Billing::default(),
+        Shape::DigitalOcean => Billing::PerSecond {
+            min_s: 60,
+            min_charge: Money::usd_nanos(DO_MIN_CHARGE_NANOS),
+            month_hours_max: Some(DO_MONTH_HOURS_MAX),
+        },
+    }
 }
 
 /// The images of the first day, for both architectures.
@@ -147,16 +154,13 @@ fn ec2() -> Vec<Offering> {
     for row in csv::Reader::from_reader(EC2_TABLE.as_bytes()).deserialize() {
         let row: Ec2Row = row.expect("the shipped table is well formed");
         let offering = types.entry(row.type_name.clone()).or_insert_with(|| Offering {
-            type_name: row.type_name,
+            family: families::ec2(row.type_name.as_str()).family.to_owned(),
+            generation: families::ec2(row.type_name.as_str()).generation,
+            burstable: families::ec2(row.type_name.as_str()).burstable,
             vcpus_milli: whole(row.vcpus * 1000.0),
             memory_mib: u64::from(whole(row.memory_gib * 1024.0)),
-            disk_gib: 0,
-            gpus: 0,
-            gpu_model: None,
-            arch: row.arch,
-            market: Market::OnDemand,
-            zones: Vec::new(),
             price: priced(&row.price, EC2_AS_OF_S, "ec2 us-east-1 2026-07"),
+            ..Offering::new(row.type_name, row.arch, Market::OnDemand)
         });
         offering.zones.push(row.zone);
     }
@@ -179,16 +183,15 @@ fn digitalocean() -> Vec<Offering> {
         let row: DoRow = row.expect("the shipped table is well formed");
         let (gpus, gpu_model) = accelerators(row.slug.as_str());
         Offering {
-            type_name: row.slug,
+            family: families::digitalocean(row.slug.as_str()).to_owned(),
+            burstable: families::digitalocean_is_shared(row.slug.as_str()),
             vcpus_milli: row.vcpus * 1000,
             memory_mib: row.memory_mib,
             disk_gib: row.disk_gib,
             gpus,
             gpu_model,
-            arch: Arch::X86_64,
-            market: Market::OnDemand,
-            zones: Vec::new(),
             price: priced(&row.price_hourly_usd, DO_AS_OF_S, "digitalocean 2025-08"),
+            ..Offering::new(row.slug, Arch::X86_64, Market::OnDemand)
         }
     });
     rows.collect()

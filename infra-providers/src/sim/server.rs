@@ -11,6 +11,7 @@ use infra_core::words::clock::{Clock, Timestamp, later};
 use infra_core::words::fault::Fault;
 use infra_core::words::ids::{AccountId, LaunchToken, Region, ResourceId};
 use infra_core::words::lane::{ResourceKind, tags};
+use infra_core::words::money::Money;
 use infra_core::words::secret::digest;
 
 use super::launch::Order;
@@ -212,6 +213,7 @@ impl SimWorld {
             offerings: shelf.offerings.clone(),
             images: state.small.images.clone(),
             disk_gib_hour: shelf.disk_gib_hour,
+            ipv4_hour: Money::default(),
             billing: shelf.billing,
             options: [].into(),
             as_of: now,

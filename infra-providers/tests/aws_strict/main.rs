@@ -9,3 +9,4 @@ mod laws;
 mod life;
 mod options;
 mod permissions;
+mod prices;

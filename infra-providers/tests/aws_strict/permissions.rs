@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use infra_core::contracts::provider::{CloudDriver, CloudProvider, OwnedHandle, ProviderError};
 use infra_core::nouns::cloud::{Act, Observed, PowerMode, Sighting, ThingState};
 use infra_core::nouns::launch::{FirewallBody, FrozenLaunch, LaunchBody, MachineBody};
+use infra_core::nouns::offering::Price;
 use infra_core::words::fault::{Fault, FaultKind};
 use infra_core::words::ids::InstallationId;
 use infra_core::words::lane::{Lane, ResourceKind};
 use infra_core::words::secret::Secret;
 use infra_core::{Clock, SystemClock, SystemEntropy};
-use infra_providers::aws::permissions::{actions, policy};
+use infra_providers::aws::permissions::{actions, policy, price_actions};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,9 +125,7 @@ async fn the_policy_is_enough_and_without_any_line_the_error_names_what_is_missi
         Life::of(&endpoint, &user).await.lived().await.expect("the policy is enough");
     }
     for missing in actions() {
-        let others: Vec<_> = actions().into_iter().filter(|action| *action != missing).collect();
-        let listed = others.iter().map(|action| format!("%22{}%22", action.replace(':', "%3A")));
-        let user = user_with(&endpoint, &listed.collect::<Vec<_>>().join("%2C"));
+        let user = user_with(&endpoint, &all_but(missing));
         let error = Life::of(&endpoint, &user).await.lived().await.expect_err(missing);
         // After a group was made, a refusal of its rules leaves the whole attempt unknown.
         let half = missing == "ec2:AuthorizeSecurityGroupIngress";
@@ -134,6 +133,36 @@ async fn the_policy_is_enough_and_without_any_line_the_error_names_what_is_missi
         assert_eq!(error.kind(), kind, "{missing}: {error}");
         assert!(error.to_string().contains(missing), "{missing} is not in: {error}");
         println!("without {missing}: {error}");
+    }
+}
+
+/// Every action of the policy but one, as a policy's list, percent-encoded.
+fn all_but(missing: &str) -> String {
+    let others = actions().into_iter().chain(price_actions()).filter(|action| *action != missing);
+    others.map(|action| format!("%22{}%22", action.replace(':', "%3A"))).collect::<Vec<_>>().join("%2C")
+}
+
+#[tokio::test]
+async fn without_a_permission_for_prices_machines_are_leased_and_the_price_says_what_is_missing() {
+    let Some(endpoint) = counterpart("INFRA_TEST_EC2_ENDPOINT") else { return };
+    let _alone = CHECKING.write().await;
+    let _few = FewTypes::set(&endpoint, 20);
+    for missing in price_actions() {
+        let user = user_with(&endpoint, &all_but(missing));
+        let life = Life::of(&endpoint, &user).await;
+        life.lived().await.expect(missing);
+        let offered = life.provider.catalogue().await.expect("read").offerings;
+        let reasons: Vec<_> = offered
+            .iter()
+            .filter_map(|one| match &one.price {
+                Price::Unknown { reason } => Some(reason.as_str()),
+                _ => None,
+            })
+            .filter(|reason| reason.contains(missing))
+            .collect();
+        assert!(!reasons.is_empty(), "{missing}: {offered:?}");
+        // The other half is not touched by it.
+        assert!(offered.iter().any(|one| one.price.per_hour().is_some()), "{missing}");
     }
 }
 

@@ -183,7 +183,8 @@ fn jiff_date(at: infra_core::words::clock::Timestamp) -> String {
 async fn the_catalogue_is_of_this_region_with_live_prices() {
     let bench = Bench::new().await;
     let catalogue = bench.provider.catalogue().await.expect("has a catalogue");
-    assert_eq!(catalogue.billing, Billing::PerSecond { min_s: 60, min_charge: Money::usd_nanos(10_000_000) });
+    let min_charge = Money::usd_nanos(10_000_000);
+    assert_eq!(catalogue.billing, Billing::PerSecond { min_s: 60, min_charge, month_hours_max: Some(672) });
     let small =
         catalogue.offerings.iter().find(|one| one.type_name.as_str() == "s-1vcpu-1gb").expect("offered");
     assert_eq!((small.vcpus_milli, small.memory_mib, small.disk_gib), (1000, 1024, 25));

@@ -12,7 +12,8 @@ use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::Region;
 use infra_providers::aws::api::{
     Answer, ApiFailure, AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage,
-    MachineType, NewGroup, NewKeyPair, Page, Reached, RunInstances, Tags, TemporaryKeys, Which,
+    MachineType, NewGroup, NewKeyPair, Page, PriceListAsk, Reached, RunInstances, SpotPrice, Tags,
+    TemporaryKeys, Which,
 };
 use infra_providers::aws::{Ec2Connector, StaticKeys};
 
@@ -35,6 +36,10 @@ pub(crate) struct World {
     pub(crate) page: usize,
     /// Seconds of every `Date`, rising by one with each listing.
     pub(crate) date: i64,
+    /// Products of the Price List, `HERE` for the region that is asked about.
+    pub(crate) listed: Vec<String>,
+    /// Rows of the spot market.
+    pub(crate) sold: Vec<SpotPrice>,
     /// RunInstances answers this many machines too few.
     pub(crate) withheld: usize,
     made: u32,
@@ -274,6 +279,8 @@ impl Ec2Api for FakeEc2 {
             archs: archs.to_vec(),
             gpus: 0,
             gpu_model: None,
+            gpu_memory_mib: 0,
+            burstable: name.starts_with('t'),
             spot,
         };
         let types = vec![
@@ -317,6 +324,31 @@ impl Ec2Api for FakeEc2 {
             }
             ImageQuery::Named { pattern, .. } if pattern == "ami-*" => Ok(world.paged(all, page)),
             ImageQuery::Named { .. } => Ok(world.paged(Vec::new(), page)),
+        })
+    }
+
+    async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>> {
+        let region = |(name, _): &&(&str, String)| *name == "regionCode";
+        let here = ask.attributes.iter().find(region).map(|(_, value)| value.clone()).unwrap_or_default();
+        self.call("price-list", |world| {
+            let listed = world.listed.iter().map(|document| document.replace("HERE", &here)).collect();
+            Ok(world.paged(listed, page))
+        })
+    }
+
+    async fn spot_prices(
+        &self,
+        product: &str,
+        _: Timestamp,
+        page: Option<String>,
+    ) -> Answer<Page<SpotPrice>> {
+        self.call("spot-prices", |world| {
+            let sold = world
+                .sold
+                .iter()
+                .map(|row| SpotPrice { product: product.to_owned(), ..row.clone() })
+                .collect();
+            Ok(world.paged(sold, page))
         })
     }
 }

@@ -4,6 +4,7 @@ mod fake;
 mod firewalls;
 mod looking;
 mod machines;
+mod pricing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ What it adds (each patch below says why):
   EMR         clusters take time to start and to end
   denials     a policy's no to an EC2 call is UnauthorizedOperation
   catalogue   may be cut to the smallest types: all 1,395 take seconds to answer
+  prices      the Price List, and a spot market that could be one (prices.py)
 
 Settings in seconds (but for a number of types), from the environment or `POST /moto-api/strict` with a JSON
 object (`GET` shows them; `POST /moto-api/reset` forgets the world, not them):
@@ -65,6 +66,8 @@ from moto.emr import models as emr  # noqa: E402
 from moto.iam.access_control import IAMRequest, IAMRequestBase  # noqa: E402
 from moto.moto_api._internal import urls as control_urls  # noqa: E402
 from moto.server import main  # noqa: E402
+
+import prices  # noqa: E402
 
 SETTINGS = {
     "STRICT_LAUNCH_S": 0.0,  # RunInstances takes this much longer (plain moto: 9 ms)
@@ -570,6 +573,11 @@ def patch_catalogue():
     InstanceTypeOfferingBackend.describe_instance_type_offerings = few_offerings
 
 
+def listed_types():
+    most = int(setting("STRICT_TYPES_MAX"))
+    return BY_SIZE[:most] if most else BY_SIZE
+
+
 # ---------------------------------------------------------------- permissions
 
 
@@ -615,6 +623,7 @@ def patch_moto():
     patch_catalogue()
     patch_denials()
     patch_signatures()
+    prices.patch(listed_types, EC2ClientError)
     control_urls.url_paths["{0}/moto-api/strict"] = serve_settings
 
 

@@ -76,6 +76,7 @@ def empty_world():
     http_json(MOTO, "POST", "/moto-api/reset-auth", b"inf")
     http_json(MOTO, "POST", "/moto-api/reset")
     settings(launch_s=0, boot_s=0, stop_s=0, list_lag_s=0, id_lag_s=0, gone_shown_s=60, tag_decay_s=0, token_kept_s=86400, emr_s=0, types_max=0)
+    http_json(MOTO, "POST", "/moto-api/prices", {"mode": "ok", "after": 0, "factor": 1.0})
     control("POST", "/reset")
 
 
@@ -624,6 +625,43 @@ def killed_in(window, **more):
     [entry] = fired()
     assert entry["state"] == "killed" and entry["pid"] == victim.pid and entry["at"] == window
     return "answered" in output
+
+
+def price_list(region="eu-west-1", **names):
+    filters = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in {"regionCode": region, **names}.items()]
+    pages = client("pricing").get_paginator("get_products").paginate(ServiceCode="AmazonEC2", Filters=filters)
+    return [json.loads(row) for page in pages for row in page["PriceList"]]
+
+
+@law
+def the_price_list_has_pages_and_rows_that_nobody_pays():
+    settings(types_max=60)
+    rows = price_list(tenancy="Shared")
+    attributes = [row["product"]["attributes"] for row in rows]
+    right = [one for one in attributes if one["tenancy"] == "Shared" and one["operatingSystem"] == "Linux" and one["regionCode"] == "eu-west-1"]
+    assert len(rows) > 170 and {"Host", "Dedicated"} <= {one["tenancy"] for one in attributes}
+    assert len({one["instanceType"] for one in right}) >= 58
+    [disk] = price_list(productFamily="Storage", volumeApiName="gp3")
+    assert next(iter(next(iter(disk["terms"]["OnDemand"].values()))["priceDimensions"].values()))["unit"] == "GB-Mo"
+    assert "CNY" in json.dumps(price_list("cn-north-1"))
+
+
+@law
+def the_spot_market_is_of_today_and_differs_by_zone():
+    rows = client(region="eu-west-1").describe_spot_price_history(InstanceTypes=["t3.large"], ProductDescriptions=["Linux/UNIX"])["SpotPriceHistory"]
+    newest = {row["AvailabilityZone"]: row["SpotPrice"] for row in sorted(rows, key=lambda row: row["Timestamp"])}
+    assert len(set(newest.values())) > 1 and len(rows) == 2 * len(newest)
+    assert all(time.time() - row["Timestamp"].timestamp() < 2 * 86400 for row in rows)
+
+
+@law
+def a_bad_day_of_the_price_list_can_be_had():
+    for mode, says in [("throttled", "ThrottlingException"), ("error", "InternalErrorException"), ("half", ""), ("empty", None)]:
+        http_json(MOTO, "POST", "/moto-api/prices", {"mode": mode})
+        try:
+            assert price_list() == [] and says is None, mode
+        except (ClientError, BotoCoreError, KeyError) as error:  # botocore reads half a document as an empty one
+            assert says is not None and says in str(error), f"{mode}: {error}"
 
 
 @law

@@ -47,6 +47,14 @@ enum UserAction {
         #[arg(long, value_name = "BOOL")]
         suspended: Option<bool>,
     },
+    /// Hand all reservations of a user to a team mate
+    Transfer {
+        /// Whose
+        name: String,
+        /// To whom
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
     /// Remove a user who holds nothing
     Remove {
         /// The name
@@ -112,6 +120,12 @@ pub(in crate::cli) async fn users(session: &Session<'_>, args: &UsersArgs) -> Re
         UserAction::Change { name, machines_max, suspended } => {
             let answer = client.change_user(name, *machines_max, *suspended).await?;
             out.answer(&answer.raw, || people(std::slice::from_ref(&answer.value)))
+        }
+        UserAction::Transfer { name, to } => {
+            let answer = client.transfer(name, to).await?;
+            out.answer(&answer.raw, || {
+                format!("{} of {} are now {}'s", answer.value.moved, plain(name), plain(to))
+            })
         }
         UserAction::Remove { name, yes } => {
             sure(*yes, &format!("Remove the user {:?}?", plain(name))).await?;

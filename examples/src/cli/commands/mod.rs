@@ -7,6 +7,7 @@ pub(super) mod completions;
 pub(super) mod keys;
 pub(super) mod login;
 pub(super) mod look;
+pub(super) mod people;
 pub(super) mod reserve;
 pub(super) mod templates;
 pub(super) mod watch;

@@ -41,7 +41,8 @@ pub struct HistoryEntry {
     #[schema(required = true)]
     pub request_id: Option<String>,
     /// What: `reserved`, `phase`, `desired`, `ended`, `gave_up`, `attempt`, `tried`, `replaced`, `lost`, `mark_lost`,
-    /// `mark_confirmed`, `late_birth`, `stuck`, `held`, `lifted`, `accessed`. More may come.
+    /// `mark_confirmed`, `late_birth`, `stuck`, `held`, `lifted`, `accessed`, `transferred`, `shared`, `unshared`, `template_saved`,
+    /// `let_go`. More may come.
     #[schema(example = "phase")]
     pub event: String,
     /// What there is to say about it: before and after, why, in whose words. Fields by event; more may come.

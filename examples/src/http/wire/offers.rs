@@ -46,15 +46,52 @@ pub struct Quote {
     pub market: Market,
     /// The image by the cloud's id.
     pub image: ImageId,
-    /// One machine for one hour, disk included.
+    /// Family of the type, in the cloud's word; empty when it has none.
+    pub family: String,
+    /// Generation of the family; `null` when the cloud does not count them.
+    #[schema(required = true)]
+    pub generation: Option<u32>,
+    /// May its processors be used fully only for a time?
+    pub burstable: bool,
+    /// One machine with everything for one hour.
     pub machine_per_hour: Money,
     /// All machines for one hour.
     pub per_hour: Money,
+    /// What `per_hour` is made of.
+    pub parts_per_hour: CostParts,
     /// All machines for the duration asked, by the cloud's billing rules; `null` when none was asked.
     #[schema(required = true)]
     pub total: Option<Money>,
+    /// What `total` is made of.
+    #[schema(required = true)]
+    pub parts_total: Option<CostParts>,
+    /// What the team's discounts take off all machines in one hour.
+    pub saved_per_hour: Money,
     /// The price is old.
     pub stale: bool,
+    /// Why it stands before the next, for people; `null` for the last of a list.
+    #[schema(required = true)]
+    pub beats_next: Option<String>,
+}
+
+/// What an amount is made of: the parts add up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostParts {
+    /// The machines, at what the team pays, with billing minima.
+    pub compute: Money,
+    /// Disk that is bought.
+    pub disk: Money,
+    /// Public IPv4 addresses.
+    pub ipv4: Money,
+    /// What managed services take.
+    pub fee: Money,
+}
+
+impl From<pricing::CostParts> for CostParts {
+    fn from(parts: pricing::CostParts) -> Self {
+        let pricing::CostParts { compute, disk, ipv4, fee } = parts;
+        Self { compute, disk, ipv4, fee }
+    }
 }
 
 impl From<&pricing::Quote> for Quote {
@@ -75,10 +112,17 @@ impl From<&pricing::Quote> for Quote {
             arch: offer.arch,
             market: offer.market,
             image: choice.image.clone(),
+            family: offer.family.clone(),
+            generation: offer.generation,
+            burstable: offer.burstable,
             machine_per_hour: choice.per_hour,
             per_hour: quote.per_hour,
+            parts_per_hour: quote.parts_per_hour.into(),
             total: quote.total,
+            parts_total: quote.parts_total.map(Into::into),
+            saved_per_hour: quote.saved_per_hour,
             stale: quote.stale,
+            beats_next: quote.beats_next.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -116,6 +160,24 @@ pub struct Offering {
     pub arch: Arch,
     /// How it is bought.
     pub market: Market,
+    /// Family of the type, in the cloud's word; empty when it has none.
+    pub family: String,
+    /// Generation of the family; `null` when the cloud does not count them.
+    #[schema(required = true)]
+    pub generation: Option<u32>,
+    /// May its processors be used fully only for a time?
+    pub burstable: bool,
+    /// Memory of one accelerator, GiB; 0 when not known or without one.
+    #[serde(serialize_with = "number")]
+    pub gpu_memory_gib: f64,
+    /// What a managed service takes per machine and hour beside the machine.
+    pub fee_per_hour: Money,
+    /// Who named the price; `null` when it is not known.
+    #[schema(required = true)]
+    pub price_source: Option<String>,
+    /// When the price was named; `null` when it is not known.
+    #[schema(required = true)]
+    pub price_as_of: Option<Timestamp>,
     /// One machine for one hour; `null` when it is not known.
     #[schema(required = true)]
     pub per_hour: Option<Money>,
@@ -130,6 +192,10 @@ impl Offering {
     /// One offering of a lane.
     #[must_use]
     pub fn new(lane: &LaneOfferings, offer: &offering::Offering) -> Self {
+        let (price_source, price_as_of) = match &offer.price {
+            Price::Known { source, as_of, .. } => (Some(source.clone()), Some(*as_of)),
+            _ => (None, None),
+        };
         let (per_hour, price_unknown) = match &offer.price {
             Price::Known { per_hour, .. } => (Some(*per_hour), None),
             Price::Unknown { reason } => (None, Some(reason.clone())),
@@ -148,6 +214,13 @@ impl Offering {
             gpu_model: offer.gpu_model.clone(),
             arch: offer.arch,
             market: offer.market,
+            family: offer.family.clone(),
+            generation: offer.generation,
+            burstable: offer.burstable,
+            gpu_memory_gib: mib_as_gib(offer.gpu_memory_mib),
+            fee_per_hour: offer.fee_per_hour,
+            price_source,
+            price_as_of,
             per_hour,
             price_unknown,
             as_of: lane.catalogue.as_of,

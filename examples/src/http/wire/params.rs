@@ -177,7 +177,7 @@ pub struct IfMatch {
 #[into_params(parameter_in = Header)]
 pub struct Idempotency {
     /// The caller's own name for this attempt: the same key and body again answers what the first made, another body
-    /// 422 `idempotency-mismatch`. Kept until a day after the end of what it made.
+    /// 422 `idempotency-mismatch`. Kept for a day; of a reservation until a day after its end.
     #[param(
         rename = "Idempotency-Key", value_type = String,
         required = false,

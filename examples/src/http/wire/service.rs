@@ -4,8 +4,9 @@ use infra_core::infra::{self, Component, Condition, Health as Health_, InFlight}
 use infra_core::nouns::installation::{self, Frozen, Recovery};
 use infra_core::nouns::switch::{Switch, SwitchValue};
 use infra_core::words::clock::Timestamp;
-use infra_core::words::ids::{CloudName, InstallationId, LaunchToken, ResourceId};
+use infra_core::words::ids::{CloudName, InstallationId, LaunchToken, Region, ResourceId};
 use infra_core::words::lane::{Lane, LaneId, Version};
+use infra_providers::prices::PriceAge;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +30,54 @@ pub struct Readiness {
     pub lanes: Component,
     /// What happened is being told.
     pub events: Component,
+    /// Prices that are read from somewhere: how old they are, and whether that still works. Prices that fail make nothing
+    /// unready: the last good ones stay in use.
+    #[serde(default)]
+    pub prices: Vec<PriceSource>,
+}
+
+/// Where prices of a region come from, and how old they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PriceSource {
+    /// The cloud.
+    pub provider: CloudName,
+    /// Its region.
+    pub region: Region,
+    /// `list`, `spot` or `file`.
+    pub feed: String,
+    /// Who said so; empty while nobody did.
+    pub source: String,
+    /// Since its prices were true, seconds; null while there are none.
+    #[schema(required = true)]
+    pub age_s: Option<u64>,
+    /// How many have a price.
+    pub known: u64,
+    /// Failures to read them since the last success.
+    pub failures: u32,
+}
+
+impl From<PriceAge> for PriceSource {
+    fn from(age: PriceAge) -> Self {
+        // Not the error itself: this is open to everybody, and a cloud's words name whoever asked.
+        Self {
+            provider: age.cloud,
+            region: age.region,
+            feed: age.feed.to_owned(),
+            source: age.source,
+            age_s: age.age.map(|age| age.as_secs()),
+            known: u64::try_from(age.known).unwrap_or(u64::MAX),
+            failures: age.failures,
+        }
+    }
+}
+
+impl Readiness {
+    /// What is known of an installation and of its prices.
+    #[must_use]
+    pub fn new(health: &infra::Health, prices: Vec<PriceAge>) -> Self {
+        let prices = prices.into_iter().map(PriceSource::from).collect();
+        Self { prices, ..Self::from(health) }
+    }
 }
 
 impl From<&infra::Health> for Readiness {
@@ -37,7 +86,7 @@ impl From<&infra::Health> for Readiness {
         let well = |part: &Component| matches!(part.condition, Condition::Ok | Condition::Absent);
         let all = [&store, &engine, &lanes, &events].into_iter().all(well);
         let status = if all { "ready" } else { "degraded" }.to_owned();
-        Self { status, store, engine, lanes, events }
+        Self { status, store, engine, lanes, events, prices: Vec::new() }
     }
 }
 

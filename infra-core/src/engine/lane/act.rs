@@ -24,7 +24,7 @@
 //! * A breaker stops creates, not endings: people wait for those, and what is not ended costs. They go as
 //!   slowly as the bucket gives.
 //! * A power order has no count of tries and is never told as stuck: it is given again each minute until the
-//!   cloud shows the state. The slot says Stopping or Booting for as long.
+//!   cloud shows the state. The slot says Stopping or Booting for as long, and what the cloud said to the last order.
 //! * An order that was written and not given (a crash in between) waits for its pause like one that was refused.
 //!
 //! # Errors
@@ -39,7 +39,7 @@ use crate::contracts::store::Expect;
 use crate::nouns::cloud::{Accepted, Act, PowerMode, ThingState};
 use crate::nouns::event::Event;
 use crate::nouns::installation::Installation;
-use crate::nouns::launch::{Ending, Launch, Thing};
+use crate::nouns::launch::{Ending, Launch, PowerRefused, Thing};
 use crate::plan::brake::VerbClass;
 use crate::plan::proof::{prove, prove_confirmed};
 use crate::plan::reservation::backoff;
@@ -87,7 +87,8 @@ impl Tick<'_> {
     }
 
     /// Orders one thing on or off. Turning on asks what creating asks (it begins to cost), turning off what ending
-    /// asks. The moment is written with the order, and the same order is not repeated before it could have shown.
+    /// asks. The moment is written with the order, and the same order is not repeated before it could have shown. A
+    /// refusal is written, too: people see why their machine still runs, and what it refuses for good is not asked again.
     pub(super) async fn power(
         &self,
         row: &Versioned<Launch>,
@@ -107,8 +108,18 @@ impl Tick<'_> {
         let now = self.now();
         let order = |thing: &mut Thing| thing.power = Some((mode, now));
         let Some(written) = self.write_order(row, id, order).await? else { return Ok(false) };
-        if let Err(error) = self.order(&written, &handle, Act::Power(mode), class).await {
+        let answer = self.order(&written, &handle, Act::Power(mode), class).await;
+        let refused = answer.err().map(|error| {
             tracing::info!(thing = %id, %error, "power order was refused; given again when it has settled");
+            PowerRefused { mode, kind: error.kind(), said: error.to_string() }
+        });
+        if thing_in(&written, id).is_some_and(|thing| thing.power_refused != refused) {
+            let change = |row: &mut Launch| {
+                if let Some(thing) = thing_of(row, id) {
+                    thing.power_refused.clone_from(&refused);
+                }
+            };
+            self.engine.record(&written, change).await?;
         }
         Ok(true)
     }
@@ -222,6 +233,10 @@ impl Tick<'_> {
 }
 
 /// A thing on a row by its id.
+fn thing_in<'a>(row: &'a Launch, id: &ResourceId) -> Option<&'a Thing> {
+    row.things.iter().find(|thing| &thing.id == id)
+}
+
 fn thing_of<'a>(row: &'a mut Launch, id: &ResourceId) -> Option<&'a mut Thing> {
     row.things.iter_mut().find(|thing| &thing.id == id)
 }

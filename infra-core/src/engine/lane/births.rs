@@ -103,6 +103,12 @@ impl Tick<'_> {
         }
     }
 
+    /// Does any lane know this token? A mark that shows in another lane than its own was copied there, or the cloud shows
+    /// one thing in several places; either way the store knows of the launch.
+    pub(super) async fn is_known(&self, token: LaunchToken) -> Result<bool, RepoError> {
+        Ok(self.engine.parts.repo.get::<TokenRef>(TokenRef::place(token)).await?.is_some())
+    }
+
     /// The row of a token, found by its reference, if it is of this very lane: another lane's thing with our
     /// mark was copied there.
     pub(super) async fn row_of(&self, token: LaunchToken) -> Result<Option<Versioned<Launch>>, RepoError> {

@@ -82,7 +82,9 @@ impl Tick<'_> {
             return Ok(false);
         }
         let record = self.read_lane_record().await?;
-        let listing = self.read_pages().await;
+        let listing = self.read_pages().await?;
+        // Counted from its end: one that takes longer than the cadence would leave no time for anything else.
+        self.worker.listed(self.mono());
         self.engine.parts.repo.observer().listed(&self.worker.lane, listing.is_some());
         let Some(mut listing) = listing else { return Ok(true) };
         if self.is_store_older(rows, &listing).await? {
@@ -175,25 +177,28 @@ impl Tick<'_> {
         }
     }
 
-    /// Every page, or nothing: a listing that broke off in the middle is none. The date on each page is told
-    /// to the clock guard.
+    /// Every page, or nothing: a listing that broke off in the middle is none, and so is one during which the lane was
+    /// lost to another replica. The date of the first page is told to the clock guard: later ones may repeat it.
     ///
     /// The part that was read is thrown away then: it would look like a listing that lost things. One of more than
     /// `PAGES_MAX` pages is kept as far as it was read, and is not complete.
-    async fn read_pages(&self) -> Option<Listing> {
+    async fn read_pages(&self) -> Result<Option<Listing>, RepoError> {
         if !self.worker.may_call(VerbClass::Read, self.mono()) {
-            return None;
+            return Ok(None);
         }
         let mut listing = Listing { items: Vec::new(), began: self.now(), complete: false };
         let mut cursor = None;
-        for _ in 0..PAGES_MAX {
+        for number in 0..PAGES_MAX {
             match self.provider.list_owned(cursor.take()).await {
                 Ok(page) => {
-                    self.engine.cloud_says(page.as_of);
+                    if number == 0 {
+                        self.engine.cloud_says(page.as_of);
+                    }
                     listing.items.extend(page.items);
                     listing.complete = page.complete && page.next.is_none();
                     match page.next {
-                        Some(next) => cursor = Some(next),
+                        Some(next) if self.held_until().await?.is_some() => cursor = Some(next),
+                        Some(_) => return Ok(None),
                         None => break,
                     }
                 }
@@ -201,12 +206,12 @@ impl Tick<'_> {
                     let kind = Some(error.kind());
                     self.worker.came_back(VerbClass::Read, self.mono(), kind, error.retry_after());
                     tracing::warn!(lane = %self.worker.lane, %error, "listing failed");
-                    return None;
+                    return Ok(None);
                 }
             }
         }
         self.worker.came_back(VerbClass::Read, self.mono(), None, None);
-        Some(listing)
+        Ok(Some(listing))
     }
 
     /// A mark newer than the store's newest commit: the store was restored from a backup. Frozen before any
@@ -235,7 +240,7 @@ impl Tick<'_> {
             // Since this process opened the store, commits of its own may have overtaken a lost one's number. But
             // whatever any replica launched since then has a row.
             let lost = unsent(&mark) || mark.seq > newest;
-            if lost || self.row_of(mark.token).await?.is_none() {
+            if lost || !self.is_known(mark.token).await? {
                 self.freeze(mark.seq, newest).await?;
                 return Ok(true);
             }

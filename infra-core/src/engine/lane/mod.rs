@@ -58,6 +58,7 @@ use crate::plan::resolve::{Context, Step, steps};
 use crate::records::{RepoError, Versioned, state as index_state};
 use crate::words::clock::Timestamp;
 use crate::words::ids::ResourceId;
+use crate::words::lane::Lane;
 use listing::Droppings;
 use state::Switches;
 use tracing::Instrument;
@@ -68,6 +69,11 @@ fn span(row: &Launch) -> tracing::Span {
     let Launch { token, reservation, lane, request_id, .. } = row;
     let request_id = request_id.as_ref().map(tracing::field::display);
     tracing::info_span!("attempt", request_id, %reservation, %token, %lane)
+}
+
+/// A listing is for everybody, and so for nobody's request.
+fn listing_span(lane: &Lane) -> tracing::Span {
+    tracing::debug_span!(target: "infra_trace", "listing", %lane)
 }
 
 /// Things seen in this very tick: only they can be proven.
@@ -94,8 +100,7 @@ impl LaneWorker {
         engine: &Engine,
         installation: &Versioned<Installation>,
     ) -> Result<usize, RepoError> {
-        let on = format!("lane:{}", self.lane.id());
-        let Some(ownership) = engine.hold(installation.value.epoch, &on).await? else { return Ok(0) };
+        let Some(ownership) = self.hold(engine, installation).await? else { return Ok(0) };
         let rows = self.rows(engine).await?;
         let listing_due = self.listing_due(engine, &rows);
         if rows.is_empty() && !listing_due {
@@ -106,6 +111,15 @@ impl LaneWorker {
         let droppings = Mutex::default();
         let tick = Tick { engine, worker: self, installation, ownership, provider, switches, droppings };
         tick.run(rows, listing_due).await
+    }
+
+    /// The claim on this lane, renewed when that is due; `None` while another replica has it.
+    async fn hold(
+        &self,
+        engine: &Engine,
+        installation: &Versioned<Installation>,
+    ) -> Result<Option<Ownership>, RepoError> {
+        engine.hold(installation.value.epoch, &format!("lane:{}", self.lane.id())).await
     }
 
     /// The open rows of this lane, of every tenant: the one place where tenants are read together, and
@@ -125,7 +139,7 @@ impl Tick<'_> {
     /// read. Tenants take turns: one with a thousand attempts holds nobody else up.
     async fn run(&self, rows: Vec<Versioned<Launch>>, listing_due: bool) -> Result<usize, RepoError> {
         let mut done = self.settle_interrupted(&rows).await?;
-        if listing_due && !self.list(&rows).await? {
+        if listing_due && !self.list(&rows).instrument(listing_span(&self.worker.lane)).await? {
             return Ok(done);
         }
         let rows = if done > 0 || listing_due { self.worker.rows(self.engine).await? } else { rows };
@@ -139,7 +153,7 @@ impl Tick<'_> {
         let rows = in_turns(rows, self.worker.next_turn(), |row| row.value.tenant.clone());
         let mut jobs: Vec<BoxFuture<'_, Result<usize, RepoError>>> = Vec::with_capacity(rows.len());
         for row in &rows {
-            jobs.push(self.work(row, &fresh, mass).instrument(span(&row.value)).boxed());
+            jobs.push(self.work(row, &fresh, mass).boxed());
         }
         let width = self.engine.parts.limits.open_creates_max.max(1) as usize;
         let mut jobs = stream::iter(jobs).buffer_unordered(width);
@@ -178,11 +192,19 @@ impl Tick<'_> {
     /// comes again with the next tick.
     async fn work(&self, row: &Versioned<Launch>, fresh: &Fresh, mass: bool) -> Result<usize, RepoError> {
         let Some(context) = self.context(&row.value) else { return Ok(0) };
-        let mut done = 0;
-        for step in steps(&row.value, &context) {
-            done += usize::from(self.step(row, &step, fresh, mass).await?);
+        let steps = steps(&row.value, &context);
+        // Most attempts rest in most ticks: a span for each would bury those of the others.
+        if steps.iter().all(|step| matches!(step, Step::Look(_))) {
+            return Ok(0);
         }
-        Ok(done)
+        let work = async {
+            let mut done = 0;
+            for step in &steps {
+                done += usize::from(self.step(row, step, fresh, mass).await?);
+            }
+            Ok(done)
+        };
+        work.instrument(span(&row.value)).await
     }
 
     /// Takes one step. Answers whether anything was done: a brake that says no is no error, the step comes
@@ -255,6 +277,12 @@ impl Tick<'_> {
         let off_mode = off_mode.filter(|mode| *mode != PowerMode::Snapshot).unwrap_or(PowerMode::Stop);
         let limits = &self.engine.parts.limits;
         Some(Context { now: self.now(), limits, facts, off_mode, planted: self.engine.parts.planted })
+    }
+
+    /// Until when the claim is held, by the monotonic clock; renewed when that is due. A tick may take longer than a
+    /// claim lives: a large listing alone does, and what is sent after it must not count from before it.
+    async fn held_until(&self) -> Result<Option<Duration>, RepoError> {
+        Ok(self.worker.hold(self.engine, self.installation).await?.map(|ownership| ownership.until))
     }
 
     /// What the wall says.

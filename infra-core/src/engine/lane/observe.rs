@@ -132,6 +132,7 @@ fn thing(observed: &Observed, unit: Option<u32>, now: Timestamp) -> Thing {
         missing: None,
         ending: None,
         power: None,
+        power_refused: None,
         end: None,
         fault: None,
     }

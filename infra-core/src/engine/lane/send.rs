@@ -30,6 +30,8 @@
 //! A [`ProviderError`] is never passed on: it is written on the row, where the planner and the user read it. Only
 //! the store's errors end a step, and a conflict among them only this step.
 
+use std::time::Duration;
+
 use super::{Tick, observe};
 use crate::connect::Connected;
 use crate::contracts::provider::{ProviderError, Send};
@@ -174,7 +176,7 @@ impl Tick<'_> {
     /// The call itself, and what came of it. The answer is recorded whatever has become of the row and of the claim
     /// meanwhile: knowing what a request did is worth more than being in charge.
     async fn call(&self, sent: &Launch, connected: &Connected) -> Result<(), RepoError> {
-        let answer = match self.prepare(sent) {
+        let answer = match self.prepare(sent, self.held_until().await?) {
             Ok(send) => {
                 let frozen = self.body(sent).await;
                 self.in_time(connected.provider.launch(&frozen, &send)).await
@@ -198,10 +200,12 @@ impl Tick<'_> {
     /// Opens the first-boot script and sets the moment after which the call must not leave: the end of the
     /// claim, or of the call's own time, whichever is first.
     ///
-    /// A seal that does not open answers why, as text: no call is made, and the row learns that nothing was sent.
-    fn prepare(&self, sent: &Launch) -> Result<Send, String> {
+    /// A claim that is lost, or a seal that does not open, answers why, as text: no call is made, and the row learns
+    /// that nothing was sent.
+    fn prepare(&self, sent: &Launch, held_until: Option<Duration>) -> Result<Send, String> {
         let limits = &self.engine.parts.limits;
-        let deadline = self.ownership.until.min(self.mono() + limits.call_timeout);
+        let held_until = held_until.ok_or("another replica has this lane by now")?;
+        let deadline = held_until.min(self.mono() + limits.call_timeout);
         let LaunchBody::Machine(body) = &sent.frozen.body else {
             return Ok(Send { user_data: None, files: None, deadline });
         };

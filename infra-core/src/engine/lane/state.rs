@@ -158,13 +158,15 @@ impl LaneWorker {
 
     /// What planners need to know; `None` while no key reaches this lane. Connects if nobody has yet: planning must
     /// know what the cloud can do before there is anything to list. Not calm means that nothing new is begun or
-    /// replaced here; what is there goes on.
+    /// replaced here; what is there goes on. A breaker that wants a canary is calm enough: where nothing that was sent
+    /// may be sent again, a new attempt is the only canary there is.
     pub(in crate::engine) async fn view(&self, engine: &Engine) -> Option<LaneView> {
         if self.with(|state| state.facts.is_none()) {
             self.provider(engine).await?;
         }
+        let now = engine.parts.clock.mono();
         self.with(|state| {
-            let calm = !state.create_breaker.is_open() && !state.sick;
+            let calm = state.create_breaker.would_allow(now) && !state.sick;
             state.facts.clone().map(|facts| LaneView { facts, calm })
         })
     }

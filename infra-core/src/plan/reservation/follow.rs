@@ -222,7 +222,10 @@ fn healthy(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &Laun
         unit.failed = 0;
         unit.retry_at = None;
     }
-    unit.reason = thing.mark_lost.then(|| "the machine's mark is gone; confirm that it is yours".to_owned());
+    let lost = thing.mark_lost.then(|| "the machine's mark is gone; confirm that it is yours".to_owned());
+    let turning = unit.stage == Stage::Stopping || thing.state == ThingState::Stopped;
+    let refused = || thing.power_refused.as_ref().filter(|_| turning).map(|refused| refused.said.clone());
+    unit.reason = lost.or_else(refused);
     if unit.stage == Stage::Booting && !thing.ran {
         draft.look_at(build_due(picture, row));
     }

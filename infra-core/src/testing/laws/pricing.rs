@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
 use crate::nouns::offering::{Billing, Image, Offering, Price};
-use crate::nouns::request::{Arch, Market, Request};
+use crate::nouns::request::{Arch, Market, MarketWish, Request};
 use crate::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use crate::words::clock::later;
 use crate::words::ids::Zone;
@@ -235,7 +235,8 @@ pub fn the_billing_minimum_is_part_of_the_total(engine: &dyn PricingEngine) -> V
         "here",
         vec![offering("minute-at-least", 2, 4, "0.36")],
     );
-    world.lanes[0].catalogue.billing = Billing::PerSecond { min_s: 60, min_charge: usd("0.01") };
+    world.lanes[0].catalogue.billing =
+        Billing::PerSecond { min_s: 60, min_charge: usd("0.01"), month_hours_max: None };
     let need = |seconds| Request { duration_s: Some(seconds), ..sized(2.0, 4.0) };
     expect_types(engine, &world, &need(10), &["minute-at-least", "cent-at-least"])?;
     expect_types(engine, &world, &need(600), &["cent-at-least", "minute-at-least"])?;
@@ -392,7 +393,7 @@ pub fn spot_is_taken_only_when_asked_for(engine: &dyn PricingEngine) -> Verdict 
     let spot = Offering { market: Market::Spot, ..offering("spot", 1, 1, "0.01") };
     let world = one_lane(vec![spot, offering("kept", 1, 1, "0.1")]);
     expect_types(engine, &world, &sized(1.0, 1.0), &["kept"])?;
-    let need = Request { market: Some(Market::Spot), ..sized(1.0, 1.0) };
+    let need = Request { market: Some(MarketWish::Spot), ..sized(1.0, 1.0) };
     expect_types(engine, &world, &need, &["spot"])
 }
 

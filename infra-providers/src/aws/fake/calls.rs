@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use infra_core::nouns::cloud::{Act, Cursor, Observed, PowerMode, ThingState};
 use infra_core::nouns::launch::{FirewallBody, FrozenLaunch, LaunchBody};
-use infra_core::nouns::offering::Catalogue;
+use infra_core::nouns::offering::{Catalogue, Offering};
+use infra_core::nouns::request::Market;
 use infra_core::words::clock::{Clock, Timestamp};
-use infra_core::words::ids::{LaunchToken, ResourceId};
+use infra_core::words::ids::{LaunchToken, ResourceId, Zone};
 use infra_core::words::lane::{Mark, ResourceKind};
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::refusal::missing;
 use super::{Ec2Fake, OWNER, SESSION, Session, shapes};
 use crate::aws::api::{
     AssumeRole, Caller, Ec2Api, Group, ImageQuery, Instance, KeyPair, MachineImage, MachineType, NewGroup,
-    NewKeyPair, Page, RunInstances, Tags, TemporaryKeys, Which,
+    NewKeyPair, Page, PriceListAsk, RunInstances, SpotPrice, Tags, TemporaryKeys, Which,
 };
 use crate::failure::{Answer, ApiFailure, Reached, own};
 use crate::sim::skin::{self, Answer as Said, Asked, Call, Port};
@@ -412,5 +413,32 @@ impl Ec2Api for Session {
             return Err(self.refusal(400, "InvalidAMIID.NotFound", message));
         }
         self.sliced(found.into_iter(), page.as_deref())
+    }
+
+    /// What the sim asks on demand, in the Price List's shape.
+    async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>> {
+        let catalogue = self.catalogue("GetProducts").await?;
+        let listed = catalogue.offerings.iter().filter(|one| one.market == Market::OnDemand);
+        self.sliced(listed.map(|one| shapes::product(one, ask)), page.as_deref())
+    }
+
+    /// The sim's spot market, where it has one.
+    async fn spot_prices(
+        &self,
+        product: &str,
+        since: Timestamp,
+        page: Option<String>,
+    ) -> Answer<Page<SpotPrice>> {
+        let catalogue = self.catalogue("DescribeSpotPriceHistory").await?;
+        let sold = catalogue.offerings.iter().filter(|one| one.market == Market::Spot);
+        let rows = sold.flat_map(|one| one.zones.iter().map(move |zone| (one, zone)));
+        let row = |(one, zone): (&Offering, &Zone)| SpotPrice {
+            type_name: one.type_name.to_string(),
+            zone: zone.to_string(),
+            product: product.to_owned(),
+            price: one.price.per_hour().map(|price| price.to_string()).unwrap_or_default(),
+            since: Some(since),
+        };
+        self.sliced(rows.map(row), page.as_deref())
     }
 }

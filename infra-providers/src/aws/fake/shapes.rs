@@ -1,5 +1,7 @@
 //! The sim's things in EC2's shapes, and the other way round.
 
+use std::collections::BTreeMap;
+
 use infra_core::nouns::cloud::{Observed, PowerMode, ThingState};
 use infra_core::nouns::launch::{FrozenLaunch, LaunchBody, MachineBody};
 use infra_core::nouns::offering::{Image, Offering};
@@ -8,10 +10,11 @@ use infra_core::nouns::request::Market;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, InstallationId, LaunchToken, ResourceId, TypeName, Zone};
 use infra_core::words::lane::{Mark, ResourceKind, Version};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Kept;
-use crate::aws::api::{Instance, MachineImage, MachineType, RunInstances, Tags};
+use crate::aws::api::{Instance, MachineImage, MachineType, PriceListAsk, RunInstances, Tags};
 
 /// The root disk of every image.
 const ROOT: &str = "/dev/sda1";
@@ -125,8 +128,22 @@ pub(super) fn machine_type(one: &Offering) -> MachineType {
         archs: vec![one.arch],
         gpus: one.gpus,
         gpu_model: one.gpu_model.clone(),
+        gpu_memory_mib: one.gpu_memory_mib,
+        burstable: one.burstable,
         spot: false,
     }
+}
+
+/// A product with its price, as the Price List shows it.
+pub(super) fn product(one: &Offering, ask: &PriceListAsk) -> String {
+    let mut attributes: BTreeMap<&str, String> = ask.attributes.iter().cloned().collect();
+    attributes.insert("instanceType", one.type_name.to_string());
+    let usd = one.price.per_hour().map(|price| price.to_string()).unwrap_or_default();
+    let dimension =
+        json!({"unit": "Hrs", "beginRange": "0", "endRange": "Inf", "pricePerUnit": {"USD": usd}});
+    let term = json!({"effectiveDate": "2006-08-25T00:00:00Z", "priceDimensions": {"hour": dimension}});
+    let product = json!({"productFamily": "Compute Instance", "attributes": attributes});
+    json!({"product": product, "terms": {"OnDemand": {"term": term}}}).to_string()
 }
 
 /// An image as EC2 shows it.

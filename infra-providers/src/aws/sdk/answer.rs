@@ -64,9 +64,12 @@ impl Intercept for WholeAnswer {
     }
 }
 
-/// Does the document end with the end of its first element?
+/// Does the document end with the end of its first element? The Price List answers JSON.
 fn whole(document: &str) -> bool {
     let text = document.trim();
+    if text.starts_with('{') {
+        return serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    }
     let text =
         text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(text, |(_, rest)| rest);
     let Some(root) = text.trim_start().strip_prefix('<') else { return false };
@@ -82,13 +85,29 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_none() {
-        for document in ["<A><b/></A>", "<?xml version=\"1.0\"?>\n<A x=\"1\">t</A>\n", "<A/>", "<A x=\"1\"/>"]
-        {
+        for document in [
+            "<A><b/></A>",
+            "<?xml version=\"1.0\"?>\n<A x=\"1\">t</A>\n",
+            "<A/>",
+            "<A x=\"1\"/>",
+            " {\"a\": [1]}\n",
+        ] {
             assert!(whole(document), "{document}");
         }
-        for document in
-            ["", "text", "<A><b>i-1", "<A><b>i-1</b>", "<A><b/>", "<A></B>", "<?xml?>", "<A>", "</A>"]
-        {
+        for document in [
+            "",
+            "text",
+            "<A><b>i-1",
+            "<A><b>i-1</b>",
+            "<A><b/>",
+            "<A></B>",
+            "<?xml?>",
+            "<A>",
+            "</A>",
+            "{\"a\": [1]",
+            "{",
+            "{}}",
+        ] {
             assert!(!whole(document), "{document}");
         }
     }

@@ -8,7 +8,7 @@ use infra_core::words::clock::Timestamp;
 
 use super::failure::lacking;
 use crate::aws::api::{
-    Answer, Disk, Group, Instance, KeyPair, MachineImage, MachineType, RunInstances, Tags,
+    Answer, Disk, Group, Instance, KeyPair, MachineImage, MachineType, RunInstances, SpotPrice, Tags,
 };
 
 fn time(at: DateTime) -> Option<Timestamp> {
@@ -181,6 +181,12 @@ pub(super) fn machine_type(one: ec2::InstanceTypeInfo) -> Option<MachineType> {
         archs: archs.iter().filter_map(|arch| arch_of(arch.as_str())).collect(),
         gpus: counts.sum(),
         gpu_model: gpus.iter().find_map(|gpu| gpu.name.clone()),
+        gpu_memory_mib: gpus
+            .iter()
+            .filter_map(|gpu| u64::try_from(gpu.memory_info.as_ref()?.size_in_mib?).ok())
+            .max()
+            .unwrap_or(0),
+        burstable: one.burstable_performance_supported.unwrap_or(false),
         spot: usage.iter().any(|class| class.as_str() == "spot"),
     })
 }
@@ -196,6 +202,23 @@ pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
         root_device: one.root_device_name,
         // Ephemeral disks have no EBS part: they go with the machine whatever the call says.
         devices: mappings.filter(|disk| disk.ebs.is_some()).filter_map(|disk| disk.device_name).collect(),
+    })
+}
+
+/// One attribute that a product must have; `None` never for whole ones.
+pub(super) fn product_filter(name: &str, value: &str) -> Option<aws_sdk_pricing::types::Filter> {
+    let is = aws_sdk_pricing::types::FilterType::TermMatch;
+    aws_sdk_pricing::types::Filter::builder().r#type(is).field(name).value(value).build().ok()
+}
+
+/// A row of the spot market; `None` when it does not say what it is of.
+pub(super) fn spot_price(one: ec2::SpotPrice) -> Option<SpotPrice> {
+    Some(SpotPrice {
+        type_name: one.instance_type?.as_str().to_owned(),
+        zone: one.availability_zone?,
+        product: one.product_description?.as_str().to_owned(),
+        price: one.spot_price.unwrap_or_default(),
+        since: one.timestamp.and_then(time),
     })
 }
 

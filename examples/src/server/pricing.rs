@@ -1,0 +1,82 @@
+//! The table `[pricing]`: how often prices are asked for, and what other currencies are worth.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use infra_core::words::clock::Clock;
+use infra_core::words::entropy::Entropy;
+use infra_providers::prices::{PriceBook, Rate, Rates};
+use serde::{Deserialize, Serialize};
+
+use super::error::StartError;
+use super::file::Source;
+use super::span::Span;
+
+/// As written. Everything is optional.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PricingFile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_every: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spot_every: Option<Span>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, Rate>,
+}
+
+/// In force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pricing {
+    /// List prices and price files are read again after this.
+    pub list_every: Duration,
+    /// Spot prices are asked for again after this.
+    pub spot_every: Duration,
+    /// US dollars per unit, by ISO code.
+    pub rates: BTreeMap<String, Rate>,
+}
+
+/// More often than this is a burden for whoever is asked, less often than the other is no refreshing.
+const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+
+impl Pricing {
+    pub(super) fn of(file: &PricingFile, source: &Source) -> Result<Self, StartError> {
+        let every = |key: &str, span: Option<Span>, usual: u64| {
+            let span = span.map_or(Duration::from_secs(usual), |span| span.0);
+            if EVERY.contains(&span) {
+                return Ok(span);
+            }
+            Err(source.wrong(&["pricing", key], format!("{} is not between 1min and 30d", Span(span))))
+        };
+        for (code, rate) in &file.rates {
+            let wrong = |why: String| source.wrong(&["pricing", "rates", code], why);
+            Rates::new([(code.as_str(), rate)]).map_err(|error| {
+                let upper = code.to_uppercase();
+                let near = Rates::new([(upper.as_str(), rate)]).is_ok();
+                let hint = if near { format!("; did you mean {upper}?") } else { String::new() };
+                wrong(format!("{error}{hint}"))
+            })?;
+        }
+        Ok(Self {
+            list_every: every("list_every", file.list_every, 6 * 3600)?,
+            spot_every: every("spot_every", file.spot_every, 600)?,
+            rates: file.rates.clone(),
+        })
+    }
+
+    pub(super) fn file(&self) -> PricingFile {
+        PricingFile {
+            list_every: Some(Span(self.list_every)),
+            spot_every: Some(Span(self.spot_every)),
+            rates: self.rates.clone(),
+        }
+    }
+
+    /// An empty book with these settings.
+    pub(super) fn book(&self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> PriceBook {
+        let rates = Rates::new(self.rates.iter().map(|(code, rate)| (code.as_str(), rate)));
+        PriceBook::new(clock, entropy)
+            .with_rates(rates.expect("the settings were checked"))
+            .with_intervals(self.list_every, self.spot_every)
+    }
+}

@@ -1,0 +1,255 @@
+//! On-demand prices from AWS's Price List.
+//!
+//! # Why GetProducts and not the public offer files
+//! The offer file of EC2 in one large region is hundreds of megabytes of JSON, of which a thousandth is wanted: every
+//! tenancy, licence, reservation term and capacity status of every type. `GetProducts` answers exactly the rows that are
+//! asked for, about ten pages of a hundred. It costs a permission (`pricing:GetProducts`) and a small SDK crate of seven
+//! operations (seconds to build beside EC2's minutes), and it is the same call in every partition.
+//!
+//! # Guarantees
+//! * Of a type, the one price that is paid for a machine that is simply launched: tenancy `Shared`, nothing installed,
+//!   no licence, capacity `Used`, market option `OnDemand`, the operating system asked for, in the region asked for. The
+//!   filters of the call say so, and every row is held to it again.
+//! * One term in force, one dimension by the hour without a tier, one currency. Anything else is Unknown with the reason.
+//! * A page that fails, ends early or comes round again fails the whole reading.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use infra_core::words::clock::{Clock, Timestamp};
+use infra_core::words::ids::Region;
+use serde::Deserialize;
+
+use super::api::{Ec2Api, PriceListAsk};
+use super::prices::unanswered;
+use crate::prices::{Amount, CurrencyCode, LINUX, PriceError, PriceOf, PriceSource, PriceTable, Row};
+
+/// Who says so.
+const SOURCE: &str = "AWS Price List";
+
+/// The permission that it needs.
+const ACTION: &str = "pricing:GetProducts";
+
+/// Pages that one reading may have: a region has about a thousand types, a page a hundred.
+const PAGES_MAX: usize = 200;
+
+/// What a product must be, beside its region and operating system.
+const WANTED: [(&str, &str); 4] = [
+    ("tenancy", "Shared"),
+    ("preInstalledSw", "NA"),
+    ("capacitystatus", "Used"),
+    ("marketoption", "OnDemand"),
+];
+
+/// AWS's word for Linux without a licence; another system has another one.
+const LINUX_WORD: &str = "Linux";
+
+/// What disks are made as.
+const DISK: &str = "gp3";
+
+/// Hours that AWS reckons a month of storage with are those of the month; the shortest makes an hour dearest.
+const MONTH_H: i64 = 28 * 24;
+
+/// The families of products that are machines.
+const FAMILIES: [&str; 2] = ["Compute Instance", "Compute Instance (bare metal)"];
+
+/// The list of one region, asked with one key.
+pub(super) struct PriceListSource {
+    pub(super) api: Arc<dyn Ec2Api>,
+    pub(super) region: Region,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for PriceListSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SOURCE} of {}", self.region)
+    }
+}
+
+#[async_trait]
+impl PriceSource for PriceListSource {
+    async fn read(&self) -> Result<PriceTable, PriceError> {
+        // Before the call: prices must not look fresher than they are.
+        let before = self.clock.wall();
+        let here = ("regionCode", self.region.to_string());
+        let wanted = WANTED.map(|(name, value)| (name, value.to_owned())).into_iter();
+        let machines = wanted.chain([("operatingSystem", LINUX_WORD.to_owned()), here.clone()]).collect();
+        let disks = vec![("productFamily", "Storage".to_owned()), ("volumeApiName", DISK.to_owned()), here];
+        let (machines, as_of) = self.documents(machines).await?;
+        let (disks, _) = self.documents(disks).await?;
+        let (region, as_of) = (self.region.as_str(), as_of.unwrap_or(before));
+        Ok(table(&machines, region, as_of)?.with_disk(disk(&disks, region, as_of)))
+    }
+}
+
+impl PriceListSource {
+    /// The products with these attributes, all pages.
+    async fn documents(
+        &self,
+        attributes: Vec<(&'static str, String)>,
+    ) -> Result<(Vec<String>, Option<Timestamp>), PriceError> {
+        let ask = PriceListAsk { attributes };
+        let (mut documents, mut page, mut as_of) = (Vec::new(), None, None);
+        for _ in 0..PAGES_MAX {
+            let answer = self
+                .api
+                .price_list(&ask, page.clone())
+                .await
+                .map_err(|failure| unanswered(ACTION, failure))?;
+            documents.extend(answer.items);
+            as_of = as_of.or(answer.as_of);
+            if answer.next.is_none() {
+                return Ok((documents, as_of));
+            }
+            if answer.next == page {
+                return Err(malformed("a page points to itself"));
+            }
+            page = answer.next;
+        }
+        Err(malformed(&format!("more than {PAGES_MAX} pages")))
+    }
+}
+
+fn malformed(why: &str) -> PriceError {
+    PriceError::Malformed { what: SOURCE.to_owned(), line: None, why: why.to_owned() }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    product: Product,
+    #[serde(default)]
+    terms: Terms,
+}
+
+#[derive(Deserialize)]
+struct Product {
+    #[serde(rename = "productFamily", default)]
+    family: String,
+    attributes: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Terms {
+    /// Reserved terms stand beside it and are not read.
+    #[serde(rename = "OnDemand", default)]
+    on_demand: BTreeMap<String, Term>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Term {
+    effective_date: Timestamp,
+    price_dimensions: BTreeMap<String, Dimension>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+struct Dimension {
+    unit: String,
+    #[serde(default)]
+    begin_range: Option<String>,
+    #[serde(default)]
+    end_range: Option<String>,
+    price_per_unit: BTreeMap<String, serde_json::Value>,
+}
+
+/// Reads the documents of all pages. Pure: bytes in, table out.
+pub(crate) fn table(documents: &[String], region: &str, as_of: Timestamp) -> Result<PriceTable, PriceError> {
+    let mut table = PriceTable::new(SOURCE, as_of, true);
+    let mut others = BTreeMap::new();
+    for document in documents {
+        // Half a document is half an answer; one of another shape is a row of which one thing is known, its type.
+        let value: serde_json::Value =
+            serde_json::from_str(document).map_err(|_| malformed("a product is no JSON document"))?;
+        let name = value.pointer("/product/attributes/instanceType").and_then(|name| name.as_str());
+        let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
+        match serde_json::from_value::<Document>(value) {
+            Err(_) => table.add(PriceOf::on_demand(&name), Err("its product cannot be read".to_owned())),
+            Ok(document) => match misfit(&document.product, region) {
+                Some(why) => drop(others.insert(name, why)),
+                None => table.add(PriceOf::on_demand(&name), amount(&document.terms, as_of, "Hrs")),
+            },
+        }
+    }
+    for (name, why) in others {
+        // A type that is only sold in another way says so; one that is sold in both is not touched by the other.
+        if !table.has(PriceOf::on_demand(&name)) {
+            table.add(PriceOf::on_demand(&name), Err(format!("listed only with {why}")));
+        }
+    }
+    Ok(table)
+}
+
+/// What an hour of a GiB of disk costs. It is sold by the GB and month, and the greatest of several rows counts.
+fn disk(documents: &[String], region: &str, as_of: Timestamp) -> Row {
+    let read = |document: &String| {
+        let Document { product, terms } = serde_json::from_str(document).ok()?;
+        let is = |name, wanted| product.attributes.get(name).and_then(|value| value.as_str()) == Some(wanted);
+        let ours = product.family == "Storage" && is("volumeApiName", DISK) && is("regionCode", region);
+        ours.then(|| amount(&terms, as_of, "GB-Mo"))
+    };
+    let rows: Vec<Row> = documents.iter().filter_map(read).collect();
+    let per_month = rows.into_iter().max_by_key(|row| row.as_ref().ok().copied());
+    let per_month = per_month.unwrap_or_else(|| Err(format!("no price of {DISK}")))?;
+    Amount::of_nanos(per_month.nanos().div_euclid(MONTH_H) + 1, per_month.currency())
+}
+
+/// What is not as it must be about a product, if anything.
+fn misfit(product: &Product, region: &str) -> Option<String> {
+    if !FAMILIES.contains(&product.family.as_str()) {
+        return Some(format!("product family {:?}", product.family));
+    }
+    let own = [("operatingSystem", LINUX_WORD), ("regionCode", region)];
+    debug_assert_eq!(LINUX, LINUX_WORD.to_lowercase());
+    let wanted = WANTED.into_iter().chain(own);
+    let mut wrong = wanted.filter_map(|(name, wanted)| {
+        let is = product.attributes.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        (is != wanted).then(|| format!("{name}={is}"))
+    });
+    wrong.next()
+}
+
+/// The price of the term in force.
+fn amount(terms: &Terms, now: Timestamp, unit: &str) -> Row {
+    let in_force = terms.on_demand.values().filter(|term| term.effective_date <= now);
+    let newest = in_force.clone().map(|term| term.effective_date).max();
+    let newest = newest.ok_or_else(|| {
+        if terms.on_demand.is_empty() { "no on-demand term" } else { "no on-demand term in force yet" }
+            .to_owned()
+    })?;
+    let mut dimensions =
+        in_force.filter(|term| term.effective_date == newest).flat_map(|term| term.price_dimensions.values());
+    let one = dimensions.next().ok_or("its on-demand term names no price")?;
+    if dimensions.any(|other| other != one) {
+        return Err("several prices in one term".to_owned());
+    }
+    if one.unit != unit {
+        return Err(format!("priced by {:?}, not by {unit:?}", one.unit));
+    }
+    let whole = |range: &Option<String>, all: &str| range.as_deref().is_none_or(|range| range == all);
+    if !whole(&one.begin_range, "0") || !whole(&one.end_range, "Inf") {
+        return Err("its price depends on how much is used".to_owned());
+    }
+    let read = |code: &str, value: &serde_json::Value| {
+        let currency: CurrencyCode = code.parse()?;
+        let text = value.as_str().ok_or_else(|| format!("{value} is not a decimal in quotes"))?;
+        Amount::read(text, currency)
+    };
+    // In two currencies it is the same price twice; the one that needs no rate is taken.
+    let in_usd = one.price_per_unit.get_key_value("USD");
+    match (in_usd, one.price_per_unit.len()) {
+        (Some((code, value)), _) => read(code, value),
+        (None, 1) => one
+            .price_per_unit
+            .iter()
+            .next()
+            .map_or_else(|| Err("no currency".to_owned()), |(code, value)| read(code, value)),
+        (None, 0) => Err("no price in any currency".to_owned()),
+        (None, _) => Err("priced in several currencies, none of them USD".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

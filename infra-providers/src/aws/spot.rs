@@ -1,0 +1,179 @@
+//! What the spot market asks now, by type and zone.
+//!
+//! # Guarantees
+//! * A zone's price is that zone's price: a type has one offering for each price that its zones have, so nobody is
+//!   quoted one zone and put into another.
+//! * The newest row of a type and zone counts. A row from the future, one without a date, and one that is older than
+//!   anything EC2 keeps are no prices.
+//! * A price below a twentieth of the list price is taken for something else: AWS sells at most 90 % below it
+//!   (<https://aws.amazon.com/ec2/spot/>).
+//!
+//! # Caveats
+//! Zone names are the account's own, so what one account is told is true of that account alone. The history names no
+//! currency: in China it is the yuan, elsewhere the dollar.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use infra_core::words::clock::{Clock, Timestamp, between, later};
+use infra_core::words::ids::Region;
+
+use super::api::{Ec2Api, SpotPrice};
+use super::prices::unanswered;
+use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, PriceTable};
+
+/// Who says so.
+const SOURCE: &str = "EC2 spot price history";
+
+/// Linux in a VPC, under both names that EC2 has for it.
+const PRODUCTS: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
+
+/// The permission that it needs.
+const ACTION: &str = "ec2:DescribeSpotPriceHistory";
+
+/// Pages that one reading may have: a region has about a thousand types in three to six zones, a page a thousand rows.
+const PAGES_MAX: usize = 200;
+
+/// EC2 keeps 90 days (DescribeSpotPriceHistory, API reference).
+const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
+
+/// Clocks differ.
+const AHEAD: Duration = Duration::from_secs(300);
+
+/// The least share of the list price that is believed.
+pub(super) const SHARE_MIN: i64 = 20;
+
+/// The market of one region, asked with one key.
+pub(super) struct SpotSource {
+    pub(super) api: Arc<dyn Ec2Api>,
+    pub(super) region: Region,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SpotSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SOURCE} of {}", self.region)
+    }
+}
+
+#[async_trait]
+impl PriceSource for SpotSource {
+    async fn read(&self) -> Result<PriceTable, PriceError> {
+        let before = self.clock.wall();
+        let (mut rows, mut page, mut as_of) = (Vec::new(), None, None);
+        for _ in 0..PAGES_MAX {
+            let answer = self
+                .api
+                .spot_prices(PRODUCTS[0], before, page.clone())
+                .await
+                .map_err(|failure| unanswered(ACTION, failure))?;
+            rows.extend(answer.items);
+            as_of = as_of.or(answer.as_of);
+            if answer.next.is_none() {
+                return Ok(table(&rows, self.region.as_str(), as_of.unwrap_or(before)));
+            }
+            if answer.next == page {
+                return Err(malformed("a page points to itself"));
+            }
+            page = answer.next;
+        }
+        Err(malformed(&format!("more than {PAGES_MAX} pages")))
+    }
+}
+
+fn malformed(why: &str) -> PriceError {
+    PriceError::Malformed { what: SOURCE.to_owned(), line: None, why: why.to_owned() }
+}
+
+/// The newest row of each type and zone. Pure.
+pub(crate) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> PriceTable {
+    let currency = if region.starts_with("cn-") { CurrencyCode::CNY } else { CurrencyCode::USD };
+    let mut newest = BTreeMap::<(&str, &str), Vec<&SpotPrice>>::new();
+    let linux = rows.iter().filter(|row| PRODUCTS.contains(&row.product.as_str()));
+    // What lies ahead is not paid yet; it hides nothing that is.
+    let begun = linux.filter(|row| row.since.is_none_or(|since| since <= later(as_of, AHEAD)));
+    for row in begun.filter(|row| !row.type_name.is_empty() && !row.zone.is_empty()) {
+        let known = newest.entry((&row.type_name, &row.zone)).or_default();
+        match known.first().map(|first| first.since) {
+            Some(since) if since > row.since => {}
+            Some(since) if since == row.since => known.push(row),
+            _ => *known = vec![row],
+        }
+    }
+    let mut table = PriceTable::new(SOURCE, as_of, true);
+    for ((type_name, zone), rows) in newest {
+        for row in rows {
+            let says = match row.since {
+                None => Err("a price without a date".to_owned()),
+                Some(since) if between(since, as_of) > KEPT_FOR => {
+                    Err(format!("a price of {since}, which is older than anything EC2 keeps"))
+                }
+                Some(_) => Amount::read(&row.price, currency),
+            };
+            table.add(PriceOf::spot(type_name, zone), says);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-21T12:00:00Z";
+
+    fn row(zone: &str, price: &str, since: &str) -> SpotPrice {
+        SpotPrice {
+            type_name: "m5.large".into(),
+            zone: zone.into(),
+            product: "Linux/UNIX".into(),
+            price: price.into(),
+            since: since.parse().ok(),
+        }
+    }
+
+    fn nanos(rows: &[SpotPrice], zone: &str) -> Option<i64> {
+        let table = table(rows, "us-east-1", NOW.parse().expect("a moment"));
+        table.amount(PriceOf::spot("m5.large", zone)).map(Amount::nanos)
+    }
+
+    #[test]
+    fn each_zone_has_its_own_newest_price_in_whatever_order_rows_come() {
+        let mut rows = vec![
+            row("a", "0.041", "2026-11-21T09:00:00Z"),
+            row("a", "0.039", "2026-11-20T09:00:00Z"),
+            row("b", "0.052", "2026-11-19T09:00:00Z"),
+            row("a", "0.001", "2026-12-19T09:00:00Z"),
+        ];
+        let mut windows = row("a", "0.13", "2026-11-21T11:00:00Z");
+        windows.product = "Windows".into();
+        rows.push(windows);
+        for _ in 0..rows.len() {
+            rows.rotate_left(1);
+            assert_eq!(nanos(&rows, "a"), Some(41_000_000));
+            assert_eq!(nanos(&rows, "b"), Some(52_000_000));
+            assert_eq!(nanos(&rows, "c"), None);
+        }
+    }
+
+    #[test]
+    fn what_an_emulator_invents_is_no_price() {
+        for (price, since) in [
+            ("0.00001", "2006-01-02T15:04:05Z"),
+            ("0.05", "never"),
+            ("0", "2026-11-21T11:00:00Z"),
+            ("-0.05", "2026-11-21T11:00:00Z"),
+            ("NaN", "2026-11-21T11:00:00Z"),
+            ("", "2026-11-21T11:00:00Z"),
+        ] {
+            assert_eq!(nanos(&[row("a", price, since)], "a"), None, "{price} {since}");
+        }
+        let two = [row("a", "0.05", "2026-11-21T11:00:00Z"), row("a", "0.06", "2026-11-21T11:00:00Z")];
+        assert_eq!(nanos(&two, "a"), None, "two prices of one moment");
+        let older = [row("a", "0.05", "2026-11-20T11:00:00Z"), row("a", "0", "2026-11-21T11:00:00Z")];
+        assert_eq!(nanos(&older, "a"), None, "yesterday's price is not paid today");
+    }
+}

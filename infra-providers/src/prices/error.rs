@@ -1,0 +1,67 @@
+//! Why a source gave no table.
+
+use std::time::Duration;
+
+use infra_core::words::fault::FaultKind;
+
+/// Why a source gave no table. The last good one stays.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum PriceError {
+    /// The cloud refused or did not answer. Only its code is kept: a table is shown to everybody, and the words of a
+    /// refusal name whoever asked.
+    #[error("{action}: {} ({code})", .kind.word())]
+    Call {
+        /// What was asked, as the cloud's permissions call it.
+        action: &'static str,
+        /// What the caller must do.
+        kind: FaultKind,
+        /// The cloud's code.
+        code: String,
+        /// When to come back.
+        retry_after: Option<Duration>,
+    },
+    /// A file that is not there, or may not be read.
+    #[error("{file} cannot be read: {why}")]
+    File {
+        /// Which.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// Something came, and it is no price table.
+    #[error("{what}{}: {why}", .line.map(|line| format!(" line {line}")).unwrap_or_default())]
+    Malformed {
+        /// What came.
+        what: String,
+        /// On which line, from 1, where there are lines.
+        line: Option<u64>,
+        /// What is wrong.
+        why: String,
+    },
+    /// Not a single price is in it.
+    #[error("{source_name} names no price at all ({rows} rows without one)")]
+    Empty {
+        /// Who.
+        source_name: String,
+        /// Rows that were there.
+        rows: usize,
+    },
+    /// It takes longer than anybody should wait.
+    #[error("no answer within {} s", .within.as_secs())]
+    Slow {
+        /// How long it was waited for.
+        within: Duration,
+    },
+}
+
+impl PriceError {
+    /// When it may be asked again at the earliest.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

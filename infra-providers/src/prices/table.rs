@@ -1,0 +1,207 @@
+//! Prices of one region, as one source gave them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use infra_core::nouns::offering::Price;
+use infra_core::nouns::request::Market;
+use infra_core::words::clock::Timestamp;
+use infra_core::words::money::Money;
+
+use super::amount::Amount;
+use super::rates::Rates;
+
+/// The operating system whose price is meant where nobody says another one.
+pub const LINUX: &str = "linux";
+
+/// What a price is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PriceOf<'a> {
+    /// The cloud's name for the type.
+    pub type_name: &'a str,
+    /// How it is bought.
+    pub market: Market,
+    /// With which operating system, lower case: clouds add licences to the price.
+    pub os: &'a str,
+    /// In which zone alone; `None` for the whole region.
+    pub zone: Option<&'a str>,
+}
+
+impl<'a> PriceOf<'a> {
+    /// A type with Linux at the list price, anywhere in the region.
+    #[must_use]
+    pub const fn on_demand(type_name: &'a str) -> Self {
+        Self { type_name, market: Market::OnDemand, os: LINUX, zone: None }
+    }
+
+    /// A type with Linux at a zone's spot price.
+    #[must_use]
+    pub const fn spot(type_name: &'a str, zone: &'a str) -> Self {
+        Self { type_name, market: Market::Spot, os: LINUX, zone: Some(zone) }
+    }
+}
+
+type Key = (String, Market, String);
+/// A price, or the reason why it is none.
+pub type Row = Result<Amount, String>;
+
+/// Prices of one region. Rows may name a zone; a row without one is for all zones that have no row of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceTable {
+    source: String,
+    as_of: Timestamp,
+    live: bool,
+    rows: BTreeMap<Key, BTreeMap<Option<String>, Row>>,
+    disk: Option<Row>,
+}
+
+impl PriceTable {
+    /// An empty table of a source, true at a moment. Live tables age; one that an operator named does not.
+    #[must_use]
+    pub fn new(source: impl Into<String>, as_of: Timestamp, live: bool) -> Self {
+        Self { source: source.into(), as_of, live, rows: BTreeMap::new(), disk: None }
+    }
+
+    /// Who says so, shown with every price.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// When it was true.
+    #[must_use]
+    pub const fn as_of(&self) -> Timestamp {
+        self.as_of
+    }
+
+    /// Was it asked live?
+    #[must_use]
+    pub const fn live(&self) -> bool {
+        self.live
+    }
+
+    /// Adds what a source says. Two rows of one thing that disagree leave it without a price: nobody knows which of them
+    /// is paid.
+    pub fn add(&mut self, of: PriceOf<'_>, says: Row) {
+        let key = (of.type_name.to_owned(), of.market, of.os.to_owned());
+        match self.rows.entry(key).or_default().entry(of.zone.map(str::to_owned)) {
+            Entry::Vacant(place) => {
+                place.insert(says);
+            }
+            Entry::Occupied(mut row) if *row.get() != says => {
+                let shown = |row: &Row| row.as_ref().map_or_else(Clone::clone, ToString::to_string);
+                let why = format!("two prices, {} and {}", shown(row.get()), shown(&says));
+                *row.get_mut() = Err(why);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    /// The same table, with what a GiB of disk costs for an hour where disks are bought apart.
+    #[must_use]
+    pub fn with_disk(self, says: Row) -> Self {
+        Self { disk: Some(says), ..self }
+    }
+
+    /// What a GiB of disk costs for an hour, in the installation's currency; `None` when nobody says.
+    #[must_use]
+    pub fn disk_gib_hour(&self, rates: &Rates) -> Option<Money> {
+        let amount = self.disk.as_ref()?.as_ref().ok()?;
+        rates.in_usd(*amount).ok().map(|(money, _)| money)
+    }
+
+    /// Whether there is a row for exactly this, with a price or without.
+    #[must_use]
+    pub fn has(&self, of: PriceOf<'_>) -> bool {
+        self.row(of).is_some()
+    }
+
+    /// Rows with a price, and rows without.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let rows = self.rows.values().flat_map(BTreeMap::values);
+        rows.fold((0, 0), |(known, unknown), row| match row {
+            Ok(_) => (known + 1, unknown),
+            Err(_) => (known, unknown + 1),
+        })
+    }
+
+    /// What a source says, in its own currency.
+    #[must_use]
+    pub fn amount(&self, of: PriceOf<'_>) -> Option<Amount> {
+        self.row(of).and_then(|row| row.as_ref().ok().copied())
+    }
+
+    /// What it costs, in the installation's currency.
+    #[must_use]
+    pub fn price(&self, of: PriceOf<'_>, rates: &Rates) -> Price {
+        let source = &self.source;
+        let unknown = |why: &str| Price::Unknown { reason: format!("{source}: {why}") };
+        let amount = match self.row(of) {
+            Some(Ok(amount)) => *amount,
+            Some(Err(why)) => return unknown(why),
+            None => return unknown(&format!("no price of {}", named(of))),
+        };
+        match rates.in_usd(amount) {
+            Ok((per_hour, note)) => Price::Known {
+                per_hour,
+                as_of: self.as_of,
+                source: note.map_or_else(|| source.clone(), |note| format!("{source}, {note}")),
+                live: self.live,
+            },
+            Err(why) => unknown(&why),
+        }
+    }
+
+    fn row(&self, of: PriceOf<'_>) -> Option<&Row> {
+        let zones = self.rows.get(&(of.type_name.to_owned(), of.market, of.os.to_owned()))?;
+        let own = of.zone.and_then(|zone| zones.get(&Some(zone.to_owned())));
+        own.or_else(|| zones.get(&None))
+    }
+}
+
+fn named(of: PriceOf<'_>) -> String {
+    let market = if of.market == Market::Spot { "spot " } else { "" };
+    let os = if of.os == LINUX { String::new() } else { format!(" with {}", of.os) };
+    let zone = of.zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
+    format!("{market}{}{os}{zone}", of.type_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::amount::CurrencyCode;
+    use super::*;
+
+    fn amount(text: &str) -> Row {
+        Amount::read(text, CurrencyCode::USD)
+    }
+
+    #[test]
+    fn a_zones_price_is_that_zones_and_another_zone_has_none() {
+        let mut table = PriceTable::new("test", Timestamp::UNIX_EPOCH, true);
+        table.add(PriceOf::spot("m5.large", "a"), amount("0.03"));
+        table.add(PriceOf::on_demand("m5.large"), amount("0.1"));
+        let rates = Rates::default();
+        let price = |of| table.price(of, &rates).per_hour().map(|money| money.nanos);
+        assert_eq!(price(PriceOf::spot("m5.large", "a")), Some(30_000_000));
+        assert_eq!(price(PriceOf::spot("m5.large", "b")), None);
+        assert_eq!(price(PriceOf { market: Market::Spot, ..PriceOf::on_demand("m5.large") }), None);
+        assert_eq!(price(PriceOf { zone: Some("b"), ..PriceOf::on_demand("m5.large") }), Some(100_000_000));
+        assert_eq!(price(PriceOf { os: "windows", ..PriceOf::on_demand("m5.large") }), None);
+    }
+
+    #[test]
+    fn of_two_prices_none_is_believed() {
+        for (first, second) in [("0.1", "0.2"), ("0.1", "0"), ("0", "0.1")] {
+            let mut table = PriceTable::new("test", Timestamp::UNIX_EPOCH, true);
+            table.add(PriceOf::on_demand("t"), amount(first));
+            table.add(PriceOf::on_demand("t"), amount(second));
+            table.add(PriceOf::on_demand("t"), amount(first));
+            assert_eq!(table.price(PriceOf::on_demand("t"), &Rates::default()).per_hour(), None);
+        }
+        let mut table = PriceTable::new("test", Timestamp::UNIX_EPOCH, true);
+        table.add(PriceOf::on_demand("t"), amount("0.1"));
+        table.add(PriceOf::on_demand("t"), amount("0.10"));
+        assert_eq!(table.counts(), (1, 0), "said twice is said");
+    }
+}
