@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_core::contracts::provider::{
-    Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said, Send, Series,
+    Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said, Send, Series, allowed,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, PowerMode, Sighting, ThingState};
 use infra_core::nouns::launch::{FrozenLaunch, LaunchBody};
@@ -133,9 +133,7 @@ impl CloudProvider for Shelf {
     }
 
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
-        if on.lane() != &self.lane {
-            return Err(ProviderError::NotSent { why: "another lane".into() });
-        }
+        allowed(on, &self.lane, act)?;
         self.change(on, |one| match act {
             Act::Terminate => one.state = ThingState::Ended,
             Act::Power(PowerMode::On) => one.state = ThingState::Running,

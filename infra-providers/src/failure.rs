@@ -9,16 +9,13 @@
 //! * Only what certainly did nothing says so. A code that no table knows falls back on its status; an error answer
 //!   without any code came from something in between, and is a puzzle rather than a refusal.
 //! * A look-up changes nothing, whatever became of it.
-//! * No cloud is asked to change what its handle does not allow ([`allowed`]).
 
 use std::time::Duration;
 
-use infra_core::contracts::provider::{Authority, OwnedHandle, ProviderError, Said};
-use infra_core::nouns::cloud::Act;
+use infra_core::contracts::provider::{ProviderError, Said};
 use infra_core::words::clock::{Timestamp, between};
 use infra_core::words::fault::{Effect, Fault};
 use infra_core::words::ids::LaunchToken;
-use infra_core::words::lane::Lane;
 
 /// How far a call got before it failed. Decided where the transport is, and only there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,23 +190,6 @@ pub fn invalid(message: impl Into<String>) -> ProviderError {
 #[must_use]
 pub fn garbled(message: impl Into<String>) -> ProviderError {
     ProviderError::Garbled { said: own("garbled", message) }
-}
-
-/// May a connection to `lane` do this to what the handle proves? Asked at the head of every cloud's `act`, before
-/// anything is looked up or sent.
-///
-/// # Errors
-/// [`ProviderError::NotSent`] for a handle of another lane, where the same id may be somebody else's, and for ending
-/// what may only be turned on and off.
-pub fn allowed(on: &OwnedHandle, lane: &Lane, act: Act) -> Result<(), ProviderError> {
-    if on.lane() != lane {
-        let why = format!("{} is in lane {}, this is {lane}", on.id(), on.lane());
-        return Err(ProviderError::NotSent { why });
-    }
-    if act == Act::Terminate && on.may() != Authority::PowerAndTerminate {
-        return Err(ProviderError::NotSent { why: format!("{} may not be ended", on.id()) });
-    }
-    Ok(())
 }
 
 /// How long a create call may still take; an error when it may not leave any more. Asked just before the call, on the

@@ -60,6 +60,9 @@ pub struct KindFacts {
     pub visible_within: Duration,
     /// An ended thing is still shown as ended for this long; zero when it vanishes at once.
     pub gone_shown_for: Duration,
+    /// Is it shown only to whoever made it, as Nova's key pairs are? Then no other key of the account is asked about it:
+    /// an absence told to another one proves nothing.
+    pub of_maker: bool,
 }
 
 /// Capabilities as data, never a downcast.
@@ -75,10 +78,22 @@ pub struct Facts {
     pub terminate_rate: Rate,
     /// Create calls in flight at once.
     pub open_creates_max: u32,
+    /// How seldom it wants to be looked at.
+    pub reads: ReadPace,
     /// Is what runs here real money? Shown to users as `simulated` when not.
     pub simulated: bool,
     /// Whom its images let in.
     pub login: LoginScheme,
+}
+
+/// The least time between reads of one lane, for clouds that count every request of an account: what looking takes is
+/// missing for creating and ending. An installation's own intervals hold where they are longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadPace {
+    /// Between two looks at what is in motion; zero where the cloud does not mind.
+    pub look_every: Duration,
+    /// Between two listings; zero likewise.
+    pub list_every: Duration,
 }
 
 /// Whom a cloud's public images let in with a key.
@@ -215,6 +230,23 @@ impl OwnedHandle {
     pub fn unproven(id: ResourceId, kind: ResourceKind, lane: Lane, mark: Mark) -> Self {
         Self { id, kind, lane, mark, may: Authority::PowerAndTerminate, seen_at: Duration::ZERO }
     }
+}
+
+/// May a connection to `lane` do this to what the handle proves? Every implementer asks it at the head of `act`, before
+/// anything is looked up or sent.
+///
+/// # Errors
+/// [`ProviderError::NotSent`] for a handle of another lane, where the same id may be somebody else's, and for ending
+/// what may only be turned on and off.
+pub fn allowed(on: &OwnedHandle, lane: &Lane, act: Act) -> Result<(), ProviderError> {
+    if on.lane() != lane {
+        let why = format!("{} is in lane {}, this is {lane}", on.id(), on.lane());
+        return Err(ProviderError::NotSent { why });
+    }
+    if act == Act::Terminate && on.may() != Authority::PowerAndTerminate {
+        return Err(ProviderError::NotSent { why: format!("{} may not be ended", on.id()) });
+    }
+    Ok(())
 }
 
 /// A metric to read.

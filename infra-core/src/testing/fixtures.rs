@@ -55,11 +55,13 @@ pub fn facts(max_batch: u16, token: bool) -> Facts {
             max_batch,
             visible_within: Duration::from_secs(60),
             gone_shown_for: Duration::from_secs(3600),
+            of_maker: false,
         }],
         off_modes: vec![PowerMode::Stop],
         create_rate: Rate::OPEN,
         terminate_rate: Rate::OPEN,
         open_creates_max: 20,
+        reads: crate::contracts::provider::ReadPace::default(),
         simulated: true,
         login: crate::contracts::provider::LoginScheme::ByImage,
     }

@@ -1,12 +1,12 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError, allowed};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 
 use super::api::Tags;
 use super::provider::{Ec2Provider, changed};
-use crate::failure::{allowed, invalid};
+use crate::failure::invalid;
 
 pub(super) async fn act(
     provider: &Ec2Provider,

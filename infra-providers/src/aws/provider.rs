@@ -88,6 +88,7 @@ fn facts(settings: &AwsSettings) -> Facts {
         max_batch,
         visible_within: settings.visible_within,
         gone_shown_for,
+        of_maker: false,
     };
     let named = TokenScope::Token { valid_after_end: Duration::ZERO, per_zone: false };
     let token = TokenScope::Token { valid_after_end: TOKEN_KEPT_FOR, per_zone: true };
@@ -101,6 +102,7 @@ fn facts(settings: &AwsSettings) -> Facts {
         create_rate: Rate { per_second: 2.0, burst: 5 },
         terminate_rate: Rate { per_second: 5.0, burst: 100 },
         open_creates_max: 20,
+        reads: infra_core::contracts::provider::ReadPace::default(),
         login: infra_core::contracts::provider::LoginScheme::Ec2,
         simulated: settings.simulated,
     }

@@ -1,6 +1,6 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError, allowed};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 
@@ -9,7 +9,7 @@ use super::observe::FirewallId;
 use super::provider::{DigitalOceanProvider, changed, looked, not_made};
 use super::tags;
 use super::wire::Order;
-use crate::failure::{allowed, half_done, invalid, own};
+use crate::failure::{half_done, invalid, own};
 
 pub(super) async fn act(
     provider: &DigitalOceanProvider,

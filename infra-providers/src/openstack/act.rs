@@ -1,6 +1,6 @@
 //! Changing one proven thing.
 
-use infra_core::contracts::provider::{OwnedHandle, ProviderError};
+use infra_core::contracts::provider::{OwnedHandle, ProviderError, allowed};
 use infra_core::nouns::cloud::{Accepted, Act, PowerMode};
 use infra_core::words::lane::ResourceKind;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::api::{Ask, Service};
 use super::provider::{OpenStackProvider, changed, looked};
 use super::shapes::{Server, ServerAnswer};
-use crate::failure::{allowed, invalid, own};
+use crate::failure::{invalid, own};
 use crate::http::{Method, encoded};
 
 pub(super) async fn act(

@@ -144,7 +144,8 @@ fn arch_in(text: &str) -> Option<Arch> {
 }
 
 fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Option<Offering> {
-    if flavor.disabled {
+    // Without a disk of its own a flavor boots from volumes alone, and none are bought here: Nova refuses it.
+    if flavor.disabled || flavor.disk == 0 {
         return None;
     }
     let (gpus, gpu_model) = gpus(&flavor.extra_specs);

@@ -1,6 +1,11 @@
 //! Looking: by name, by id, and everything with our mark.
 //!
 //! Nova filters servers by name, but not by metadata, so everything of the project is read and sorted here.
+//!
+//! # Guarantees
+//! * A key that may see other projects (an administrator's) sees this lane's project alone: what has its mark in its name
+//!   could otherwise be seen in two lanes. Neutron and Glance are asked for the project, Nova shows others only to who asks
+//!   for them; answers of Nova and Neutron are checked as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +17,12 @@ use infra_core::words::ids::{LaunchToken, ResourceId};
 use infra_core::words::lane::ResourceKind;
 
 use super::api::{Ask, Service};
-use super::observe;
 use super::provider::{OpenStackProvider, looked};
 use super::shapes::{
     GroupAnswer, GroupsAnswer, Image, ImagesAnswer, KeyPairAnswer, KeyPairsAnswer, ServerAnswer,
     ServersAnswer, has_next,
 };
+use super::{key_pair, observe};
 use crate::failure::invalid;
 use crate::http::encoded;
 
@@ -40,6 +45,11 @@ struct Shown {
     at: Option<Timestamp>,
 }
 
+/// Is it of this lane's project? Where a service does not say, it shows its caller's own.
+fn is_here(provider: &OpenStackProvider, project: Option<&str>) -> bool {
+    project.is_none_or(|project| project == provider.lane.account.as_str())
+}
+
 /// Reads one page of a kind; `filter` is a query like `name=x&` or empty.
 async fn page(
     provider: &OpenStackProvider,
@@ -52,33 +62,36 @@ async fn page(
     // The stand-in for a missing Date must not be later than what the answer can know.
     let now = provider.clock.wall();
     let api = &provider.api;
+    let project = encoded(provider.lane.account.as_str());
     match kind {
         ResourceKind::Machine => {
             let ask = Ask::get(Service::Compute, format!("/servers/detail?{query}"));
             let answer = api.json::<ServersAnswer>(&ask).await.map_err(looked)?;
-            let ServersAnswer { servers, servers_links } = answer.value;
+            let ServersAnswer { mut servers, servers_links } = answer.value;
             let next = next(has_next(&servers_links), servers.last().map(|one| &one.id));
+            servers.retain(|one| is_here(provider, one.tenant_id.as_deref()));
             let hidden = servers.iter().any(observe::is_hidden);
             Ok(Shown { items: all(servers, observe::machine, now)?, next, hidden, at: answer.at })
         }
         ResourceKind::Firewall => {
-            let ask = Ask::get(Service::Network, format!("/security-groups?{query}"));
+            let ask = Ask::get(Service::Network, format!("/security-groups?project_id={project}&{query}"));
             let answer = api.json::<GroupsAnswer>(&ask).await.map_err(looked)?;
-            let GroupsAnswer { security_groups: groups, security_groups_links: links } = answer.value;
+            let GroupsAnswer { security_groups: mut groups, security_groups_links: links } = answer.value;
             let next = next(has_next(&links), groups.last().map(|one| &one.id));
+            groups.retain(|one| is_here(provider, one.project_id.as_deref()));
             Ok(Shown { items: all(groups, observe::firewall, now)?, next, hidden: false, at: answer.at })
         }
         ResourceKind::KeyPair => {
             let ask = Ask::get(Service::Compute, format!("/os-keypairs?{query}"));
             let answer = api.json::<KeyPairsAnswer>(&ask).await.map_err(looked)?;
             let KeyPairsAnswer { keypairs, keypairs_links } = answer.value;
-            let pairs: Vec<_> = keypairs.into_iter().map(|one| one.keypair).collect();
+            let mut pairs: Vec<_> = keypairs.into_iter().map(|one| one.keypair).collect();
             let next = next(has_next(&keypairs_links), pairs.last().map(|one| &one.name));
+            pairs.retain(|one| is_here(provider, key_pair::project(&one.public_key)));
             Ok(Shown { items: all(pairs, observe::key_pair, now)?, next, hidden: false, at: answer.at })
         }
         ResourceKind::Snapshot => {
-            let owner = encoded(provider.lane.account.as_str());
-            let ask = Ask::get(Service::Image, format!("/images?owner={owner}&{query}"));
+            let ask = Ask::get(Service::Image, format!("/images?owner={project}&{query}"));
             let answer = api.json::<ImagesAnswer>(&ask).await.map_err(looked)?;
             let ImagesAnswer { images, next: more } = answer.value;
             let next = next(more.is_some(), images.last().map(|one| &one.id));
@@ -200,34 +213,39 @@ async fn sighting(
     Ok(seen.map_or(Sighting::Absent(id), |seen| Sighting::Present(Box::new(seen))))
 }
 
-/// Looks at one id; `None` when the service does not know it.
+/// Looks at one id; `None` when the service does not know it, or knows it in another project.
 async fn one(
     provider: &OpenStackProvider,
     kind: ResourceKind,
     id: &ResourceId,
 ) -> Result<Option<Observed>, ProviderError> {
     let (now, api, path) = (provider.clock.wall(), &provider.api, encoded(id.as_str()));
+    let here = |project: Option<&str>| is_here(provider, project);
     let seen = match kind {
         ResourceKind::Machine => {
             let ask = Ask::get(Service::Compute, format!("/servers/{path}"));
-            api.json::<ServerAnswer>(&ask).await.map(|one| observe::machine(one.value.server, now))
+            let answer = api.json::<ServerAnswer>(&ask).await.map(|one| one.value.server);
+            answer.map(|one| here(one.tenant_id.as_deref()).then(|| observe::machine(one, now)))
         }
         ResourceKind::KeyPair => {
             let ask = Ask::get(Service::Compute, format!("/os-keypairs/{path}"));
-            api.json::<KeyPairAnswer>(&ask).await.map(|one| observe::key_pair(one.value.keypair, now))
+            let answer = api.json::<KeyPairAnswer>(&ask).await.map(|one| one.value.keypair);
+            answer.map(|one| here(key_pair::project(&one.public_key)).then(|| observe::key_pair(one, now)))
         }
         ResourceKind::Firewall => {
             let ask = Ask::get(Service::Network, format!("/security-groups/{path}"));
-            api.json::<GroupAnswer>(&ask).await.map(|one| observe::firewall(one.value.security_group, now))
+            let answer = api.json::<GroupAnswer>(&ask).await.map(|one| one.value.security_group);
+            answer.map(|one| here(one.project_id.as_deref()).then(|| observe::firewall(one, now)))
         }
         ResourceKind::Snapshot => {
             let ask = Ask::get(Service::Image, format!("/images/{path}"));
-            api.json::<Image>(&ask).await.map(|one| observe::snapshot(one.value, now))
+            // A label may be called `owner`: what an image says of it is not believed.
+            api.json::<Image>(&ask).await.map(|one| Some(observe::snapshot(one.value, now)))
         }
         other => return Err(not_made(other)),
     };
     match seen.map_err(looked) {
-        Ok(seen) => seen.map(Some),
+        Ok(seen) => seen.transpose(),
         Err(ProviderError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }

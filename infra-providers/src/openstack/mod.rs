@@ -19,7 +19,8 @@
 //!
 //! # Caveats
 //! * Nova has no idempotency token: PROTOCOL C8 holds for every kind.
-//! * Nova knows key pairs by user and not by project: a key of another user does not see them.
+//! * Nova knows key pairs by user and not by project: only the key that made one is asked about it, and which project it
+//!   is for stands in its public key's comment. When that key is gone for good, the pair stays, and its row says so.
 //! * Files for the first boot (personality) are refused by Nova after microversion 2.56, so a create that carries
 //!   files, and only that, is sent at 2.56.
 //! * No floating address is made: whether a machine can be reached from outside is decided by its network.

@@ -66,6 +66,7 @@ fn facts(settings: &OpenStackSettings) -> Facts {
         max_batch: 1,
         visible_within: settings.visible_within,
         gone_shown_for: Duration::ZERO,
+        of_maker: kind == ResourceKind::KeyPair,
     };
     Facts {
         kinds: vec![
@@ -78,6 +79,7 @@ fn facts(settings: &OpenStackSettings) -> Facts {
         create_rate: Rate { per_second: 5.0, burst: 20 },
         terminate_rate: Rate { per_second: 10.0, burst: 40 },
         open_creates_max: 20,
+        reads: infra_core::contracts::provider::ReadPace::default(),
         login: infra_core::contracts::provider::LoginScheme::ByImage,
         simulated: settings.simulated,
     }

@@ -84,6 +84,8 @@ pub(super) struct Server {
     pub(super) task_state: Option<String>,
     #[serde(rename = "OS-EXT-AZ:availability_zone")]
     pub(super) zone: Option<String>,
+    /// The project it is in.
+    pub(super) tenant_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -176,6 +178,9 @@ pub(super) struct ZoneState {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct KeyPair {
     pub(super) name: String,
+    /// With a comment at its end, which says the project.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) public_key: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +227,7 @@ pub(super) struct Group {
     pub(super) name: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) description: String,
+    pub(super) project_id: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) security_group_rules: Vec<GroupRule>,
 }

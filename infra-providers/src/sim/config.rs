@@ -157,6 +157,7 @@ impl SimConfig {
             max_batch,
             visible_within: self.visible_within,
             gone_shown_for: self.gone_shown_for,
+            of_maker: false,
         };
         Facts {
             kinds: vec![
@@ -169,6 +170,7 @@ impl SimConfig {
             create_rate: self.create_rate,
             terminate_rate: self.terminate_rate,
             open_creates_max: self.open_creates_max,
+            reads: infra_core::contracts::provider::ReadPace::default(),
             simulated: true,
             login: infra_core::contracts::provider::LoginScheme::ByImage,
         }

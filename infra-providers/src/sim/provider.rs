@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra_core::CloudProvider;
 use infra_core::contracts::provider::{
-    Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send, Series,
+    Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Send, Series, allowed,
 };
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::launch::FrozenLaunch;
@@ -16,7 +16,6 @@ use infra_core::words::lane::{Lane, ResourceKind};
 use infra_core::words::secret::Secret;
 
 use super::wire::{Answer, Asked, Call, Port, said};
-use crate::failure::allowed;
 
 /// One key in one lane.
 #[derive(Debug)]

@@ -116,6 +116,33 @@ async fn a_key_that_leads_to_another_project_makes_nothing_there_and_takes_nothi
 }
 
 #[tokio::test]
+async fn an_administrators_key_sees_no_other_project() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let mine = provider.launch(&cloud.firewall(&[]), &cloud.send()).await.expect("is made").remove(0);
+    // Another lane of this installation, in another project.
+    let key =
+        credential("password", &[("username", "zoe"), ("password", "sim-else"), ("project_name", "else")]);
+    let mut lane = cloud.lane.clone();
+    lane.account = "else".parse().expect("a literal name");
+    let other = cloud.driver.connect(&key, &lane, cloud.installation).await.expect("a whole key");
+    let foreign = cloud.firewall(&[]);
+    let theirs = other.launch(&foreign, &cloud.send()).await.expect("is made").remove(0);
+    cloud.clock.sleep(SETTLED).await;
+    cloud.fake.make_admin("ada");
+
+    let (mut items, mut page) = (Vec::new(), provider.list_owned(None).await.expect("lists"));
+    loop {
+        items.extend(page.items.into_iter().map(|one| one.id));
+        let Some(next) = page.next else { break };
+        page = provider.list_owned(Some(next)).await.expect("lists");
+    }
+    assert_eq!(items, [mine.id], "one lane, one project");
+    assert_eq!(state(&look(&*provider, theirs.kind, &theirs.id).await), None, "nor by its id");
+    assert_eq!(provider.find(&query(&foreign)).await.expect("looks"), [], "nor by its name");
+}
+
+#[tokio::test]
 async fn looking_at_a_fleet_is_one_question() {
     let cloud = cloud();
     let provider = cloud.provider("sim-laws").await;

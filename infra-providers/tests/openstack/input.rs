@@ -70,6 +70,17 @@ async fn an_unknown_region_answers_with_those_there_are() {
     assert!(error.to_string().contains("regions with one: RegionOne"), "{error}");
 }
 
+#[tokio::test]
+async fn a_flavor_without_a_disk_is_not_offered_and_its_refusal_is_no_wrong_key() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let offered = provider.catalogue().await.expect("has one").offerings;
+    assert!(!offered.is_empty() && offered.iter().all(|one| one.disk_gib > 0), "{offered:?}");
+    let body = MachineBody { type_name: "diskless".parse().expect("a literal name"), ..machine() };
+    let said = refused(&cloud, &*provider, body, &cloud.send()).await;
+    assert!(said.contains("zero disk"), "{said}");
+}
+
 async fn refused(cloud: &Cloud, provider: &dyn CloudProvider, body: MachineBody, send: &Send) -> String {
     let error =
         provider.launch(&cloud.frozen(LaunchBody::Machine(body)), send).await.expect_err("it is wrong");

@@ -28,7 +28,7 @@ import tempfile
 import time
 
 import clouds
-from parts import Api, HttpServer, Violation, launches, require, state_of, until
+from parts import Api, HttpServer, Violation, launches, require, state_of, touched, until
 
 WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "after": "after_reply_sent"}
 # Waits are for a loaded machine; what is waited for takes seconds, but for a power order that never arrived: that
@@ -339,8 +339,10 @@ class Run:
         asked += self.copies + (1 if self.unwanted else 0)
         self.born_late = self.allowed_doubles() if self.cloud.tokenless else set()
         require(self.late <= self.born_late <= set(made), f"{self.late} came late, known is {self.born_late} of {made}")
-        require(not any(made[one] for one in self.born_late), f"born late, and not ended: {self.born_late}")
-        require(len(made) - len(self.born_late) == asked, f"{len(made)} machines were made for {asked} slots")
+        self.late_left = {one for one in self.born_late if made[one]}
+        require(not self.late_left, f"born late, and not ended: {self.late_left}")
+        self.doubled = len(made) - len(self.born_late) - asked
+        require(self.doubled == 0, f"{len(made)} machines were made for {asked} slots")
         self.say(f"{len(made)} machines were ever made for {asked} slots and {len(self.born_late)} late births")
 
     def allowed_doubles(self):
@@ -368,7 +370,8 @@ class Run:
 
     def foreign_untouched(self):
         now = {one["id"]: one for one in self.cloud.things() if not one["ours"]}
-        require(now == self.foreign, f"touched: {self.foreign} was, {now} is")
+        self.touched = touched(self.foreign, now)
+        require(not self.touched, f"touched: {self.foreign} was, {now} is")
 
     def nothing_left(self):
         def open_ones():
@@ -420,11 +423,12 @@ class Run:
         print("COUNT kill_restarts_with", *(f"{name}={self.restarts_with[name]}" for name in names))
         names = (*WINDOWS, "ending", "power", "down", *(("late", "unwanted") if self.cloud.tokenless else ()))
         windows = " ".join(f"kills_{name}={self.kills[name]}" for name in names)
-        late = f"late_calls={len(self.late)} late_births={len(self.born_late)} late_births_left=0 " if self.cloud.tokenless else ""
+        late = f"late_calls={len(self.late)} late_births={len(self.born_late)} late_births_left={len(self.late_left)} " if self.cloud.tokenless else ""
         reservations = len(self.wanted) + self.short + self.unwanted
+        leaked = sum(one["alive"] for one in self.ours())
         print(
             f"COUNT kill_9 counterpart={self.cloud.name} reservations={reservations} {windows} "
-            f"foreign={len(self.foreign)} {late}leaked=0 doubled=0 foreign_touched=0",
+            f"foreign={len(self.foreign)} {late}leaked={leaked} doubled={self.doubled} foreign_touched={len(self.touched)}",
             flush=True,
         )
 

@@ -35,6 +35,11 @@ def require(condition, message):
         raise Violation(message)
 
 
+def touched(before, now):
+    """What is not as it was: changed, gone, or new. By id."""
+    return {one for one in {*before, *now} if before.get(one) != now.get(one)}
+
+
 def until(wanted, within_s, what, every_s=0.2):
     """Asks again and again; what it says when time is up is `what()`."""
     deadline = time.monotonic() + within_s

@@ -20,7 +20,7 @@ import time
 
 from clouds import DigitalOcean, Moto
 from openstack import Nova
-from parts import Api, HttpServer, Violation, require, send, until
+from parts import Api, HttpServer, Violation, require, send, touched, until
 
 WITHIN_S = 240
 USER = "ada"
@@ -135,7 +135,11 @@ class Walk:
 
     def foreign_untouched(self):
         now = self.foreign()
-        require(now == self.before, f"touched: {self.before} was, {now} is")
+        self.touched = touched(
+            {(name, one): seen for name, things in self.before.items() for one, seen in things.items()},
+            {(name, one): seen for name, things in now.items() for one, seen in things.items()},
+        )
+        require(not self.touched, f"touched: {self.before} was, {now} is")
 
     # ------------------------------------------------------------ what is refused
 
@@ -274,7 +278,8 @@ class Walk:
         for name in self.clouds:
             self.on(name)
         self.everywhere("released", self.release, "released")
-        require(not self.left(), f"everything is released, and there is still {self.left()}")
+        self.left_after = self.left()
+        require(not self.left_after, f"everything is released, and there is still {self.left_after}")
         self.foreign_untouched()
         self.quota()
         self.foreign_untouched()
@@ -293,9 +298,12 @@ class Walk:
             times = " ".join(f"{word}_s={value}" for word, value in seconds.items())
             print(f"COUNT three_clouds_seconds cloud={name} {times}")
         foreign = sum(len(things) for things in self.before.values())
+        words = ("ready", "stopped", "started", "released")
+        came = " ".join(f"{word}={sum(word in seconds for seconds in self.seconds.values())}" for word in words)
+        left = sum(len(things) for things in self.left_after.values())
         print(
-            f"COUNT three_clouds clouds={len(self.clouds)} ready=3 stopped=3 started=3 released=3 "
-            f"problems={self.problems} left=0 foreign={foreign} foreign_touched=0",
+            f"COUNT three_clouds clouds={len(self.clouds)} {came} "
+            f"problems={self.problems} left={left} foreign={foreign} foreign_touched={len(self.touched)}",
             flush=True,
         )
 

@@ -12,6 +12,7 @@
 //! * Nothing found under Unknown is written down before a replay is thought of: the replay waits for a look
 //!   after the last send.
 //! * A failed look proves nothing, least of all an absence.
+//! * What a cloud shows only to its maker (`KindFacts::of_maker`) is looked at with the key that made it, or not at all.
 //!
 //! # Assumptions
 //! `get` answers one sighting per id and in their order. A cloud that takes fewer than a hundred ids per call cuts
@@ -22,10 +23,11 @@
 //! breaker is what spares it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::observe::{self, Looked};
 use super::{Fresh, Tick};
-use crate::contracts::provider::FindQuery;
+use crate::contracts::provider::{CloudProvider, FindQuery};
 use crate::nouns::cloud::Sighting;
 use crate::nouns::launch::{Launch, LaunchState, Retry};
 use crate::plan::absence;
@@ -35,11 +37,14 @@ use crate::plan::resolve::{Step, steps};
 use crate::records::{RepoError, Versioned};
 use crate::words::clock::later;
 use crate::words::fault::{Fault, FaultKind};
-use crate::words::ids::ResourceId;
+use crate::words::ids::{CredentialId, ResourceId, TenantId};
 use crate::words::lane::ResourceKind;
 
 /// Ids per look: within what EC2 takes per call, and few enough that one bad answer costs little.
 const IDS_PER_CALL: usize = 100;
+
+/// A tenant's key.
+type Maker = (TenantId, CredentialId);
 
 impl Tick<'_> {
     /// Looks at everything in motion, and at what a listing did not show. Answers what was seen, each with the moment
@@ -55,7 +60,8 @@ impl Tick<'_> {
         }
         let mut looked = false;
         let suspects = self.worker.take_suspects();
-        let mut by_kind: BTreeMap<ResourceKind, Vec<(&Versioned<Launch>, ResourceId)>> = BTreeMap::new();
+        let mut batches: BTreeMap<(ResourceKind, Option<Maker>), Vec<(&Versioned<Launch>, ResourceId)>> =
+            BTreeMap::new();
         for row in rows {
             let Some(context) = self.context(&row.value) else { continue };
             let looks = steps(&row.value, &context).into_iter().filter_map(|step| match step {
@@ -66,27 +72,44 @@ impl Tick<'_> {
             let mut ids: Vec<ResourceId> = looks.chain(missing.cloned()).collect();
             ids.sort();
             ids.dedup();
-            by_kind.entry(row.value.kind()).or_default().extend(ids.into_iter().map(|id| (row, id)));
+            let batch = (row.value.kind(), self.maker(&row.value));
+            batches.entry(batch).or_default().extend(ids.into_iter().map(|id| (row, id)));
         }
-        for (kind, wanted) in by_kind {
+        for ((kind, maker), wanted) in batches {
+            let Some(eyes) = self.eyes(maker).await else { continue };
             for chunk in wanted.chunks(IDS_PER_CALL) {
-                self.look_at(kind, chunk, &mut fresh).await?;
+                self.look_at(&*eyes, kind, chunk, &mut fresh).await?;
                 looked = true;
             }
         }
         Ok((fresh, looked))
     }
 
+    /// The key that alone is shown what this row makes; `None` where every key of the account is.
+    fn maker(&self, row: &Launch) -> Option<Maker> {
+        let of_maker = self.provider.facts().kind(row.kind()).is_some_and(|facts| facts.of_maker);
+        of_maker.then(|| (row.tenant.clone(), row.credential.clone()))
+    }
+
+    /// Who looks: the lane's connection, or the maker's own key and no other, not even one that has taken its place.
+    async fn eyes(&self, maker: Option<Maker>) -> Option<Arc<dyn CloudProvider>> {
+        let Some((tenant, credential)) = maker else { return Some(Arc::clone(&self.provider)) };
+        let lane = &self.worker.lane;
+        let own = self.engine.parts.connections.provider(&tenant, &credential, lane).await;
+        own.ok().filter(|own| own.credential == credential).map(|own| own.provider)
+    }
+
     /// Looks at up to a hundred things of one kind in one call. A cloud that fails is no error of the tick: nothing is
     /// concluded, and nothing of this batch is fresh.
     async fn look_at(
         &self,
+        eyes: &dyn CloudProvider,
         kind: ResourceKind,
         wanted: &[(&Versioned<Launch>, ResourceId)],
         fresh: &mut Fresh,
     ) -> Result<(), RepoError> {
         let ids: Vec<ResourceId> = wanted.iter().map(|(_, id)| id.clone()).collect();
-        let sightings = match self.provider.get(kind, &ids).await {
+        let sightings = match eyes.get(kind, &ids).await {
             Ok(sightings) => sightings,
             Err(error) => {
                 let failure = Some(error.kind());
@@ -138,7 +161,12 @@ impl Tick<'_> {
         }
         let query =
             FindQuery { token: launch.token, kind: launch.kind(), name: launch.frozen.name.clone(), since };
-        match self.provider.find(&query).await {
+        let Some(eyes) = self.eyes(self.maker(launch)).await else {
+            self.wait(row, FaultKind::Unauthorized, "only the key that made it sees it, and that is gone")
+                .await?;
+            return Ok(false);
+        };
+        match eyes.find(&query).await {
             Ok(found) => {
                 self.worker.came_back(VerbClass::Read, self.mono(), None, None);
                 let born = self.judge(row, &found).await?;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::super::world::Engine;
 use crate::contracts::observer::Observer;
-use crate::contracts::provider::{CloudProvider, Facts};
+use crate::contracts::provider::{CloudProvider, Facts, ReadPace};
 use crate::contracts::store::Expect;
 use crate::nouns::cloud::ThingState;
 use crate::nouns::installation::LaneRecord;
@@ -227,6 +227,7 @@ impl LaneWorker {
         let limits = &engine.parts.limits;
         let busy = rows.iter().any(|row| in_motion(&row.value));
         let every = if busy { limits.listing_every } else { limits.listing_idle_every };
+        let every = every.max(self.read_pace().list_every);
         let now = engine.parts.clock.mono();
         self.with(|state| state.listed_at.is_none_or(|at| now >= at + every))
     }
@@ -234,7 +235,7 @@ impl LaneWorker {
     /// May things in motion be looked at again? Says yes once per interval.
     pub(super) fn look_due(&self, engine: &Engine) -> bool {
         let now = engine.parts.clock.mono();
-        let every = engine.parts.limits.poll_every;
+        let every = engine.parts.limits.poll_every.max(self.read_pace().look_every);
         self.with(|state| {
             let due = state.looked_at.is_none_or(|at| now >= at + every);
             if due {
@@ -242,6 +243,11 @@ impl LaneWorker {
             }
             due
         })
+    }
+
+    /// How seldom this cloud wants to be read; as often as anybody likes until it is known.
+    fn read_pace(&self) -> ReadPace {
+        self.with(|state| state.facts.as_ref().map(|facts| facts.reads)).unwrap_or_default()
     }
 
     /// A listing has been begun: also one that fails is not repeated at once.

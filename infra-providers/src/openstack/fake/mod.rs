@@ -59,8 +59,18 @@ struct Kept {
     /// How servers were turned off.
     off: BTreeMap<String, PowerMode>,
     locked: BTreeSet<String>,
+    /// Key pairs by their names, which are unique here.
+    pairs: BTreeMap<String, Pair>,
+    /// Users who see every project.
+    admins: BTreeSet<String>,
     /// Where the page after a marker begins.
     places: BTreeMap<String, Cursor>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    user: String,
+    public_key: String,
 }
 
 #[derive(Clone)]
@@ -195,6 +205,11 @@ impl OpenStackFake {
     /// Somebody locks a server.
     pub fn lock(&self, id: &ResourceId) {
         self.kept().locked.insert(id.to_string());
+    }
+
+    /// From now on this user is an administrator: Neutron shows them the groups of every project.
+    pub fn make_admin(&self, user: &str) {
+        self.kept().admins.insert(user.to_owned());
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

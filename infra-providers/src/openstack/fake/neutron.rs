@@ -24,8 +24,11 @@ pub(super) async fn route(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         (Method::Get, ["security-groups"]) => list(fake, asking).await,
         (Method::Post, ["security-groups"]) => create(fake, asking).await,
         (Method::Get, ["security-groups", id]) => {
+            if let Some(group) = of_others(fake, asking).into_iter().find(|group| group["id"] == **id) {
+                return Ok(Reply::of(200, &json!({"security_group": group})));
+            }
             let seen = fake.one(asking, KIND, id).await?;
-            Ok(Reply::of(200, &json!({"security_group": shown(fake, &seen)})))
+            Ok(Reply::of(200, &json!({"security_group": shown(fake, asking, &seen)})))
         }
         (Method::Delete, ["security-groups", id]) => {
             fake.act(asking, KIND, id, Act::Terminate).await?;
@@ -36,11 +39,25 @@ pub(super) async fn route(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     }
 }
 
-fn shown(fake: &OpenStackFake, one: &Observed) -> Value {
+fn shown(fake: &OpenStackFake, asking: &Asking, one: &Observed) -> Value {
     let mut rules = vec![json!({"direction": "egress", "ethertype": "IPv4"})];
     rules.extend(fake.kept().rules.get(one.id.as_str()).into_iter().flatten().cloned());
     json!({"id": one.id, "name": one.name, "description": one.tags.get(DESCRIPTION), "stateful": true,
-           "security_group_rules": rules})
+           "project_id": asking.granted.account, "security_group_rules": rules})
+}
+
+/// What an administrator sees of other projects.
+fn of_others(fake: &OpenStackFake, asking: &Asking) -> Vec<Value> {
+    if !fake.kept().admins.contains(&asking.granted.user) {
+        return Vec::new();
+    }
+    let own = &asking.granted.account;
+    let foreign = |thing: &TruthThing| thing.alive() && thing.kind == KIND && thing.account != *own;
+    let group = |thing: TruthThing| {
+        json!({"id": thing.id, "name": thing.name, "description": thing.tags.get(DESCRIPTION),
+               "project_id": thing.account, "security_group_rules": []})
+    };
+    fake.world.truth().into_iter().filter(foreign).map(group).collect()
 }
 
 async fn list(fake: &OpenStackFake, asking: &Asking) -> Outcome {
@@ -48,7 +65,10 @@ async fn list(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         Some(name) => (fake.named(asking, KIND, name).await?, false),
         None => fake.page(asking, KIND, |one| one.id.to_string()).await?,
     };
-    let groups: Vec<Value> = items.iter().map(|one| shown(fake, one)).collect();
+    let mut groups: Vec<Value> = items.iter().map(|one| shown(fake, asking, one)).collect();
+    if !asking.query.contains_key("project_id") && !more {
+        groups.extend(of_others(fake, asking));
+    }
     let mut body = json!({"security_groups": groups});
     if more {
         body["security_groups_links"] = json!([{"rel": "next", "href": "http://elsewhere.test/next"}]);
@@ -65,7 +85,7 @@ async fn create(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         ..frozen(Mark::from_name(&text("name")), &text("name"), body)
     };
     let made = fake.launch(asking, launch, None).await?;
-    Ok(Reply::of(201, &json!({"security_group": shown(fake, &made)})))
+    Ok(Reply::of(201, &json!({"security_group": shown(fake, asking, &made)})))
 }
 
 /// All rules of one call, or none.

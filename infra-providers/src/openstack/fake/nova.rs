@@ -20,6 +20,12 @@ use crate::sim::skin::{Answer, Call};
 /// Flavors have ids of their own, so that a name taken for an id is noticed.
 const FLAVOR: &str = "flavor-of-";
 
+/// A flavor for machines that boot from volumes; no other is refused for its disk.
+const DISKLESS: &str = "diskless";
+
+/// GiB of a flavor where the sim's type has no disk of its own.
+const DISK: u32 = 20;
+
 pub(super) async fn route(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     let path: Vec<&str> = asking.path.iter().map(String::as_str).collect();
     match (asking.method, path.as_slice()) {
@@ -29,7 +35,7 @@ pub(super) async fn route(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         (Method::Post, ["servers"]) => create(fake, asking).await,
         (Method::Get, ["servers", id]) => {
             let seen = fake.one(asking, ResourceKind::Machine, id).await?;
-            Ok(Reply::of(200, &json!({"server": shown(fake, &seen)})))
+            Ok(Reply::of(200, &json!({"server": shown(fake, asking, &seen)})))
         }
         (Method::Delete, ["servers", id]) => {
             unlocked(fake, id)?;
@@ -43,7 +49,7 @@ pub(super) async fn route(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         (Method::Post, ["os-keypairs"]) => make_key_pair(fake, asking).await,
         (Method::Get, ["os-keypairs", name]) => {
             let pair = key_pair(fake, asking, name).await?;
-            Ok(Reply::of(200, &json!({"keypair": {"name": pair.name}})))
+            Ok(Reply::of(200, &shown_pair(fake, asking, &pair)))
         }
         (Method::Delete, ["os-keypairs", name]) => {
             let pair = key_pair(fake, asking, name).await?;
@@ -66,11 +72,16 @@ async fn flavors(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     let flavor = |one: &infra_core::nouns::offering::Offering| {
         let arch = if one.arch == infra_core::nouns::request::Arch::Arm64 { "aarch64" } else { "x86_64" };
         json!({"id": format!("{FLAVOR}{}", one.type_name), "name": one.type_name,
-               "vcpus": one.vcpus_milli / 1000, "ram": one.memory_mib, "disk": one.disk_gib, "swap": "",
+               "vcpus": one.vcpus_milli / 1000, "ram": one.memory_mib, "disk": one.disk_gib.max(DISK), "swap": "",
                "OS-FLV-DISABLED:disabled": false, "extra_specs": {"capabilities:cpu_info:arch": arch}})
     };
     let sold = catalogue.offerings.iter().filter(|one| one.market == Market::OnDemand);
-    Ok(Reply::of(200, &json!({"flavors": sold.map(flavor).collect::<Vec<_>>()})))
+    let mut flavors: Vec<Value> = sold.map(flavor).collect();
+    flavors.push(
+        json!({"id": format!("{FLAVOR}{DISKLESS}"), "name": DISKLESS, "vcpus": 1, "ram": 2048, "disk": 0,
+        "swap": "", "OS-FLV-DISABLED:disabled": false, "extra_specs": {}}),
+    );
+    Ok(Reply::of(200, &json!({"flavors": flavors})))
 }
 
 async fn zones(fake: &OpenStackFake, asking: &Asking) -> Outcome {
@@ -91,7 +102,7 @@ async fn list(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         }
         None => fake.page(asking, ResourceKind::Machine, |one| one.id.to_string()).await?,
     };
-    let servers: Vec<Value> = items.iter().map(|one| shown(fake, one)).collect();
+    let servers: Vec<Value> = items.iter().map(|one| shown(fake, asking, one)).collect();
     let mut body = json!({"servers": servers});
     if more {
         body["servers_links"] = json!([{"rel": "next", "href": "http://elsewhere.test/next"}]);
@@ -116,6 +127,12 @@ async fn create(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         return Err(Refusal::invalid(Of::Nova, "'networks' is a required property"));
     }
     let flavor = wanted("flavorRef")?;
+    if flavor == format!("{FLAVOR}{DISKLESS}") {
+        return Err(Refusal::forbidden(
+            Of::Nova,
+            "Only volume-backed servers are allowed for flavors with zero disk.",
+        ));
+    }
     let flavor_gone = || Refusal::invalid(Of::Nova, &format!("Flavor {flavor} could not be found."));
     let type_name = flavor.strip_prefix(FLAVOR).and_then(|name| TypeName::new(name).ok());
     let image = ImageId::new(wanted("imageRef")?);
@@ -154,9 +171,9 @@ pub(super) fn mark_of(metadata: &BTreeMap<String, String>) -> Option<Mark> {
 }
 
 /// A server as Nova shows it.
-fn shown(fake: &OpenStackFake, one: &Observed) -> Value {
+fn shown(fake: &OpenStackFake, asking: &Asking, one: &Observed) -> Value {
     if fake.cell_down.load(Ordering::Relaxed) {
-        return json!({"id": one.id, "status": "UNKNOWN", "tenant_id": "x", "created": time(one.created_at), "links": []});
+        return json!({"id": one.id, "status": "UNKNOWN", "tenant_id": asking.granted.account, "created": time(one.created_at), "links": []});
     }
     let off = fake.kept().off.get(one.id.as_str()).copied().unwrap_or(PowerMode::Stop);
     let (status, task) = match (one.state, off) {
@@ -183,7 +200,7 @@ fn shown(fake: &OpenStackFake, one: &Observed) -> Value {
     // No server is without a name: one made by hand is called by its id.
     let name = one.name.as_deref().unwrap_or(one.id.as_str());
     let mut server = json!({
-        "id": one.id, "name": name, "status": status, "metadata": one.tags, "created": time(one.created_at),
+        "id": one.id, "tenant_id": asking.granted.account, "name": name, "status": status, "metadata": one.tags, "created": time(one.created_at),
         "flavor": {"original_name": one.type_name, "vcpus": 1}, "image": {"id": one.image}, "addresses": {},
         "OS-EXT-STS:vm_state": status.to_lowercase(), "OS-EXT-STS:task_state": task, "OS-EXT-STS:power_state": 1,
         "OS-EXT-AZ:availability_zone": one.zone, "locked": fake.kept().locked.contains(one.id.as_str()),
@@ -246,14 +263,28 @@ async fn unmark(fake: &OpenStackFake, asking: &Asking, id: &str, key: &str) -> O
 
 async fn key_pair(fake: &OpenStackFake, asking: &Asking, name: &str) -> Result<Observed, Refusal> {
     let found = fake.named(asking, ResourceKind::KeyPair, name).await?;
-    found.into_iter().next().ok_or_else(|| Refusal::not_found(Of::Nova, name))
+    let mine = found.into_iter().find(|pair| is_of(fake, asking, pair));
+    mine.ok_or_else(|| Refusal::not_found(Of::Nova, name))
+}
+
+/// Key pairs are their user's, whatever the project.
+fn is_of(fake: &OpenStackFake, asking: &Asking, pair: &Observed) -> bool {
+    let name = pair.name.clone().unwrap_or_default();
+    fake.kept().pairs.get(&name).is_none_or(|pair| pair.user == asking.granted.user)
+}
+
+fn shown_pair(fake: &OpenStackFake, asking: &Asking, pair: &Observed) -> Value {
+    let name = pair.name.clone().unwrap_or_default();
+    let public_key = fake.kept().pairs.get(&name).map(|pair| pair.public_key.clone());
+    json!({"keypair": {"name": name, "type": "ssh", "public_key": public_key, "user_id": asking.granted.user}})
 }
 
 async fn key_pairs(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     let name = |one: &Observed| one.name.clone().unwrap_or_default();
     let (items, more) = fake.page(asking, ResourceKind::KeyPair, name).await?;
-    let pair = |one: &Observed| json!({"keypair": {"name": one.name, "type": "ssh"}});
-    let mut body = Map::from_iter([("keypairs".to_owned(), items.iter().map(pair).collect())]);
+    let mine = items.iter().filter(|one| is_of(fake, asking, one));
+    let pairs = mine.map(|one| shown_pair(fake, asking, one)).collect();
+    let mut body = Map::from_iter([("keypairs".to_owned(), pairs)]);
     if more {
         body.insert(
             "keypairs_links".to_owned(),
@@ -268,6 +299,11 @@ async fn make_key_pair(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     let (name, key) =
         (pair["name"].as_str().unwrap_or_default(), pair["public_key"].as_str().unwrap_or_default());
     let body = LaunchBody::KeyPair { public_key: key.to_owned() };
+    let pair = super::Pair { user: asking.granted.user.clone(), public_key: key.to_owned() };
+    fake.kept().pairs.insert(name.to_owned(), pair);
     fake.launch(asking, frozen(Mark::from_name(name), name, body), None).await?;
-    Ok(Reply::of(201, &json!({"keypair": {"name": name, "type": "ssh", "fingerprint": "00:11"}})))
+    Ok(Reply::of(
+        201,
+        &json!({"keypair": {"name": name, "type": "ssh", "fingerprint": "00:11", "public_key": key}}),
+    ))
 }

@@ -58,6 +58,11 @@ impl Refusal {
         Self { of, error: ProviderError::Busy { said: said("", message) } }
     }
 
+    /// What is asked is forbidden to everybody.
+    pub(super) fn forbidden(of: Of, message: &str) -> Self {
+        Self { of, error: ProviderError::Invalid { said: said("Forbidden", message) } }
+    }
+
     pub(super) fn unauthorized(of: Of) -> Self {
         Self { of, error: ProviderError::Unauthorized { said: said("AuthFailure", "") } }
     }
@@ -132,6 +137,7 @@ fn invalid(of: Of, said: &Said) -> Reply {
             (400, "badRequest", "Unable to find security_group with name or id".to_owned())
         }
         "InvalidKeyPair.NotFound" => (400, "badRequest", "Invalid key_name provided.".to_owned()),
+        "Forbidden" => (403, "forbidden", said.message.clone()),
         "InvalidZone" => (400, "badRequest", "The requested availability zone is not available".to_owned()),
         _ => (400, "badRequest", said.message.clone()),
     };

@@ -5,7 +5,7 @@
 //! answer.
 
 use super::{Kept, Subject, is, items, over, skipped};
-use crate::contracts::provider::OwnedHandle;
+use crate::contracts::provider::{Authority, OwnedHandle, ProviderError};
 use crate::nouns::cloud::{Act, PowerMode, Sighting, ThingState};
 use crate::nouns::launch::LaunchBody;
 use crate::words::fault::{Effect, Fault, FaultKind};
@@ -93,6 +93,20 @@ pub(super) async fn a_handle_of_another_lane_is_not_sent(on: Subject) -> Kept {
     on.clock.sleep(on.poll).await;
     let seen = on.look(&machine).await?;
     hold!(is(&seen, ThingState::Running), "after a foreign handle it is {seen:?}");
+    Ok(())
+}
+
+/// What was adopted was somebody's before, and may hold their only data: it is turned on and off, and never ended. The
+/// handle says so, and whoever sends is the last to read it. Orders an end by a handle that allows power alone.
+pub(super) async fn what_may_only_be_powered_is_never_ended(on: Subject) -> Kept {
+    let (frozen, machine) = on.running().await?;
+    let handle = OwnedHandle { may: Authority::Power, ..on.handle(&machine, &frozen) };
+    let outcome = on.provider.act(&handle, Act::Terminate).await;
+    on.clock.sleep(on.poll * 2).await;
+    let seen = on.look(&machine).await?;
+    hold!(is(&seen, ThingState::Running), "ended by a handle that may not: {seen:?}");
+    let refused = matches!(outcome, Err(ProviderError::NotSent { .. }));
+    hold!(refused, "an end that is not allowed was answered with {outcome:?}");
     Ok(())
 }
 

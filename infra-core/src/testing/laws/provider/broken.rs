@@ -17,7 +17,8 @@ use async_trait::async_trait;
 
 use super::Subject;
 use crate::contracts::provider::{
-    CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said, Send, Series,
+    Authority, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said,
+    Send, Series,
 };
 use crate::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting, ThingState};
 use crate::nouns::launch::{FrozenLaunch, LaunchBody};
@@ -245,7 +246,7 @@ impl CloudProvider for Broken {
     }
 
     /// Orders that are accepted and forgotten, refused the second time, carried out on everything, or carried out
-    /// although the handle came from another lane. Ending a firewall in use is accepted where it should be `Busy`.
+    /// although the handle came from another lane or allows power alone. Ending a firewall in use is accepted where it should be `Busy`.
     async fn act(&self, on: &OwnedHandle, act: Act) -> Result<Accepted, ProviderError> {
         let again = {
             let mut ordered = self.ordered.lock().expect("nothing panics while it remembers");
@@ -272,6 +273,10 @@ impl CloudProvider for Broken {
                 let lane = self.subject.lane.clone();
                 let handle = OwnedHandle::unproven(on.id().clone(), on.kind(), lane, *on.mark());
                 return self.inner.act(&handle, act).await;
+            }
+            ("what_may_only_be_powered_is_never_ended", Act::Terminate) => {
+                let may = Authority::PowerAndTerminate;
+                return self.inner.act(&OwnedHandle { may, ..on.clone() }, act).await;
             }
             _ => {}
         }

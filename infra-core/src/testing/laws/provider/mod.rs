@@ -97,6 +97,7 @@ pub fn laws() -> Vec<Law<Subject>> {
         acting::ended_is_seen_before_it_vanishes,
         acting::power_off_and_on_settles,
         acting::a_handle_of_another_lane_is_not_sent,
+        acting::what_may_only_be_powered_is_never_ended,
         acting::firewall_in_use_is_busy,
         acting::a_mark_can_be_taken_off_and_written_again,
     ]
