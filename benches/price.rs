@@ -90,12 +90,15 @@ fn measure(tag: &str, world: &PriceWorld, context: &PriceContext<'_>) {
         ("gpu-deny-cap-spot-none", ruled(0.001)),
     ] {
         let linear = || {
-            drop(black_box(
-                rows.iter().filter(|row| meets(&need, **row)).min_by_key(|(_, it)| it.price.per_hour()),
-            ))
+            let fits = rows.iter().filter(|row| meets(&need, **row));
+            let _ = black_box(fits.min_by_key(|(_, it)| it.price.per_hour()));
         };
-        let sorted = || drop(black_box(by_price.iter().find(|row| meets(&need, **row))));
-        let pick = || drop(black_box(CheapestFit.pick(black_box(&need), context)));
+        let sorted = || {
+            let _ = black_box(by_price.iter().find(|row| meets(&need, **row)));
+        };
+        let pick = || {
+            let _ = black_box(CheapestFit.pick(black_box(&need), context));
+        };
         let [pick, slow, by_price] = in_turns(rounds, pick, linear, sorted);
         let must = if name.starts_with("gpu") {
             String::new()

@@ -29,7 +29,7 @@ pub(super) const DIGITALOCEAN: &str = "/digitalocean";
 #[derive(Debug)]
 pub(super) enum Sim {
     Here(SimWorld),
-    Elsewhere(SimDriver),
+    Elsewhere(Box<SimDriver>),
     Nowhere,
 }
 
@@ -40,7 +40,7 @@ impl Sim {
             None => Ok(Self::Nowhere),
             Some(CloudSpec { endpoint: Some(url), .. }) => RemoteSim::open(url, Arc::new(SystemClock))
                 .await
-                .map(Self::Elsewhere)
+                .map(|sim| Self::Elsewhere(Box::new(sim)))
                 .map_err(|error| StartError::Config(format!("clouds.sim.endpoint: {error}"))),
             Some(CloudSpec { endpoint: None, .. }) => {
                 world(data, "sim-world", SimConfig::default()).map(Self::Here)
@@ -60,7 +60,7 @@ impl Sim {
     fn driver(&self) -> Option<Arc<dyn CloudDriver>> {
         match self {
             Self::Here(world) => Some(Arc::new(SimDriver::new(world.clone()))),
-            Self::Elsewhere(driver) => Some(Arc::new(driver.clone())),
+            Self::Elsewhere(driver) => Some(Arc::new((**driver).clone())),
             Self::Nowhere => None,
         }
     }

@@ -174,13 +174,16 @@ pub fn passed(budget: &Budget) -> Option<Shortage> {
 }
 
 /// A limit in thousandths or billionths, and what of a sum counts against it.
-type Limited = (BudgetKind, i128, fn(&Totals) -> i128);
+type Limited = (BudgetKind, i128, Counted);
+
+/// What of a sum counts against a limit.
+type Counted = fn(&Totals) -> i128;
 
 fn limits(budget: &Budget) -> Vec<Limited> {
     let limits = &budget.limits;
     let count = |max: u32| i128::from(max) * 1000;
     let nanos = |max: Money| i128::from(max.nanos);
-    let all: [(BudgetKind, Option<i128>, fn(&Totals) -> i128); 4] = [
+    let all: [(BudgetKind, Option<i128>, Counted); 4] = [
         (BudgetKind::Machines, limits.machines.map(count), |sum| i128::from(sum.machines) * 1000),
         (BudgetKind::Vcpus, limits.vcpus.map(count), |sum| i128::from(sum.vcpus_milli)),
         (BudgetKind::PerHour, limits.per_hour.map(nanos), |sum| i128::from(sum.per_hour.nanos)),
