@@ -183,7 +183,10 @@ async fn two_people_of_one_project_leave_no_key_pair_behind() {
         for user in [&house.user, &zoe] {
             let mut wish = Request::default();
             wish.vcpus = Some(1.0);
-            wish.ssh_public_keys = vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0nXkTnP3Yw0b3hZyqXb3Z1o3yq0b3hZyqXb3Z1o3yq me".to_owned()];
+            wish.ssh_public_keys = vec![
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0nXkTnP3Yw0b3hZyqXb3Z1o3yq0b3hZyqXb3Z1o3yq me"
+                    .to_owned(),
+            ];
             let before = house.alive(ResourceKind::KeyPair).len();
             let id = user.reserve(&wish, None).await.expect("something fits").view.id;
             assert_eq!(user.wait(&id, DAY).await.expect("ours").state, Phase::Ready);
