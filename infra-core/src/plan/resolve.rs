@@ -244,6 +244,7 @@ mod tests {
             max_batch: 1,
             visible_within: Duration::ZERO,
             gone_shown_for: Duration::ZERO,
+            of_maker: false,
         };
         let now = Timestamp::from_second(1_000).expect("in range");
         let off_mode = PowerMode::Hibernate;

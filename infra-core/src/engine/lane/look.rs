@@ -46,6 +46,9 @@ const IDS_PER_CALL: usize = 100;
 /// A tenant's key.
 type Maker = (TenantId, CredentialId);
 
+/// Things to look at, with their rows.
+type Batch<'a> = Vec<(&'a Versioned<Launch>, ResourceId)>;
+
 impl Tick<'_> {
     /// Looks at everything in motion, and at what a listing did not show. Answers what was seen, each with the moment
     /// by the monotonic clock: that is what proofs are made of. Empty when no look is due, or the read breaker says
@@ -60,8 +63,7 @@ impl Tick<'_> {
         }
         let mut looked = false;
         let suspects = self.worker.take_suspects();
-        let mut batches: BTreeMap<(ResourceKind, Option<Maker>), Vec<(&Versioned<Launch>, ResourceId)>> =
-            BTreeMap::new();
+        let mut batches: BTreeMap<(ResourceKind, Option<Maker>), Batch<'_>> = BTreeMap::new();
         for row in rows {
             let Some(context) = self.context(&row.value) else { continue };
             let looks = steps(&row.value, &context).into_iter().filter_map(|step| match step {
