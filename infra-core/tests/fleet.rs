@@ -114,7 +114,7 @@ async fn three_hundred_servers_come_and_go_whatever_nova_does() {
     let clock = VirtualClock::default().manual();
     let (world, fake, driver) = openstack(&clock);
     let key = [("kind", "password"), ("username", "ada"), ("password", "sim-ada"), ("project_name", "ada")];
-    let work = async {
+    let work = Box::pin(async {
         let house = House::open(clock.clone(), world, Arc::new(driver), &key).await;
         fake.trouble(50, 20);
         // Of 1,000 creates 30 lose their answer, and 15 are done only after everybody has given them up.
@@ -160,7 +160,7 @@ async fn three_hundred_servers_come_and_go_whatever_nova_does() {
         assert!(made > SERVERS as usize, "no build failed: the fault rules did nothing");
         assert_eq!(house.left(), Vec::new());
         house.infra.shutdown().await;
-    };
+    });
     in_virtual_time(&clock, work).await;
 }
 
@@ -169,7 +169,7 @@ async fn two_people_of_one_project_leave_no_key_pair_behind() {
     let clock = VirtualClock::default().manual();
     let (world, _, driver) = openstack(&clock);
     let key = [("kind", "password"), ("username", "ada"), ("password", "sim-lab"), ("project_name", "lab")];
-    let work = async {
+    let work = Box::pin(async {
         let house = House::open(clock.clone(), world, Arc::new(driver), &key).await;
         let name: UserId = "zoe".parse().expect("a legal name");
         house.infra.operator().add_user(&name, None).await.expect("the name is free");
@@ -199,7 +199,7 @@ async fn two_people_of_one_project_leave_no_key_pair_behind() {
             assert_eq!(house.left(), Vec::new(), "whichever key the lane is looked at with");
         }
         house.infra.shutdown().await;
-    };
+    });
     in_virtual_time(&clock, work).await;
 }
 
@@ -224,7 +224,7 @@ fn digitalocean(clock: &VirtualClock) -> (SimWorld, DigitalOceanDriver) {
 async fn a_droplet_that_is_turned_off_costs_a_snapshot_and_comes_back_with_its_data() {
     let clock = VirtualClock::default().manual();
     let (world, driver) = digitalocean(&clock);
-    let work = async {
+    let work = Box::pin(async {
         let house =
             House::open(clock.clone(), world, Arc::new(driver), &[("kind", "token"), ("token", "sim-ada")])
                 .await;
@@ -250,7 +250,7 @@ async fn a_droplet_that_is_turned_off_costs_a_snapshot_and_comes_back_with_its_d
         house.comes_to(&id, Phase::Released).await;
         assert_eq!(house.left(), Vec::new());
         house.infra.shutdown().await;
-    };
+    });
     in_virtual_time(&clock, work).await;
 }
 
@@ -258,7 +258,7 @@ async fn a_droplet_that_is_turned_off_costs_a_snapshot_and_comes_back_with_its_d
 async fn a_lost_reply_of_a_tokenless_cloud_buys_at_most_one_more_and_ends_it() {
     let clock = VirtualClock::default().manual();
     let (world, driver) = digitalocean(&clock);
-    let work = async {
+    let work = Box::pin(async {
         let house =
             House::open(clock.clone(), world, Arc::new(driver), &[("kind", "token"), ("token", "sim-ada")])
                 .await;
@@ -275,7 +275,7 @@ async fn a_lost_reply_of_a_tokenless_cloud_buys_at_most_one_more_and_ends_it() {
         house.comes_to(&id, Phase::Released).await;
         assert_eq!(house.left(), Vec::new());
         house.infra.shutdown().await;
-    };
+    });
     in_virtual_time(&clock, work).await;
 }
 
@@ -340,7 +340,7 @@ async fn requests_of_a_slow_hour(regions: &[&str]) -> u64 {
     let fake = DigitalOceanFake::new(world.clone());
     let counting = Arc::new(Counting { fake, requests: AtomicU64::new(0) });
     let driver = DigitalOceanDriver::new(settings, Arc::<Counting>::clone(&counting), shared);
-    let work = async {
+    let work = Box::pin(async {
         let key = [("kind", "token"), ("token", "sim-ada")];
         let house = House::open(clock.clone(), world, Arc::new(driver), &key).await;
         let wish = |region: &str| {
@@ -367,7 +367,7 @@ async fn requests_of_a_slow_hour(regions: &[&str]) -> u64 {
         println!("COUNT digitalocean_budget regions={} requests_in_an_hour={requests}", regions.len());
         house.infra.shutdown().await;
         requests
-    };
+    });
     in_virtual_time(&clock, work).await
 }
 

@@ -69,30 +69,37 @@ impl House {
 #[tokio::test]
 async fn a_mark_of_another_lane_does_not_freeze_the_installation() {
     let clock = VirtualClock::default().manual();
-    in_virtual_time(&clock.clone(), async {
-        let house = House::open(&clock).await;
-        let id = house.ready().await;
-        let mine = house.machines().remove(0);
-        let elsewhere = house.sim.config().regions[1].name.clone();
-        let copy = house.sim.make_by_hand(HandMade {
-            account: mine.account.clone(),
-            region: elsewhere,
-            zone: None,
-            type_name: None,
-            name: Some("a copy".to_owned()),
-            tags: mine.tags.clone(),
-        });
-        let copy = copy.expect("the sim has two regions");
-        house.clock.sleep(HOUR / 2).await;
-        let status = house.infra.operator().status().await.expect("answers");
-        assert!(status.frozen.is_none(), "{:?}", status.frozen);
-        house.user.release(&id).await.expect("it is ours");
-        let over = house.user.wait(&id, HOUR).await.expect("it is ours");
-        assert_eq!(over.state, Phase::Released, "{:?}", over.reason);
-        let left = house.machines();
-        assert_eq!(left.iter().map(|thing| &thing.id).collect::<Vec<_>>(), [&copy], "the copy is not ours");
-        house.infra.shutdown().await;
-    })
+    in_virtual_time(
+        &clock.clone(),
+        Box::pin(async {
+            let house = House::open(&clock).await;
+            let id = house.ready().await;
+            let mine = house.machines().remove(0);
+            let elsewhere = house.sim.config().regions[1].name.clone();
+            let copy = house.sim.make_by_hand(HandMade {
+                account: mine.account.clone(),
+                region: elsewhere,
+                zone: None,
+                type_name: None,
+                name: Some("a copy".to_owned()),
+                tags: mine.tags.clone(),
+            });
+            let copy = copy.expect("the sim has two regions");
+            house.clock.sleep(HOUR / 2).await;
+            let status = house.infra.operator().status().await.expect("answers");
+            assert!(status.frozen.is_none(), "{:?}", status.frozen);
+            house.user.release(&id).await.expect("it is ours");
+            let over = house.user.wait(&id, HOUR).await.expect("it is ours");
+            assert_eq!(over.state, Phase::Released, "{:?}", over.reason);
+            let left = house.machines();
+            assert_eq!(
+                left.iter().map(|thing| &thing.id).collect::<Vec<_>>(),
+                [&copy],
+                "the copy is not ours"
+            );
+            house.infra.shutdown().await;
+        }),
+    )
     .await;
 }
 
@@ -101,14 +108,17 @@ async fn a_mark_of_another_lane_does_not_freeze_the_installation() {
 #[tokio::test]
 async fn a_lane_whose_listing_takes_longer_than_a_claim_still_creates_and_ends() {
     let clock = VirtualClock::default().manual();
-    in_virtual_time(&clock.clone(), async {
-        let house = House::open(&clock).await;
-        house.sim.rule(Rule::once("list_owned", FaultEffect::SlowMs(45_000)).times(None));
-        let id = house.ready().await;
-        house.user.release(&id).await.expect("it is ours");
-        let over = house.user.wait(&id, HOUR).await.expect("it is ours");
-        assert_eq!((over.state, house.machines().len()), (Phase::Released, 0), "{:?}", over.reason);
-        house.infra.shutdown().await;
-    })
+    in_virtual_time(
+        &clock.clone(),
+        Box::pin(async {
+            let house = House::open(&clock).await;
+            house.sim.rule(Rule::once("list_owned", FaultEffect::SlowMs(45_000)).times(None));
+            let id = house.ready().await;
+            house.user.release(&id).await.expect("it is ours");
+            let over = house.user.wait(&id, HOUR).await.expect("it is ours");
+            assert_eq!((over.state, house.machines().len()), (Phase::Released, 0), "{:?}", over.reason);
+            house.infra.shutdown().await;
+        }),
+    )
     .await;
 }

@@ -124,9 +124,10 @@ impl UserHandle {
         idempotency: Option<&IdempotencyKey>,
     ) -> Result<Reserved, InfraError> {
         let ask = Ask::Request(request);
-        let (record, replayed) =
-            reserve::reserve(&self.core, &self.id, &self.actor, ask, idempotency.or(self.key.as_ref()))
-                .await?;
+        let once = idempotency.or(self.key.as_ref());
+        // Boxed: it ranks, admits and seals, and whoever reserves should not carry all of that in a future of their own.
+        let reserving = Box::pin(reserve::reserve(&self.core, &self.id, &self.actor, ask, once));
+        let (record, replayed) = reserving.await?;
         Ok(Reserved { view: self.reserved(&record, replayed).await?, replayed })
     }
 

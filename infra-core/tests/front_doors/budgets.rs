@@ -311,7 +311,7 @@ async fn a_sum_drifts_from_what_it_is_the_sum_of() {
                 }
             }
             (2, Some((user, id))) => {
-                drop(user.set_count(&id, u32::try_from(chance.below(4)).expect("small"), None).await)
+                drop(user.set_count(&id, u32::try_from(chance.below(4)).expect("small"), None).await);
             }
             (3, Some((user, id))) => {
                 drop(user.stop(&id, None).await);

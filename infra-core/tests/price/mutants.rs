@@ -160,7 +160,7 @@ impl Mutant {
                 }
                 (Defect::NeverStale, Price::Known { live, .. }) => *live = false,
                 (Defect::AnyMarket, _) => {
-                    offer.market = need.market.unwrap_or(MarketWish::OnDemand).markets()[0]
+                    offer.market = need.market.unwrap_or(MarketWish::OnDemand).markets()[0];
                 }
                 (Defect::BuysWholeDisk, _) => offer.disk_gib = 0,
                 (Defect::ForgetsFee, _) => offer.fee_per_hour = Money::default(),

@@ -178,7 +178,7 @@ fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering, list: i64)
                 .as_ref()
                 .is_none_or(|it| it.to_lowercase() == offering.family && !it.is_empty());
         let price = match overlay.off {
-            // The worlds know halves of percents only.
+            #[allow(clippy::cast_possible_truncation, reason = "the worlds know halves of percents only")]
             Off::Percent(off) => {
                 let left = 200 - (off * 2.0) as i128;
                 i64::try_from((i128::from(list) * left + 199) / 200).expect("below the list price")
