@@ -89,7 +89,7 @@ async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
     let own = put(&world, "/users/ada/overlays", "ada", &half).await;
     assert_eq!(own.status, StatusCode::METHOD_NOT_ALLOWED, "who sets a discount sets a budget: {}", own.json);
     let set = put(&world, ADAS, "ada", &half).await;
-    assert_eq!(set.status, StatusCode::NOT_FOUND, "{}", set.json);
+    assert_eq!(set.status, StatusCode::FORBIDDEN, "{}", set.json);
     let set = put(&world, ADAS, ADMIN, &half).await;
     assert_eq!(set.status, StatusCode::OK, "{}", set.json);
     assert_eq!(world.get("/users/ada/overlays", "ada").await.json["overlays"][0]["name"], "half");
