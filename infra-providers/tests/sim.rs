@@ -300,11 +300,11 @@ async fn a_seed_repeats_a_run() {
 #[tokio::test]
 async fn nothing_is_open_but_what_was_asked_for() {
     let desk = Desk::new().await;
-    let closed = desk.draft(LaunchBody::Firewall(FirewallBody { allow_from: Vec::new() }), 1);
+    let closed = desk.draft(LaunchBody::Firewall(FirewallBody::open_to(Vec::new())), 1);
     desk.launch(&closed).await.expect("launches");
     let LaunchBody::Firewall(made) = &desk.world.truth()[0].body else { panic!("a firewall was made") };
     assert!(made.allow_from.is_empty());
-    let nonsense = FirewallBody { allow_from: vec!["anywhere".to_owned()] };
+    let nonsense = FirewallBody::open_to(vec!["anywhere".to_owned()]);
     let error = desk.launch(&desk.draft(LaunchBody::Firewall(nonsense), 1)).await.expect_err("no CIDR");
     assert_eq!(error.kind(), FaultKind::Invalid);
 }

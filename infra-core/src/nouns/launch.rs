@@ -121,6 +121,17 @@ pub struct MachineBody {
 pub struct FirewallBody {
     /// CIDR blocks that may connect to every port; nobody when empty.
     pub allow_from: Vec<String>,
+    /// The network that its machines are in, in their cloud's words (`options.network`): on EC2 a firewall is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+impl FirewallBody {
+    /// A firewall in the network that machines are in when nobody names one.
+    #[must_use]
+    pub const fn open_to(allow_from: Vec<String>) -> Self {
+        Self { allow_from, network: None }
+    }
 }
 
 /// One send of an attempt.

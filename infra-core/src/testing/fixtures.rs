@@ -196,7 +196,7 @@ pub fn launch(seed: u64) -> Launch {
             count: 1,
             zone: None,
             labels: BTreeMap::new(),
-            body: LaunchBody::Firewall(FirewallBody { allow_from: vec!["10.0.0.0/8".to_owned()] }),
+            body: LaunchBody::Firewall(FirewallBody::open_to(vec!["10.0.0.0/8".to_owned()])),
         },
         sends: Vec::new(),
         state: LaunchState::Unknown,

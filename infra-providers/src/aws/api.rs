@@ -161,6 +161,8 @@ pub struct Instance {
 pub struct NewGroup {
     /// Unique in its VPC.
     pub name: String,
+    /// `VpcId`; the region's default VPC when `None`.
+    pub vpc: Option<String>,
     /// ASCII.
     pub description: String,
     /// In the call.
@@ -303,6 +305,8 @@ pub trait Ec2Api: Debug + Send + Sync {
     /// TerminateInstances with one id: EC2 terminates none of a batch when one id is bad.
     async fn terminate_instance(&self, id: &str) -> Answer<()>;
 
+    /// DescribeSubnets with one id: the VPC that it is in.
+    async fn subnet_vpc(&self, subnet: &str) -> Answer<String>;
     /// CreateSecurityGroup; answers its id.
     async fn create_group(&self, ask: &NewGroup, within: Duration) -> Answer<String>;
     /// AuthorizeSecurityGroupIngress: every port, from these CIDR blocks; all rules or none.

@@ -3,7 +3,7 @@
 //! # Flow
 //! CreateSecurityGroup under the launch's unique name, with the mark in the call; then one
 //! AuthorizeSecurityGroupIngress with all rules, only if there are any. EC2 gives a new group no ingress at all,
-//! and egress to everywhere.
+//! and egress to everywhere. A group is of one VPC: that of the subnet which its machines are asked for, looked up before.
 //!
 //! # Guarantees
 //! * A replay finds its group by name, proves it by the mark, and writes the rules that are missing.
@@ -40,8 +40,13 @@ pub(super) async fn launch(
 ) -> Result<Vec<Observed>, ProviderError> {
     // Everything that EC2 could refuse about the rules is refused before the group exists.
     let wanted = rules(body)?;
+    let vpc = match &body.network {
+        Some(subnet) => Some(provider.api.subnet_vpc(subnet).await.map_err(looked)?),
+        None => None,
+    };
     let mut ask = NewGroup {
         name: frozen.name.clone(),
+        vpc,
         description: "made by infra, open only to the blocks that its launch names".to_owned(),
         tags: tags(frozen),
     };

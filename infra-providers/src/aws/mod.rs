@@ -16,8 +16,8 @@
 //! * Nothing is open but what a firewall's body names.
 //!
 //! # Caveats
-//! * Machines live in the default subnet of their zone unless `options.network` names another one of that zone. A
-//!   firewall is made in the region's default VPC, so a subnet of another VPC goes only without one.
+//! * Machines live in the default subnet of their zone unless `options.network` names another one of that zone, in
+//!   whatever VPC; a firewall is made in the VPC of its machines. An account without a default VPC has to name one.
 //! * The root disk's device name belongs to the image and is not in the frozen body: it is read from the image just
 //!   before the call. It never changes for an image id, so a replay is still the same bytes.
 //! * Metrics are not read yet: `measure` answers Invalid. Prices are those of Linux.

@@ -48,6 +48,7 @@ pub const CALLS: &[CallPermission] = &[
     always("start_instance", "ec2:StartInstances"),
     always("stop_instance", "ec2:StopInstances"),
     always("terminate_instance", "ec2:TerminateInstances"),
+    always("subnet_vpc", "ec2:DescribeSubnets"),
     always("create_group", "ec2:CreateSecurityGroup"),
     always("authorize_ingress", "ec2:AuthorizeSecurityGroupIngress"),
     always("describe_groups", "ec2:DescribeSecurityGroups"),

@@ -189,8 +189,15 @@ impl Ec2Api for SdkApi {
         self.ec2.terminate_instances().instance_ids(id).send().await.map_err(failed).map(drop)
     }
 
+    async fn subnet_vpc(&self, subnet: &str) -> Answer<String> {
+        let found = self.ec2.describe_subnets().subnet_ids(subnet).send().await.map_err(failed)?;
+        let vpc = found.subnets.unwrap_or_default().into_iter().find_map(|subnet| subnet.vpc_id);
+        vpc.ok_or_else(|| lacking("vpcId"))
+    }
+
     async fn create_group(&self, ask: &NewGroup, within: Duration) -> Answer<String> {
         let call = self.ec2.create_security_group().group_name(&ask.name).description(&ask.description);
+        let call = call.set_vpc_id(ask.vpc.clone());
         let call =
             call.tag_specifications(convert::tag_specification(ResourceType::SecurityGroup, &ask.tags));
         let made = call.customize().config_override(self.cut(within)).send().await.map_err(failed)?;

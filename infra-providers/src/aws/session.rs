@@ -180,6 +180,10 @@ impl Ec2Api for Renewing {
         renewed!(self, api => api.terminate_instance(id))
     }
 
+    async fn subnet_vpc(&self, subnet: &str) -> Answer<String> {
+        renewed!(self, api => api.subnet_vpc(subnet))
+    }
+
     async fn create_group(&self, ask: &NewGroup, within: Duration) -> Answer<String> {
         renewed!(self, within, api, left => api.create_group(ask, left))
     }

@@ -151,7 +151,7 @@ impl Cloud {
 
     pub(crate) fn firewall(&self, allow_from: &[&str]) -> FrozenLaunch {
         let allow_from = allow_from.iter().map(|block| (*block).to_owned()).collect();
-        self.frozen(1, "a", LaunchBody::Firewall(FirewallBody { allow_from }))
+        self.frozen(1, "a", LaunchBody::Firewall(FirewallBody::open_to(allow_from)))
     }
 
     pub(crate) fn handle(&self, id: &ResourceId, frozen: &FrozenLaunch) -> OwnedHandle {

@@ -139,7 +139,7 @@ async fn check(endpoint: &str, id: &str, secret: &str) {
     let handle = OwnedHandle::unproven(ids[0].clone(), ResourceKind::Machine, lane.clone(), machine.mark);
     refused(&provider.act(&handle, Act::Terminate).await.expect_err("not permitted"), secret);
     let allow_from = vec!["10.0.0.0/8".to_owned()];
-    let wall = frozen(LaunchBody::Firewall(FirewallBody { allow_from }));
+    let wall = frozen(LaunchBody::Firewall(FirewallBody::open_to(allow_from)));
     let error = provider.launch(&wall, &send()).await.expect_err("the group, but not its rules");
     assert_eq!((error.kind(), error.effect()), (FaultKind::Unavailable, Effect::Unknown), "{error}");
     assert!(error.to_string().contains("UnauthorizedOperation"), "{error}");

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cloud::{
-    CHECKING, body, counterpart, credential, driver, frozen, http, lane, query, send, settings,
+    CHECKING, Cloud, body, counterpart, credential, driver, frozen, http, lane, query, send, settings,
 };
 use crate::keys::{Checked, iam, user_with, user_with_policy};
 use crate::life::PUBLIC_KEY;
@@ -28,16 +28,27 @@ struct Life {
     provider: Arc<dyn CloudProvider>,
     installation: InstallationId,
     lane: Lane,
+    /// Where its machine is.
+    subnet: String,
+}
+
+/// A subnet of the zone in which the lives are led, looked up while nobody checks keys.
+async fn a_subnet() -> String {
+    let cloud = Cloud::in_region(REGION).await.expect("the endpoint was asked for before");
+    let all = cloud.truth.describe_subnets().send().await.expect("looked");
+    let zone = format!("{REGION}a");
+    let of_zone = all.subnets().iter().find(|one| one.availability_zone() == Some(&zone));
+    of_zone.and_then(|one| one.subnet_id()).expect("a default subnet").to_owned()
 }
 
 impl Life {
-    async fn of(endpoint: &str, user: &Checked) -> Self {
+    async fn of(endpoint: &str, user: &Checked, subnet: &str) -> Self {
         let lane = lane(endpoint, REGION);
         let installation = InstallationId::draw(SystemClock.wall(), &SystemEntropy);
         let connected = driver(settings(endpoint, REGION))
             .connect(&credential(&user.id, &user.secret), &lane, installation)
             .await;
-        Self { provider: connected.expect("no I/O yet"), installation, lane }
+        Self { provider: connected.expect("no I/O yet"), installation, lane, subnet: subnet.to_owned() }
     }
 
     async fn make(&self, body: LaunchBody) -> Result<(FrozenLaunch, Observed), ProviderError> {
@@ -68,9 +79,12 @@ impl Life {
         provider.catalogue().await?;
         let pair = self.make(LaunchBody::KeyPair { public_key: PUBLIC_KEY.to_owned() }).await?;
         let allow_from = vec!["10.0.0.0/8".to_owned()];
-        let wall = self.make(LaunchBody::Firewall(FirewallBody { allow_from })).await?;
+        let network = Some(self.subnet.clone());
+        let wall = self.make(LaunchBody::Firewall(FirewallBody { allow_from, network })).await?;
         let (firewall, key_pair) = (Some(wall.1.id.clone()), Some(pair.0.name.clone()));
-        let machine = self.make(LaunchBody::Machine(MachineBody { firewall, key_pair, ..body() })).await?;
+        let mut body = MachineBody { firewall, key_pair, ..body() };
+        body.options.network = Some(self.subnet.clone());
+        let machine = self.make(LaunchBody::Machine(body)).await?;
         for (of, _) in [&pair, &wall, &machine] {
             provider.find(&query(of)).await?;
         }
@@ -117,16 +131,17 @@ impl Drop for FewTypes<'_> {
 #[allow(clippy::print_stdout, reason = "what users get to read, for --show-output")]
 async fn the_policy_is_enough_and_without_any_line_the_error_names_what_is_missing() {
     let Some(endpoint) = counterpart("INFRA_TEST_EC2_ENDPOINT") else { return };
+    let subnet = a_subnet().await;
     let _alone = CHECKING.write().await;
     let _few = FewTypes::set(&endpoint, 20);
     {
         // The very document that is handed out.
         let user = user_with_policy(&endpoint, &policy());
-        Life::of(&endpoint, &user).await.lived().await.expect("the policy is enough");
+        Life::of(&endpoint, &user, &subnet).await.lived().await.expect("the policy is enough");
     }
     for missing in actions() {
         let user = user_with(&endpoint, &all_but(missing));
-        let error = Life::of(&endpoint, &user).await.lived().await.expect_err(missing);
+        let error = Life::of(&endpoint, &user, &subnet).await.lived().await.expect_err(missing);
         // After a group was made, a refusal of its rules leaves the whole attempt unknown.
         let half = missing == "ec2:AuthorizeSecurityGroupIngress";
         let kind = if half { FaultKind::Unavailable } else { FaultKind::Unauthorized };
@@ -145,11 +160,12 @@ fn all_but(missing: &str) -> String {
 #[tokio::test]
 async fn without_a_permission_for_prices_machines_are_leased_and_the_price_says_what_is_missing() {
     let Some(endpoint) = counterpart("INFRA_TEST_EC2_ENDPOINT") else { return };
+    let subnet = a_subnet().await;
     let _alone = CHECKING.write().await;
     let _few = FewTypes::set(&endpoint, 20);
     for missing in price_actions() {
         let user = user_with(&endpoint, &all_but(missing));
-        let life = Life::of(&endpoint, &user).await;
+        let life = Life::of(&endpoint, &user, &subnet).await;
         life.lived().await.expect(missing);
         let offered = life.provider.catalogue().await.expect("read").offerings;
         let reasons: Vec<_> = offered

@@ -6,4 +6,5 @@ mod common;
 mod bench;
 mod keys;
 mod laws;
+mod network;
 mod power;

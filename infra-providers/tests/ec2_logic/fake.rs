@@ -183,6 +183,10 @@ impl Ec2Api for FakeEc2 {
         })
     }
 
+    async fn subnet_vpc(&self, _: &str) -> Answer<String> {
+        self.call("subnet-vpc", |_| Ok("vpc-1".to_owned()))
+    }
+
     async fn create_group(&self, ask: &NewGroup, _: Duration) -> Answer<String> {
         self.call("create-group", |world| {
             if world.groups.iter().any(|group| group.name == ask.name) {

@@ -104,7 +104,7 @@ impl Bench {
 
     pub(crate) fn firewall(&self, allow_from: &[&str]) -> FrozenLaunch {
         let allow_from = allow_from.iter().map(|block| (*block).to_owned()).collect();
-        self.frozen(1, LaunchBody::Firewall(FirewallBody { allow_from }))
+        self.frozen(1, LaunchBody::Firewall(FirewallBody::open_to(allow_from)))
     }
 
     /// May leave for the next 30 seconds.

@@ -94,7 +94,7 @@ impl Cloud {
 
     pub(crate) fn firewall(&self, allow_from: &[&str]) -> FrozenLaunch {
         let allow_from = allow_from.iter().map(ToString::to_string).collect();
-        self.frozen(LaunchBody::Firewall(FirewallBody { allow_from }))
+        self.frozen(LaunchBody::Firewall(FirewallBody::open_to(allow_from)))
     }
 
     pub(crate) fn send(&self) -> Send {

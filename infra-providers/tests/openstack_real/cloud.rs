@@ -134,7 +134,7 @@ impl Cloud {
 
     pub(crate) fn firewall(&self, allow_from: &[&str]) -> FrozenLaunch {
         let allow_from = allow_from.iter().map(ToString::to_string).collect();
-        self.frozen(LaunchBody::Firewall(FirewallBody { allow_from }))
+        self.frozen(LaunchBody::Firewall(FirewallBody::open_to(allow_from)))
     }
 
     pub(crate) async fn launch(&self, frozen: &FrozenLaunch) -> Result<Observed, ProviderError> {

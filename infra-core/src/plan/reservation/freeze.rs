@@ -90,7 +90,8 @@ pub(super) fn satellite(
     let request = &reservation.spec.request;
     let body = match kind {
         ResourceKind::Firewall => {
-            LaunchBody::Firewall(FirewallBody { allow_from: request.allow_from.clone() })
+            let network = request.options.network.clone();
+            LaunchBody::Firewall(FirewallBody { allow_from: request.allow_from.clone(), network })
         }
         ResourceKind::KeyPair => {
             LaunchBody::KeyPair { public_key: reservation.ssh_public_keys().into_iter().next()? }

@@ -24,6 +24,11 @@ use crate::sim::skin::{self, Answer as Said, Asked, Call, Port};
 
 const MACHINE: ResourceKind = ResourceKind::Machine;
 const GROUP: ResourceKind = ResourceKind::Firewall;
+
+/// Where machines and groups are when nobody says otherwise.
+const DEFAULT_VPC: &str = "vpc-default";
+/// Where [`Ec2Fake::private_subnet`] leads.
+const PRIVATE_VPC: &str = "vpc-private";
 const PAIR: ResourceKind = ResourceKind::KeyPair;
 
 impl Session {
@@ -207,15 +212,36 @@ impl Session {
         Ok(self.page(items, next))
     }
 
-    /// The zone that a subnet is in.
-    fn check_subnet(&self, ask: &RunInstances) -> Answer<()> {
-        let Some(subnet) = &ask.subnet else { return Ok(()) };
+    /// The zone that a subnet is in, and its VPC.
+    fn subnet(&self, subnet: &str) -> Answer<(String, &'static str)> {
         let zones = skin::zones(&self.ec2.world, &self.region);
-        let Some(zone) = zones.iter().find(|zone| *subnet == Ec2Fake::subnet(zone.as_str())) else {
-            let message = format!("The subnet ID '{subnet}' does not exist");
-            return Err(self.refusal(400, "InvalidSubnetID.NotFound", message));
+        let all = zones.iter().map(|zone| zone.as_str()).flat_map(|zone| {
+            [(Ec2Fake::subnet(zone), zone, DEFAULT_VPC), (Ec2Fake::private_subnet(zone), zone, PRIVATE_VPC)]
+        });
+        let found =
+            all.into_iter().find(|(id, ..)| id == subnet).map(|(_, zone, vpc)| (zone.to_owned(), vpc));
+        let message = || format!("The subnet ID '{subnet}' does not exist");
+        found.ok_or_else(|| self.refusal(400, "InvalidSubnetID.NotFound", message()))
+    }
+
+    /// A machine is in the zone of its subnet, and its groups are in the VPC of it.
+    fn check_subnet(&self, ask: &RunInstances) -> Answer<()> {
+        let (zone, vpc) = match &ask.subnet {
+            Some(subnet) => self.subnet(subnet)?,
+            None => (ask.zone.clone(), DEFAULT_VPC),
         };
-        if zone.as_str() != ask.zone {
+        let of = |group: &String| {
+            let id = ResourceId::new(group.clone()).ok();
+            let kept = |id| self.ec2.kept(|kept| kept.vpcs.get(&id).cloned());
+            id.and_then(kept).unwrap_or_else(|| DEFAULT_VPC.to_owned())
+        };
+        if let Some(group) = ask.groups.iter().find(|group| of(group) != vpc) {
+            let subnet = ask.subnet.as_deref().unwrap_or("(default)");
+            let message = format!("Security group {group} and subnet {subnet} belong to different networks.");
+            return Err(self.refusal(400, "InvalidParameter", message));
+        }
+        let Some(subnet) = &ask.subnet else { return Ok(()) };
+        if zone != ask.zone {
             let (wanted, message) = (&ask.zone, "for parameter availabilityZone is invalid. Subnet");
             let message = format!("Value ({wanted}) {message} '{subnet}' is in the availability zone {zone}");
             return Err(self.refusal(400, "InvalidParameterValue", message));
@@ -311,11 +337,18 @@ impl Ec2Api for Session {
         self.order("TerminateInstances", MACHINE, id, Act::Terminate).await
     }
 
+    async fn subnet_vpc(&self, subnet: &str) -> Answer<String> {
+        self.ask("DescribeSubnets", MACHINE, Call::Identify).await?;
+        self.subnet(subnet).map(|(_, vpc)| vpc.to_owned())
+    }
+
     async fn create_group(&self, ask: &NewGroup, within: Duration) -> Answer<String> {
-        let body = LaunchBody::Firewall(FirewallBody { allow_from: Vec::new() });
+        let body = LaunchBody::Firewall(FirewallBody::open_to(Vec::new()));
         let frozen = shapes::frozen(attempt(&ask.tags), ask.name.clone(), &ask.tags, body);
         let made = self.create("CreateSecurityGroup", frozen, None, within).await?;
-        made.first().map(|one| one.id.to_string()).ok_or_else(|| self.astray())
+        let made = made.first().map(|one| one.id.clone()).ok_or_else(|| self.astray())?;
+        self.ec2.kept(|kept| kept.vpcs.extend(ask.vpc.clone().map(|vpc| (made.clone(), vpc))));
+        Ok(made.to_string())
     }
 
     async fn authorize_ingress(&self, group: &str, cidrs: &[String], _: Duration) -> Answer<()> {

@@ -10,7 +10,7 @@
 //!   [`Ec2Fake::issue`], end at their time.
 //! * As at EC2: a client token's scope is the zone; tags stand in the call and the name is one of them; one unknown id
 //!   fails a whole look-up; a group is empty until its rules are written; a machine that cannot be built is terminated
-//!   by EC2; a subnet belongs to one zone, and hibernation must be asked for in the launch, on an encrypted root disk;
+//!   by EC2; a subnet belongs to one zone and one VPC, and so does a group to a VPC; hibernation must be asked for in the launch, on an encrypted root disk;
 //!   dates are whole seconds.
 //! * What is kept here is what a sim has no place for: temporary keys, moments of starts, why machines failed.
 //!
@@ -56,6 +56,8 @@ struct Kept {
     starts: BTreeMap<ResourceId, Timestamp>,
     /// Why EC2 ended a machine by itself.
     failed: BTreeMap<ResourceId, String>,
+    /// In which VPC a group is.
+    vpcs: BTreeMap<ResourceId, String>,
     /// Every call by its operation's name, in order.
     calls: Vec<&'static str>,
 }
@@ -153,6 +155,12 @@ impl Ec2Fake {
     #[must_use]
     pub fn subnet(zone: &str) -> String {
         format!("subnet-{zone}")
+    }
+
+    /// The id of a zone's subnet in another VPC than the default one.
+    #[must_use]
+    pub fn private_subnet(zone: &str) -> String {
+        format!("subnet-private-{zone}")
     }
 
     fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {

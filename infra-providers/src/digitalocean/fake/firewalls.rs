@@ -61,7 +61,7 @@ pub(super) async fn create(fake: &DigitalOceanFake, asking: &Asking) -> Outcome 
     allow_from.sort();
     allow_from.dedup();
     let mark = Mark::from_name(name).filter(|mark| mark.kind == ResourceKind::Firewall);
-    let mut frozen = fake.frozen(mark, name, LaunchBody::Firewall(FirewallBody { allow_from }));
+    let mut frozen = fake.frozen(mark, name, LaunchBody::Firewall(FirewallBody::open_to(allow_from)));
     frozen.labels = before.into_iter().map(|tag| (tag, BEFORE.to_owned())).collect();
     let made = fake.launch(asking, &fake.home(), frozen, None).await?;
     Ok(Reply::of(202, &json!({ "firewall": firewall(fake, &made) })))

@@ -79,7 +79,7 @@ async fn list(fake: &OpenStackFake, asking: &Asking) -> Outcome {
 async fn create(fake: &OpenStackFake, asking: &Asking) -> Outcome {
     let group = &asking.body["security_group"];
     let text = |key: &str| group[key].as_str().unwrap_or_default().to_owned();
-    let body = LaunchBody::Firewall(FirewallBody { allow_from: Vec::new() });
+    let body = LaunchBody::Firewall(FirewallBody::open_to(Vec::new()));
     let launch = FrozenLaunch {
         labels: BTreeMap::from([(DESCRIPTION.to_owned(), text("description"))]),
         ..frozen(Mark::from_name(&text("name")), &text("name"), body)

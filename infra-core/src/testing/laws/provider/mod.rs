@@ -242,7 +242,7 @@ impl Subject {
     }
 
     fn firewall(&self) -> FrozenLaunch {
-        self.draft(LaunchBody::Firewall(FirewallBody { allow_from: Vec::new() }), 1)
+        self.draft(LaunchBody::Firewall(FirewallBody::open_to(Vec::new())), 1)
     }
 }
 
