@@ -268,11 +268,14 @@ impl Engine {
     /// One per lane as long as the process lives: its brakes hold for whoever asks, and must not be begun anew.
     pub(super) fn worker(&self, lane: &Lane) -> Arc<LaneWorker> {
         let mut workers = self.workers.lock().expect("no panic under this lock");
-        let make = || {
-            let (limits, now) = (&self.parts.limits, self.parts.clock.mono());
-            Arc::new(LaneWorker::new(lane.clone(), limits, now, self.parts.repo.observer()))
-        };
-        Arc::clone(workers.entry(lane.id()).or_insert_with(make))
+        if let Some(worker) = workers.get(&lane.id()) {
+            return Arc::clone(worker);
+        }
+        let reads = workers.values().find_map(|worker| worker.shares_reads(lane)).unwrap_or_default();
+        let (limits, now) = (&self.parts.limits, self.parts.clock.mono());
+        let worker = Arc::new(LaneWorker::new(lane.clone(), limits, now, self.parts.repo.observer(), reads));
+        workers.insert(lane.id(), Arc::clone(&worker));
+        worker
     }
 
     /// Workers of all lanes ever used.

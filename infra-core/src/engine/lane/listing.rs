@@ -78,6 +78,9 @@ impl Tick<'_> {
     /// any listing the tick goes on with what is known, as far as that allows.
     pub(super) async fn list(&self, rows: &[Versioned<Launch>]) -> Result<bool, RepoError> {
         self.worker.listed(self.mono());
+        if !self.worker.may_read(self.mono()) {
+            return Ok(true);
+        }
         if !self.is_identity_right().await {
             return Ok(false);
         }
@@ -121,6 +124,7 @@ impl Tick<'_> {
         let answer = self.provider.identify().await;
         if let Err(error) = &answer {
             tracing::warn!(lane = %self.worker.lane, %error, "identity could not be asked");
+            self.worker.wait_before_reads(self.mono(), error.retry_after());
         }
         let right = answer.as_ref().is_ok_and(|identity| identity.account == self.worker.lane.account);
         if answer.map_or_else(|error| error.kind() == FaultKind::Unauthorized, |_| !right) {

@@ -46,7 +46,24 @@ use crate::words::planted::Bug;
 pub(in crate::engine) struct LaneWorker {
     pub(super) lane: Lane,
     observer: Arc<dyn Observer>,
+    reads: Arc<Reads>,
     state: Mutex<State>,
+}
+
+/// When an account may be looked at again, by the monotonic clock. Limits on requests are the account's (DigitalOcean's
+/// 5,000 an hour are), so when one of its lanes is asked to wait all of them do.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Reads(Mutex<Duration>);
+
+impl Reads {
+    fn may(&self, now: Duration) -> bool {
+        now >= *self.0.lock().expect("no panic under this lock")
+    }
+
+    fn pause(&self, until: Duration) {
+        let mut resume = self.0.lock().expect("no panic under this lock");
+        *resume = until.max(*resume);
+    }
 }
 
 /// Everything a worker remembers, behind one lock that is never held over an await.
@@ -107,6 +124,7 @@ impl LaneWorker {
         limits: &Limits,
         now: Duration,
         observer: Arc<dyn Observer>,
+        reads: Arc<Reads>,
     ) -> Self {
         let state = State {
             facts: None,
@@ -130,7 +148,13 @@ impl LaneWorker {
             key: None,
             passed_over: BTreeMap::new(),
         };
-        Self { lane, observer, state: Mutex::new(state) }
+        Self { lane, observer, reads, state: Mutex::new(state) }
+    }
+
+    /// What this lane shares with `other` when both are of one account.
+    pub(in crate::engine) fn shares_reads(&self, other: &Lane) -> Option<Arc<Reads>> {
+        let account = |lane: &Lane| (lane.cloud.clone(), lane.endpoint.clone(), lane.account.clone());
+        (account(&self.lane) == account(other)).then(|| Arc::clone(&self.reads))
     }
 
     /// Works on the state under its lock.
@@ -315,14 +339,15 @@ impl LaneWorker {
                 let waited = waited(state.ending.take(now), &mut state.waiting[1], now);
                 (waited.is_some(), waited)
             }
-            VerbClass::Read => (state.read_breaker.allow(now), None),
+            VerbClass::Read => (self.reads.may(now) && state.read_breaker.allow(now), None),
         });
         waited.into_iter().for_each(|waited| self.observer.limiter_wait(&self.lane, waited));
         may
     }
 
     /// A call came back: `failure` is `None` for success. Feeds the breaker of its class, and pauses its bucket for
-    /// as long as the cloud asked for (`retry_after`). Reads have no bucket; their cadence is their limit.
+    /// as long as the cloud asked for (`retry_after`). Reads have no bucket, their cadence is their limit; when the cloud
+    /// asks to wait, every lane of the account does.
     pub(super) fn came_back(
         &self,
         class: VerbClass,
@@ -341,7 +366,20 @@ impl LaneWorker {
                 bucket.pause(now, wait);
             }
         });
+        if class == VerbClass::Read {
+            self.wait_before_reads(now, retry_after);
+        }
         self.tell_breakers();
+    }
+
+    /// The cloud asked to be left alone for so long, if it did.
+    pub(super) fn wait_before_reads(&self, now: Duration, retry_after: Option<Duration>) {
+        retry_after.into_iter().for_each(|wait| self.reads.pause(now + wait));
+    }
+
+    /// May this account be looked at? `false` while it was asked to wait, through this lane or another one.
+    pub(super) fn may_read(&self, now: Duration) -> bool {
+        self.reads.may(now)
     }
 
     /// Says whether any breaker of the lane is open, when that is news.
@@ -539,11 +577,35 @@ mod tests {
             account: name.parse().expect("a legal name"),
             region: name.parse().expect("a legal name"),
         };
-        let worker = LaneWorker::new(lane, &limits, Duration::ZERO, Arc::new(NoObserver));
+        let worker = LaneWorker::new(lane, &limits, Duration::ZERO, Arc::new(NoObserver), Arc::default());
         let asked = |now| worker.fuse(now, 1, 30, &limits);
         assert!((0..1000).all(|n| asked(Duration::from_millis(n))), "nothing was sent");
         worker.burn(Duration::from_secs(1), limits.lane_creates_per_hour);
         assert!(!asked(Duration::from_secs(2)), "one too many in an hour");
         assert!(asked(Duration::from_secs(3602)), "an hour later");
+    }
+
+    #[test]
+    fn a_cloud_that_asks_one_lane_to_wait_is_left_alone_by_all_lanes_of_the_account() {
+        let lane = |account: &str, region: &str| Lane {
+            cloud: "digitalocean".parse().expect("a legal name"),
+            endpoint: Endpoint::default(),
+            account: account.parse().expect("a legal name"),
+            region: region.parse().expect("a legal name"),
+        };
+        let worker = |lane, reads| {
+            LaneWorker::new(lane, &Limits::default(), Duration::ZERO, Arc::new(NoObserver), reads)
+        };
+        let first = worker(lane("ada", "ams3"), Arc::default());
+        let reads = |of: &Lane| first.shares_reads(of).unwrap_or_default();
+        let beside = lane("ada", "nyc3");
+        let second = worker(beside.clone(), reads(&beside));
+        let strange = lane("eve", "ams3");
+        let third = worker(strange.clone(), reads(&strange));
+        let (now, wait) = (Duration::from_secs(10), Duration::from_secs(60));
+        first.came_back(VerbClass::Read, now, Some(FaultKind::Throttled), Some(wait));
+        let may = |worker: &LaneWorker, at| worker.may_call(VerbClass::Read, at);
+        assert_eq!((may(&first, now), may(&second, now), may(&third, now)), (false, false, true));
+        assert!(may(&first, now + wait) && may(&second, now + wait), "and no longer than that");
     }
 }

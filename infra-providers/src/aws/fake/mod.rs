@@ -20,6 +20,7 @@
 //! * Rules for groups count as `get`: EC2's call for them has no counterpart in the sim.
 
 mod calls;
+mod networks;
 mod refusal;
 mod shapes;
 
