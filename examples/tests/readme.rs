@@ -90,6 +90,9 @@ fn every_command_of_the_command_line_works_as_it_stands_there() {
         "\"web\" is stopped",
         "\"web\" is ready, 2 of 2 machines ready",
         "\"web\" is released",
+        "What it is made of",
+        "AT MONTH'S END",
+        "user:ada  per_month  $500.00",
         "global is no_creates",
         "global is open",
     ] {

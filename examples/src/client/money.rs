@@ -50,12 +50,12 @@ impl Client {
         .await
     }
 
-    /// The budgets that count for the user.
+    /// The budgets that count for the user: two at most, so there are no pages to ask for.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn budgets(&self) -> Result<Page<Value>, ClientError> {
-        self.pages(Call::get(self.of_user(&["budgets"])?), None, None).await
+    pub async fn budgets(&self) -> Result<Answer<Value>, ClientError> {
+        self.send(Call::get(self.of_user(&["budgets"])?)).await
     }
 
     /// A budget, `null` when nobody set one; for the admin.

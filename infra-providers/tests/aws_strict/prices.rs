@@ -122,7 +122,7 @@ async fn on_a_bad_day_of_aws_a_dated_table_stands_in_where_it_is_true_and_nowher
             let on_demand: Vec<_> = offered.iter().filter(|one| one.market == Market::OnDemand).collect();
             assert!(!on_demand.is_empty());
             let dated = |one: &&Offering| matches!(&one.price, Price::Known { live: false, .. });
-            assert_eq!(on_demand.iter().any(|one| dated(one)), table, "{mode} {region}: {:?}", on_demand[0]);
+            assert_eq!(on_demand.iter().any(dated), table, "{mode} {region}: {:?}", on_demand[0]);
             let live = offered.iter().filter(|one| matches!(&one.price, Price::Known { live: true, .. }));
             // Of the spot market one page is all, so with one good answer it is whole.
             let spot_whole = mode.contains("after");

@@ -126,8 +126,9 @@ fn spent(usage: &Value) -> String {
 
 pub(in crate::cli) async fn budget(session: &Session<'_>, args: &BudgetArgs) -> Result<(), CliError> {
     let Some(of) = &args.of else {
-        let page = session.own().await?.budgets().await?;
-        return session.out.answer(&page.raw, || budgets(&page.items));
+        let answer = session.own().await?.budgets().await?;
+        let all = answer.value["items"].as_array().cloned().unwrap_or_default();
+        return session.out.answer(&answer.raw, || budgets(&all));
     };
     let client = session.client()?;
     let answer = match args.limits() {
@@ -169,8 +170,8 @@ pub(in crate::cli) fn reasons(answer: &Value) -> String {
     for quote in answer["items"].as_array().into_iter().flatten() {
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
-        let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0").unwrap_or_default();
-        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0").unwrap_or_default();
+        let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
+        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00").unwrap_or_default();
         table.row([
             text(&quote["type"]),
             text(&quote["zone"]),
