@@ -120,28 +120,39 @@ impl Connections {
         let entry = self.entry(tenant, lane);
         match entry.now.get() {
             Some(stock) if stock.age(arrived) < FRESH_FOR => Ok(stock),
-            Some(stock) if stock.age(arrived) < SERVED_FOR => {
-                self.refresh_aside(&entry, tenant, credential, lane);
+            Some(stock)
+                if stock.age(arrived) < SERVED_FOR
+                    && self.is_refreshed_aside(&entry, tenant, credential, lane) =>
+            {
                 Ok(stock)
             }
             _ => self.refresh(&entry, (tenant, credential, lane), arrived).await,
         }
     }
 
-    /// Asks for a lane's catalogue in the background, unless somebody does.
-    fn refresh_aside(&self, entry: &Arc<Entry>, tenant: &TenantId, credential: &CredentialId, lane: &Lane) {
+    /// Asks for a lane's catalogue in the background, unless somebody does. `false` outside of a runtime, where nobody
+    /// would drive it: whoever is there has to ask himself.
+    fn is_refreshed_aside(
+        &self,
+        entry: &Arc<Entry>,
+        tenant: &TenantId,
+        credential: &CredentialId,
+        lane: &Lane,
+    ) -> bool {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return false };
         if entry.aside.swap(true, Ordering::AcqRel) {
-            return;
+            return true;
         }
         let (this, entry, arrived) = (self.clone(), Arc::clone(entry), self.shared.clock.mono());
         let (tenant, credential, lane) = (tenant.clone(), credential.clone(), lane.clone());
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let over = Aside(entry);
             let refreshed = this.refresh(&over.0, (&tenant, &credential, &lane), arrived).await;
             if let Err(error) = refreshed {
                 tracing::debug!(%lane, %error, "no catalogue came");
             }
         });
+        true
     }
 
     /// Waits for whoever asks already, or asks.
