@@ -116,3 +116,33 @@ pub(super) enum Command {
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// clap gives a command's own argument the value of a global one of the same name: whose things are meant would be
+    /// decided by whom they are shared with.
+    #[test]
+    fn no_argument_of_a_command_is_called_as_one_of_all_commands() {
+        fn below<'c>(command: &'c clap::Command, all: &mut Vec<(&'c str, &'c str)>) {
+            for one in command.get_subcommands() {
+                all.extend(one.get_arguments().map(|arg| (one.get_name(), arg.get_id().as_str())));
+                below(one, all);
+            }
+        }
+        let command = Cli::command();
+        let global: Vec<&str> = command
+            .get_arguments()
+            .filter(|arg| arg.is_global_set())
+            .map(|arg| arg.get_id().as_str())
+            .collect();
+        assert!(global.contains(&"user"), "{global:?}");
+        let mut all = Vec::new();
+        below(&command, &mut all);
+        let doubled: Vec<_> = all.into_iter().filter(|(_, id)| global.contains(id)).collect();
+        assert!(doubled.is_empty(), "{doubled:?}");
+    }
+}

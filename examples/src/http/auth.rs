@@ -203,9 +203,7 @@ async fn open(parts: &mut Parts, shared: &Shared, change: bool) -> Result<(UserH
                 }
                 TokenRole::Bot => {
                     audit(parts, &principal.token, Some(&user));
-                    if change {
-                        not_suspended(shared, principal).await?;
-                    }
+                    not_suspended(shared, principal).await?;
                 }
                 TokenRole::User | TokenRole::Viewer => {}
             }

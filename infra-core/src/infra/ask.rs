@@ -193,6 +193,21 @@ pub(super) fn preferences(said: &Preferences) -> Result<Preferences, InfraError>
     Ok(read)
 }
 
+/// A name that stands in paths must not be one of a path's own steps: clients take those instead of sending them, and
+/// what is called so could never be reached again.
+///
+/// # Errors
+/// [`InfraError::OutOfRange`] naming the field.
+pub(super) fn no_step(field: &str, name: &str) -> Result<(), InfraError> {
+    if [".", ".."].contains(&name) {
+        return Err(InfraError::field(
+            field,
+            "is a step of a path, which clients take instead of sending it",
+        ));
+    }
+    Ok(())
+}
+
 /// Checks what a team pays less.
 ///
 /// # Errors

@@ -17,7 +17,6 @@ use super::teams;
 use super::user::UserHandle;
 use crate::budgets::{Budgets, recount};
 use crate::contracts::store::Expect;
-use crate::nouns::account::Team;
 use crate::nouns::actor::By;
 use crate::nouns::budget::{Budget, BudgetLimits, BudgetScope, Month, Totals};
 use crate::nouns::installation::Installation;
@@ -169,10 +168,10 @@ async fn tenant(core: &Core, scope: &BudgetScope) -> Result<TenantId, InfraError
     match scope {
         BudgetScope::User(user) => Ok(core.user(user).await?.value.tenant),
         BudgetScope::Team(team) => {
-            let known = !teams::is_alone(team)
-                && (core.repo.get::<Team>(Team::place(team)).await?.is_some()
-                    || !teams::members(core, team).await?.is_empty());
-            if known { Ok(team.clone()) } else { Err(InfraError::missing("team", team)) }
+            if teams::is_alone(team) || !teams::is_there(core, team).await? {
+                return Err(InfraError::missing("team", team));
+            }
+            Ok(team.clone())
         }
     }
 }

@@ -27,6 +27,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ask;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Gate, Step};
@@ -247,6 +248,7 @@ fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     if key.label.is_empty() || key.label.len() > LABEL_LEN_MAX || !key.label.chars().all(legal) {
         return Err(InfraError::field("label", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
     }
+    ask::no_step("label", &key.label)?;
     if key.kind.is_empty() || key.kind.len() > LABEL_LEN_MAX || !key.kind.chars().all(legal) {
         return Err(InfraError::field("kind", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
     }

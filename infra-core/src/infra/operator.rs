@@ -20,7 +20,7 @@ use super::error::InfraError;
 use super::gate::{Step, not_frozen};
 use super::once::Once;
 use super::views::{IdempotencyKey, InFlight, LaneStatus, Status};
-use super::{keys, once, recover, rows, teams, templates};
+use super::{ask, keys, once, recover, rows, teams, templates};
 use crate::contracts::store::{Expect, ListBy};
 use crate::nouns::account::{Profile, User};
 use crate::nouns::actor::Actor;
@@ -70,12 +70,7 @@ impl Operator {
         if name.as_str().starts_with('_') {
             return Err(InfraError::field("name", "must not begin with _"));
         }
-        if [".", ".."].contains(&name.as_str()) {
-            return Err(InfraError::field(
-                "name",
-                "is a step of a path, which clients take instead of sending it",
-            ));
-        }
+        ask::no_step("name", name.as_str())?;
         // Also of who joins a team: whoever leaves it later needs room for a tenant of one's own.
         let alone = teams::alone(name)?;
         team.map_or(Ok(()), teams::check_name)?;
@@ -97,6 +92,10 @@ impl Operator {
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
             if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
+                // Made by this very call, asked at the same time, since the key was looked up?
+                if let Some(user) = once::answered(&self.core, once.as_ref()).await? {
+                    return Ok(Step::Done(user, Version(0)));
+                }
                 return Err(InfraError::Conflict {
                     what: "user",
                     id: name.to_string(),

@@ -16,6 +16,7 @@ use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
 use super::operator::Operator;
+use super::teams;
 use super::user::UserHandle;
 use super::views::OverlaysView;
 use crate::contracts::store::Expect;
@@ -28,6 +29,10 @@ use crate::words::lane::Version;
 /// A team's overlays; none of version 0 when they were never set.
 pub(super) async fn of(core: &Core, tenant: &TenantId) -> Result<OverlaysView, InfraError> {
     Ok(view(core.repo.get::<Overlays>(Overlays::place(tenant)).await?.as_ref()))
+}
+
+async fn is_there(core: &Core, team: &TenantId) -> Result<(), InfraError> {
+    if teams::is_there(core, team).await? { Ok(()) } else { Err(InfraError::missing("team", team)) }
 }
 
 fn view(found: Option<&Versioned<Overlays>>) -> OverlaysView {
@@ -52,15 +57,18 @@ impl Operator {
     /// What a team pays less. The team of a user without one is `user:` and the name. Cancel safe.
     ///
     /// # Errors
-    /// Only the general ones: a team that nobody is in pays what the lists say.
+    /// [`InfraError::NotFound`] (`team`) for one that was never made and that nobody is in.
     pub async fn overlays(&self, team: &TenantId) -> Result<OverlaysView, InfraError> {
+        is_there(&self.core, team).await?;
         of(&self.core, team).await
     }
 
     /// Replaces what a team pays less. What is reserved already keeps its price.
     ///
     /// # Errors
-    /// [`InfraError::OutOfRange`] with every wrong field: `overlays[2].off.percent`; [`InfraError::Conflict`].
+    /// [`InfraError::OutOfRange`] with every wrong field: `overlays[2].off.percent`; [`InfraError::Conflict`];
+    /// [`InfraError::NotFound`] (`team`) for one that was never made and that nobody is in: a slip of the pen would change nobody's prices, or
+    /// those of whoever is called so next.
     pub async fn set_overlays(
         &self,
         team: &TenantId,
@@ -68,6 +76,7 @@ impl Operator {
         if_match: Option<Version>,
     ) -> Result<OverlaysView, InfraError> {
         ask::overlays(overlays)?;
+        is_there(&self.core, team).await?;
         let settled = self.core.settle("the overlays", || async {
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;

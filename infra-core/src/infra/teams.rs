@@ -34,6 +34,7 @@
 //!   from within the team.
 //! * A brake on a tenant holds who is in it: whoever moves leaves it behind.
 
+use super::ask;
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
@@ -74,7 +75,13 @@ pub(super) fn check_name(team: &TenantId) -> Result<(), InfraError> {
     if is_alone(team) || team.as_str().starts_with('_') {
         return Err(InfraError::field("team", "must not begin with user: or _"));
     }
-    Ok(())
+    ask::no_step("team", team.as_str())
+}
+
+/// Was a team of this name made, or is anybody in it?
+pub(super) async fn is_there(core: &Core, team: &TenantId) -> Result<bool, InfraError> {
+    let made = core.repo.get::<Team>(Team::place(team)).await?.is_some();
+    Ok(made || !members(core, team).await?.is_empty())
 }
 
 /// Everybody in a tenant, by name.

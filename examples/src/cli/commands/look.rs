@@ -264,7 +264,7 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
             ]);
         }
         if page.items.is_empty() {
-            "nothing: save a key to a cloud first\n".to_owned()
+            "nothing that your keys reach is like that\n".to_owned()
         } else {
             table.render(0)
         }

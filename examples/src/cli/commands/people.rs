@@ -222,7 +222,8 @@ enum ShareAction {
         /// The reservation's id, or its name
         id: String,
         /// With whom
-        user: String,
+        #[arg(value_name = "USER")]
+        mate: String,
         /// What they may
         #[arg(long, default_value = "viewer", value_parser = ["viewer", "user"])]
         role: String,
@@ -232,7 +233,8 @@ enum ShareAction {
         /// The reservation's id, or its name
         id: String,
         /// From whom
-        user: String,
+        #[arg(value_name = "USER")]
+        mate: String,
     },
 }
 
@@ -244,15 +246,15 @@ pub(in crate::cli) async fn shares(session: &Session<'_>, args: &SharesArgs) -> 
             let page = client.shares(&meant(&client, id).await?).await?;
             out.answer(&page.raw, || with(&page.items))
         }
-        ShareAction::Add { id, user, role } => {
-            let answer = client.share(&meant(&client, id).await?, user, role).await?;
+        ShareAction::Add { id, mate, role } => {
+            let answer = client.share(&meant(&client, id).await?, mate, role).await?;
             out.answer(&answer.raw, || {
                 format!("shared with {} as {}", plain(&answer.value.user), plain(&answer.value.role))
             })
         }
-        ShareAction::Remove { id, user } => {
-            let answer = client.unshare(&meant(&client, id).await?, user).await?;
-            out.answer(&answer.raw, || format!("taken back from {}", plain(user)))
+        ShareAction::Remove { id, mate } => {
+            let answer = client.unshare(&meant(&client, id).await?, mate).await?;
+            out.answer(&answer.raw, || format!("taken back from {}", plain(mate)))
         }
     }
 }
