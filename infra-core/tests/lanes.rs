@@ -122,3 +122,22 @@ async fn a_lane_whose_listing_takes_longer_than_a_claim_still_creates_and_ends()
     )
     .await;
 }
+
+/// Machines wait for their firewall. Where the cloud refuses that one, whoever waits reads why: nothing else shows it.
+#[tokio::test]
+async fn a_firewall_that_is_refused_says_why_in_the_clouds_words() {
+    let clock = VirtualClock::default().manual();
+    in_virtual_time(
+        &clock.clone(),
+        Box::pin(async {
+            let house = House::open(&clock).await;
+            house.sim.rule(Rule::once("launch", FaultEffect::Unauthorized).times(None));
+            let id = house.user.reserve(&Request::default(), None).await.expect("accepted").view.id;
+            house.clock.sleep(Duration::from_secs(60)).await;
+            let reason = house.user.get(&id).await.expect("it is ours").reason.unwrap_or_default();
+            assert!(reason.contains("firewall") && reason.contains("not authori"), "{reason}");
+            house.infra.shutdown().await;
+        }),
+    )
+    .await;
+}

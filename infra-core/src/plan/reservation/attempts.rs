@@ -174,7 +174,8 @@ fn attempt(
         return explain(draft, slots, &format!("{} is in trouble; waiting", choice.lane));
     }
     let Some(satellites) = satellites(draft, picture, choice, draw) else {
-        return explain(draft, slots, "its firewall is being made");
+        let why = without_satellites(draft, choice);
+        return explain(draft, slots, &why);
     };
     let batch = lane.facts.kind(ResourceKind::Machine).map_or(1, |kind| kind.max_batch.clamp(1, BATCH_MAX));
     for run in runs(slots, usize::from(batch)) {
@@ -198,6 +199,20 @@ fn explain(draft: &mut Draft, slots: &[u32], why: &str) {
             unit.reason = Some(why.to_owned());
         }
     }
+}
+
+/// Why machines wait for what has to be there before them: with the cloud's own words, when it refused the last try.
+fn without_satellites(draft: &Draft, choice: &Choice) -> String {
+    let rows = draft.launches.values().filter(|row| row.units.is_empty() && row.lane == choice.lane);
+    let newest = rows.max_by_key(|row| row.last_sent().unwrap_or(row.created_at));
+    let said = newest.and_then(|row| {
+        let paused = row.retry.as_ref().map(|retry| retry.reason.clone());
+        paused.or_else(|| row.sends.last().and_then(|send| send.said.clone()))
+    });
+    said.map_or_else(
+        || "its firewall is being made".to_owned(),
+        |said| format!("its firewall is being made; the last try was refused: {said}"),
+    )
 }
 
 /// Cuts sorted slot numbers into runs without gaps, none longer than `max` (at least 1). A row names its slots as
