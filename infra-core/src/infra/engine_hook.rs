@@ -1,4 +1,19 @@
 //! Where the engine is hung in: started by the builder, stopped by [`super::Infra::shutdown`].
+//!
+//! # Flow
+//! One task runs the engine's own loop and ends when it is told to. Front doors never call into it: they commit what
+//! is wished, and the engine reads that from the change feed, as a replica on another machine does.
+//!
+//! # Guarantees
+//! * Whoever has waited for [`Running::stop`] knows that nothing is sent any more, also when several wait.
+//! * A process without an engine answers questions and takes wishes all the same; another replica acts upon them.
+//!
+//! # Assumptions
+//! A tokio runtime is there when an engine is wanted; without one starting panics, as `tokio::spawn` does.
+//!
+//! # Caveats
+//! Dropping it stops nothing at once: the loop sees that its sender is gone with its next turn. A call to a cloud that
+//! is under way then is finished by its own time-out; should the process end before, it is Unknown and looked up later.
 
 use std::sync::Arc;
 

@@ -5,6 +5,10 @@
 //! * A field is replaced whole: tags, options and lists are not merged with those of the template.
 //! * Of two fields that exclude each other (`image` and `os`, `ends_at` and `duration_s`) the one that is said anew
 //!   takes the other's place.
+//!
+//! # Caveats
+//! Whether a field was left out or set to `null` is told apart only on the wire: here the first is `None`, the other
+//! `Some(None)`. What comes out is a request like any other, and is admitted by the same rules.
 
 use std::collections::BTreeMap;
 

@@ -202,6 +202,8 @@ fn explain(draft: &mut Draft, slots: &[u32], why: &str) {
 }
 
 /// Why machines wait for what has to be there before them: with the cloud's own words, when it refused the last try.
+///
+/// A satellite fills no slot, so no slot's history tells of it; the newest of this lane speaks for all of them.
 fn without_satellites(draft: &Draft, choice: &Choice) -> String {
     let rows = draft.launches.values().filter(|row| row.units.is_empty() && row.lane == choice.lane);
     let newest = rows.max_by_key(|row| row.last_sent().unwrap_or(row.created_at));

@@ -8,6 +8,10 @@
 //! * All rows that could stand among the best are held against the need, with all that cost the same: ties are decided
 //!   by the ranking, never by where a walk ended.
 //! * Lanes that nothing was prepared for are looked through whole.
+//!
+//! # Caveats
+//! How far a walk goes depends on how far the least possible cost lies below the real one: a deep discount on one
+//! family, or disks that differ much, lower the bound for all rows of a lane, and more of them are held against the need.
 
 use std::collections::BinaryHeap;
 
