@@ -335,6 +335,7 @@ fn digitalocean(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
         name: name.clone(),
         endpoint: spec.endpoint(),
         simulated: spec.simulated,
+        unmetered: spec.simulated,
         ..DigitalOceanSettings::default()
     };
     if let Some(seconds) = spec.visible_within_s {

@@ -87,7 +87,11 @@ fn facts(settings: &DigitalOceanSettings) -> Facts {
         create_rate: Rate { per_second: 1.0, burst: 10 },
         terminate_rate: Rate { per_second: 2.5, burst: 10 },
         open_creates_max: 10,
-        reads: ReadPace { look_every: LOOK_EVERY, list_every: LIST_EVERY },
+        reads: if settings.unmetered {
+            ReadPace::default()
+        } else {
+            ReadPace { look_every: LOOK_EVERY, list_every: LIST_EVERY }
+        },
         login: infra_core::contracts::provider::LoginScheme::Root,
         simulated: settings.simulated,
     }

@@ -25,6 +25,8 @@ pub struct DigitalOceanSettings {
     pub page: u16,
     /// Nothing behind the endpoint costs money: shown to users.
     pub simulated: bool,
+    /// Nobody counts requests there: it is looked at as often as any cloud. For fakes.
+    pub unmetered: bool,
 }
 
 impl Default for DigitalOceanSettings {
@@ -39,6 +41,7 @@ impl Default for DigitalOceanSettings {
             snapshot_within: Duration::from_secs(2 * 60 * 60),
             page: 200,
             simulated: false,
+            unmetered: false,
         }
     }
 }
