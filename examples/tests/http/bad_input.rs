@@ -132,6 +132,14 @@ fn details() -> Vec<Row> {
         row("PATCH", id, "ada", "{\"count\":3}", (400, "unknown-field")),
         row("PATCH", id, "ada", "{\"power\":\"off\"}", range).with(&[("if-match", "\"abc\"")]),
         row("POST", KEYS, "ada", "{\"kind\":\"static\"}", (400, "wrong-type")),
+        row(
+            "POST",
+            KEYS,
+            "ada",
+            "{\"provider\":\"sim\",\"kind\":\"static\",\"label\":\"..\",\"token\":\"sim-ada\"}",
+            range,
+        ),
+        admin("POST", "/admin/users", "{\"name\":\"ann\",\"team\":\"..\"}", range),
         row("POST", KEYS, "ada", "{\"provider\":\"acme\",\"kind\":\"static\",\"token\":\"x\"}", range),
         row(
             "POST",

@@ -74,9 +74,12 @@ async fn a_reservation_is_seen_and_touched_by_its_owner_alone() {
         world.send("GET", &format!("{OURS}/{id}"), "bot", vec![], &[("infra-on-behalf-of", "ada")]).await;
     assert_eq!(bot.status, StatusCode::OK);
     world.send("PATCH", "/admin/users/bot", ADMIN, "{\"suspended\":true}", &[]).await;
-    let stopped =
-        world.send("DELETE", &format!("{OURS}/{id}"), "bot", vec![], &[("infra-on-behalf-of", "ada")]).await;
-    assert_eq!((stopped.status.as_u16(), stopped.code()), (403, "suspended"), "{}", stopped.json);
+    for method in ["GET", "DELETE"] {
+        let for_ada = &[("infra-on-behalf-of", "ada")];
+        let stopped = world.send(method, &format!("{OURS}/{id}"), "bot", vec![], for_ada).await;
+        let said = (stopped.status.as_u16(), stopped.code());
+        assert_eq!(said, (403, "suspended"), "its token opens every user: {method} {}", stopped.json);
+    }
     for path in [format!("{OURS}/{id}"), format!("/users/eve/reservations/{id}")] {
         for (method, body) in [("GET", ""), ("PATCH", "{\"power\":\"off\"}"), ("DELETE", "")] {
             let reply = world.send(method, &path, "eve", body, &[]).await;

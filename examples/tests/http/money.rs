@@ -96,6 +96,10 @@ async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
     let after = world.post("/users/ada/quotes", "ada", asked).await.json;
     assert_ne!(after["items"][0]["saved_per_hour"]["amount"], "0.00", "{after}");
     assert_eq!(world.get("/users/eve/overlays", "eve").await.json["overlays"], json!([]));
+    for nobody in ["/admin/teams/nosuchteam/overlays", "/admin/teams/user:nosuch/overlays"] {
+        assert_eq!(put(&world, nobody, ADMIN, &half).await.status, StatusCode::NOT_FOUND, "{nobody}");
+        assert_eq!(world.get(nobody, ADMIN).await.status, StatusCode::NOT_FOUND, "{nobody}");
+    }
     for wrong in [
         json!({"percent": 100.0}),
         json!({"percent": -1.0}),
