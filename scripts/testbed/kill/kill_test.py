@@ -28,9 +28,8 @@ import tempfile
 import time
 
 import clouds
-from parts import Api, HttpServer, Violation, launches, require, state_of, touched, until
+from parts import WINDOWS, Api, HttpServer, Violation, launches, require, state_of, touched, until
 
-WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "after": "after_reply_sent"}
 # Waits are for a loaded machine; what is waited for takes seconds, but for a power order that never arrived: that
 # is given again after a minute.
 KILL_WITHIN_S = 180

@@ -23,6 +23,8 @@ PROXY_PROGRAM = Path(__file__).resolve().parent.parent / "aws" / "fault_proxy.py
 START_WITHIN_S = 120
 ANSWER_WITHIN_S = 180
 FIRES_WITHIN_S = 120
+# Where a call is when its sender dies, by the proxy's name for it.
+WINDOWS = {"before": "before_forward", "held": "after_forward_hold_reply", "after": "after_reply_sent"}
 LAUNCH_KIND = 3  # RecordKind::Launch in infra-core/src/contracts/store.rs
 
 
@@ -226,8 +228,10 @@ class Cloud:
 
     def shorten(self, share):
         """Fewer of everything that is counted per window, for whoever waits; the windows stay the same."""
-        for name in ("reservations", "powered", "ended_under_fire", "kills_per_window_min"):
+        for name in ("powered", "ended_under_fire", "kills_per_window_min"):
             setattr(self, name, max(3, int(getattr(self, name) * share)))
+        # One kill each, in one window after the other.
+        self.reservations = max(len(WINDOWS) * self.kills_per_window_min, int(self.reservations * share))
 
     def tables(self):
         """Its part of the settings file."""
