@@ -49,6 +49,56 @@ impl Bench {
     }
 }
 
+/// Turns of [`in_turns`].
+const TURNS: usize = 9;
+
+/// One of several pieces of work that are compared.
+pub struct Work<'w> {
+    /// How often it is measured in one turn.
+    rounds: usize,
+    /// How often it is done within one measurement: the clock itself takes some nanoseconds.
+    at_once: u32,
+    run: Box<dyn FnMut() + 'w>,
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Work {{ {} x {} }}", self.rounds, self.at_once)
+    }
+}
+
+impl<'w> Work<'w> {
+    /// Work that takes long enough to be measured once at a time.
+    pub fn new(rounds: usize, run: impl FnMut() + 'w) -> Self {
+        Self { rounds, at_once: 1, run: Box::new(run) }
+    }
+
+    /// Work that takes nanoseconds.
+    pub fn tiny(rounds: usize, run: impl FnMut() + 'w) -> Self {
+        Self { rounds, at_once: 100, run: Box::new(run) }
+    }
+}
+
+/// The median time of each piece of work, in nanoseconds. They are taken in turns, each turn beginning with another one,
+/// so that what the machine does beside hits all alike, and none always finds the caches as the same other left them.
+#[must_use]
+pub fn in_turns(mut works: Vec<Work<'_>>) -> Vec<f64> {
+    let mut medians = vec![Vec::new(); works.len()];
+    for turn in 0..TURNS {
+        for step in 0..works.len() {
+            let at = (turn + step) % works.len();
+            let Work { rounds, at_once, run } = &mut works[at];
+            let ns = Bench::new(*rounds).median_ns(|| (0..*at_once).for_each(|_| run()));
+            medians[at].push(ns / f64::from(*at_once));
+        }
+    }
+    let middle = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    medians.into_iter().map(middle).collect()
+}
+
 /// Prints one claim.
 pub fn report(name: &str, value: f64, unit: &str, baseline: Option<f64>) {
     match baseline {

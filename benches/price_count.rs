@@ -1,5 +1,6 @@
 //! Claim: pricing takes no more instructions than were recorded. To be run below valgrind's callgrind, which counts what
-//! happens inside the functions named `counted_*` and nowhere else; see `scripts/stages/instructions`.
+//! happens inside the functions named `counted_*` and nowhere else; see `scripts/stages/instructions`. Seeds are fixed, and
+//! nothing that is counted hangs on time or on how a map hashes: each run counts the same.
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 

@@ -4,7 +4,8 @@
 //! Somebody asks for a lane's [`Stock`]. A fresh one is answered; an old one is answered, too, and asked for anew in the
 //! background, once for all who come meanwhile; only where there is none, or it is very old, does anybody wait. What
 //! arrives is prepared for ranking off to the side and then put in the old one's place ([`super::swap`]): readers see the
-//! one or the other and wait for neither.
+//! one or the other and wait for neither. (Which place is theirs they look up under a short lock, which nobody holds while
+//! anything is read, prepared or dropped.)
 //!
 //! # Guarantees
 //! * Nobody sees a catalogue that was fetched with another tenant's key. What an engine prepared is shared by all
@@ -241,10 +242,13 @@ impl Connections {
     /// The place of one tenant's catalogue of one lane; made on first use.
     fn entry(&self, tenant: &TenantId, lane: &Lane) -> Arc<Entry> {
         let mut entries = self.shared.catalogues.lock().expect("nobody panics while reading it");
-        if entries.len() >= CACHED_MAX {
-            entries.clear();
-        }
-        Arc::clone(entries.entry((tenant.clone(), lane.clone())).or_default())
+        let full = entries.len() >= CACHED_MAX;
+        let forgotten = full.then(|| std::mem::take(&mut *entries));
+        let entry = Arc::clone(entries.entry((tenant.clone(), lane.clone())).or_default());
+        drop(entries);
+        // Indexes and lists of a thousand lanes: nobody waits for that.
+        drop(forgotten);
+        entry
     }
 }
 

@@ -6,19 +6,23 @@
 //! pointer in its place.
 //!
 //! # Guarantees
-//! * A reader never waits: it only tries. What it tries is busy only when a writer went round the whole ring between two
-//!   of the reader's instructions; then a newer value stands elsewhere already, and it is taken.
+//! * A reader never waits for a writer: it only tries. Its try fails only when writers went round the whole ring between
+//!   two of its instructions; then a newer value stands elsewhere already, and it is taken. So one try is enough while no
+//!   more than two values are set during it.
 //! * A reader gets a whole value, none older than the newest that was there when it began, and never after it a look that
 //!   goes back: what stands in a place says which number it has, and before that number is the newest nobody takes it.
 //! * What is replaced lives for as long as somebody holds it.
 //!
 //! # Why not something else
-//! Under one lock a reader waits while a writer drops what it replaces. A crate with an atomic pointer (`arc-swap`) would
-//! do, and needs unsafe code that an interleaving tester cannot look into from outside. This is made of what `sync` names
+//! Under one lock a reader waits while a writer drops what it replaces. A crate with an atomic pointer (`arc-swap`) bounds
+//! a reader's steps whatever writers do, and needs unsafe code that an interleaving tester cannot look into from outside;
+//! and where values are set minutes apart, what it would add is nothing. This is made of what `sync` names
 //! alone, so `tests/swap.rs` builds this very file over the tester's own types and tries all interleavings.
 //!
 //! # Caveats
-//! The last few values are kept alive by their places. One writer at a time; others wait for it.
+//! It is lock-free, and not wait-free in the strict sense: writers that go round the ring again and again, just between the
+//! two instructions of one reader, each time, would keep it trying; and readers of one place count themselves in and out
+//! by a compare-and-swap. The last few values are kept alive by their places. One writer at a time; others wait for it.
 
 use super::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock};
 

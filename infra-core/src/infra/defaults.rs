@@ -39,6 +39,7 @@ use super::{ask, profile, quote};
 use crate::contracts::pricing::Quote;
 use crate::nouns::account::{Preferences, User};
 use crate::nouns::request::Request;
+use crate::nouns::reservation::Choice;
 
 /// A request that can be had.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(super) struct Admitted {
     pub(super) from_profile: Vec<String>,
     /// The best first.
     pub(super) quotes: Vec<Quote>,
+    /// What a reservation of it keeps: the same, and better ones that lack something for some minutes.
+    pub(super) kept: Vec<Choice>,
 }
 
 /// Fills a request up, checks it, and ranks what could fulfil it.
@@ -77,7 +80,7 @@ pub(super) async fn admit(core: &Core, user: &User, request: &Request) -> Result
         }
         ask::check(&request, limits, now)?;
         match quote::rank(core, &user.tenant, &request).await {
-            Ok(quotes) => return Ok(Admitted { request, from_profile, quotes }),
+            Ok((quotes, kept)) => return Ok(Admitted { request, from_profile, quotes, kept }),
             Err(error) if !gives_way(&error) => return Err(error),
             Err(error) => refused = Some(error),
         }

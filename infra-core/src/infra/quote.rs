@@ -11,6 +11,8 @@
 //! * Lanes are given to the ranking in one order: same catalogues, same answer.
 //! * An offer that was refused for capacity or quota in the last minutes is not in the answer while anything else
 //!   fits. When nothing else does it is, and the engine says when it is asked for.
+//! * A reservation keeps the best of such offers in its list, where they rank: what it still has to launch when their
+//!   time is over is launched there.
 //!
 //! # Errors
 //! One for each thing that a person would mend in another way: no keys, a pause, an option that no cloud has, a lane
@@ -31,7 +33,7 @@ use crate::connect::{ConnectError, Stock};
 use crate::contracts::pricing::{NoFit, NoFitReason, PriceContext, PricedLane, Quote, Ranking};
 use crate::nouns::options::MachineOptions;
 use crate::nouns::request::Request;
-use crate::nouns::reservation::Tariff;
+use crate::nouns::reservation::{Choice, Tariff};
 use crate::nouns::scarcity::Scarcity;
 use crate::nouns::switch::Switch;
 use crate::plan::memory::Memory;
@@ -44,13 +46,16 @@ use crate::words::lane::Lane;
 /// Live prices older than this are marked and rank after fresh equals.
 const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// One part in so many of a reservation's list may lack capacity when it is made.
+const REMEMBERED_SHARE: usize = 4;
+
 /// Clouds asked at once for one quote.
 const ASKED_AT_ONCE: usize = 16;
 
 /// A lane with what it offers.
 pub(super) type Offered = (Lane, CredentialId, Arc<Stock>);
 
-/// Ranks all offers for a request.
+/// Ranks all offers for a request. Answers the quotes, and the choices that a reservation of it keeps.
 ///
 /// An error of one lane is not one of the ranking, as long as another lane fits.
 ///
@@ -60,8 +65,8 @@ pub(super) async fn rank(
     core: &Core,
     tenant: &TenantId,
     request: &Request,
-) -> Result<Vec<Quote>, InfraError> {
-    explained(core, tenant, request, false).await.map(|explained| explained.quotes)
+) -> Result<(Vec<Quote>, Vec<Choice>), InfraError> {
+    ranked(core, tenant, request, false).await.map(|(explained, kept)| (explained.quotes, kept))
 }
 
 /// Ranks all offers, and says what each rule of the request costs when `explain` is said.
@@ -74,6 +79,16 @@ pub(super) async fn explained(
     request: &Request,
     explain: bool,
 ) -> Result<Explained, InfraError> {
+    ranked(core, tenant, request, explain).await.map(|(explained, _)| explained)
+}
+
+/// The answer, and the choices that a reservation of it keeps.
+async fn ranked(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+    explain: bool,
+) -> Result<(Explained, Vec<Choice>), InfraError> {
     let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
     if lanes.is_empty() {
         return Err(InfraError::NoCredentials);
@@ -111,7 +126,36 @@ pub(super) async fn explained(
     };
     let rules = if explain { rule_costs(&*core.pricing, request, &context) } else { Vec::new() };
     let skipped = if explain { memory.skipped() } else { Vec::new() };
-    Ok(Explained { quotes: tariffs(quotes, &offered), rules, skipped })
+    let quotes = tariffs(quotes, &offered);
+    let mut kept: Vec<Choice> = quotes.iter().map(|quote| quote.choice.clone()).collect();
+    // Where nothing else fits, what lacks capacity is the list already.
+    if !excluded.is_empty() && kept.first().is_some_and(|first| memory.until(first).is_none()) {
+        let context = PriceContext { excluded: &BTreeSet::new(), ..context };
+        if let Ranking::Fits(all) = core.pricing.rank(request, &context) {
+            kept = with_remembered(kept, tariffs(all, &offered), &memory);
+        }
+    }
+    kept.truncate(core.limits.offers_kept);
+    Ok((Explained { quotes, rules, skipped }, kept))
+}
+
+/// The list that a reservation keeps: what may be taken now, and the best of what was refused a moment ago, each where it
+/// ranks. The planner skips the latter while they are remembered.
+///
+/// They are a quarter of the list at most, so that there is enough to walk down to.
+fn with_remembered(open: Vec<Choice>, all: Vec<Quote>, memory: &Memory) -> Vec<Choice> {
+    let mut room = open.len().max(REMEMBERED_SHARE) / REMEMBERED_SHARE;
+    let (mut open, mut kept) = (open.into_iter().peekable(), Vec::new());
+    for choice in all.into_iter().map(|quote| quote.choice) {
+        if memory.until(&choice).is_none() {
+            kept.extend(open.next());
+        } else if room > 0 && open.peek().is_some_and(|it| it.offering.market == choice.offering.market) {
+            room -= 1;
+            kept.push(choice);
+        }
+    }
+    kept.extend(open);
+    kept
 }
 
 /// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what

@@ -24,7 +24,7 @@ use crate::nouns::reservation::{
     DeadlineKind, Deadlines, Desired, Login, Phase, Power, Reservation, Source, Spec, Summary,
 };
 use crate::nouns::template::TemplateRef;
-use crate::plan::budget::charge;
+use crate::plan::budget::first_charge;
 use crate::plan::reservation::provisional_end;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, TenantId};
@@ -43,7 +43,7 @@ pub(super) fn reservation(
     idempotency: Option<&str>,
     actor: &Actor,
 ) -> Reservation {
-    let Admitted { request, from_profile, quotes } = admitted;
+    let Admitted { request, from_profile, quotes, kept } = admitted;
     let now = core.now();
     let id = ReservationId::draw(now, &*core.entropy);
     let seal =
@@ -66,7 +66,7 @@ pub(super) fn reservation(
             login,
             from_profile,
             template,
-            choices: quotes.into_iter().take(core.limits.offers_kept).map(|quote| quote.choice).collect(),
+            choices: kept,
         },
         desired: Desired { count, power: Power::On, present: true, change: 0 },
         heal: request.heal.unwrap_or_default(),
@@ -91,7 +91,9 @@ pub(super) fn reservation(
         charge: None,
         months: BTreeMap::new(),
     };
-    reservation.charge = Some(charge(&reservation, now));
+    // It counts for what can be had now; something cheaper that lacks capacity at the moment may stand before it.
+    let first = quotes.first().map(|quote| &quote.choice);
+    reservation.charge = Some(first_charge(&reservation, first, now));
     reservation
 }
 

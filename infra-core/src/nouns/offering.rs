@@ -94,6 +94,10 @@ pub struct Offering {
     /// What a managed service takes per machine and hour beside the machine; never below zero.
     #[serde(default)]
     pub fee_per_hour: Money,
+    /// Disks of the host that come beside the one it boots from, GiB together, rounded down; 0 for none. What is on them
+    /// is lost at the first stop, so they serve no wish for a disk.
+    #[serde(default)]
+    pub local_disk_gib: u32,
 }
 
 impl Offering {
@@ -116,6 +120,7 @@ impl Offering {
             burstable: false,
             gpu_memory_mib: 0,
             fee_per_hour: Money::default(),
+            local_disk_gib: 0,
         }
     }
 }

@@ -47,6 +47,15 @@ impl Stage {
     }
 }
 
+/// An offer that a slot walked past because it lacked something, which passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// Its index in the reservation's list.
+    pub from: usize,
+    /// The next attempt from then on begins there again.
+    pub until: Timestamp,
+}
+
 /// One wanted slot of a reservation; its own record, because a thousand of them fit no single row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
@@ -75,10 +84,30 @@ pub struct Unit {
     pub protect_until: Option<Timestamp>,
     /// Index of the offer that its next attempt takes, in the reservation's list.
     pub offer: usize,
+    /// The best offer that it walked past for want of capacity or quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Passed>,
     /// Attempts in a row that came to nothing.
     pub failed: u32,
     /// The next attempt may not start before.
     pub retry_at: Option<Timestamp>,
     /// Why it is where it is.
     pub reason: Option<String>,
+}
+
+impl Unit {
+    /// Notes that an offer lacks something until then. Of several the best one counts: the way down the list begins
+    /// there again, and what is still lacking behind it is skipped as ever.
+    pub fn pass(&mut self, from: usize, until: Timestamp) {
+        if self.passed.is_none_or(|passed| from < passed.from) {
+            self.passed = Some(Passed { from, until });
+        }
+    }
+
+    /// Begins again at the best offer that it walked past, once that may have what it lacked.
+    pub fn return_to_best(&mut self, now: Timestamp) {
+        if let Some(passed) = self.passed.take_if(|passed| passed.until <= now) {
+            self.offer = passed.from;
+        }
+    }
 }

@@ -91,6 +91,12 @@ pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
     if counts(&was) == counts(&new) { Charge { each: new.each, ..was } } else { new }
 }
 
+/// What a new reservation counts for, when its machines are of this choice.
+#[must_use]
+pub fn first_charge(reservation: &Reservation, choice: Option<&Choice>, now: Timestamp) -> Charge {
+    counted(reservation, choice.map(each).unwrap_or_default(), Money::default(), now)
+}
+
 /// A charge that begins at a moment, with what was spent before.
 fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestamp) -> Charge {
     let (over, off) = (reservation.over_at.is_some(), is_off(reservation));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use infra_core::infra::UserHandle;
 use infra_core::nouns::launch::{Closed, Launch, LaunchBody, LaunchState};
-use infra_core::nouns::reservation::Phase;
+use infra_core::nouns::reservation::{Heal, Phase};
 use infra_core::nouns::scarcity::Scarcity;
 use infra_core::words::ids::{ReservationId, TypeName};
 use infra_core::words::lane::ResourceKind;
@@ -100,6 +100,65 @@ async fn the_memory_dies_with_the_process_or_never() {
         SystemClock.sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ranked(&ada).await[0], types[0], "what was lacking is offered again");
+}
+
+/// Waits until nothing is remembered any more.
+async fn forgotten(house: &House) {
+    let lacks = house.all::<Scarcity>().await;
+    let until = lacks.iter().flat_map(|lane| &lane.value.offers).map(|offer| offer.until).max();
+    while SystemClock.wall() < until.expect("something was refused") {
+        SystemClock.sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reserved_during_a_shortage_pays_for_dearer_machines_ever_after() {
+    let house = house(short_memory(), Planted::NONE).await;
+    let ada = house.user("ada").await;
+    let types = ranked(&ada).await;
+    house.sim.set_capacity(&types[0], None, false);
+    // One that met the shortage, and one that was made while it was remembered.
+    let met = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    come_to(&ada, &met, Phase::Ready).await;
+    let made = ada.reserve(&wish(1), None).await.expect("accepted").view;
+    come_to(&ada, &made.id, Phase::Ready).await;
+    let view = ada.get(&made.id).await.expect("is there");
+    assert_eq!(view.tries, [], "what is remembered is not asked for");
+    assert_eq!(view.price_per_hour, made.price_per_hour, "it counted for what could be had");
+    house.sim.set_capacity(&types[0], None, true);
+    forgotten(&house).await;
+    let before = asked(&house).await.len();
+    for id in [&met, &made.id] {
+        ada.set_count(id, 2, None).await.expect("accepted");
+        come_to(&ada, id, Phase::Ready).await;
+    }
+    let later: Vec<_> = asked(&house).await.into_iter().skip(before).map(|(name, _)| name).collect();
+    assert_eq!(later, [types[0].clone(), types[0].clone()], "the cheaper one is tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_walked_past_an_offer_never_comes_back_to_it() {
+    let house = house(short_memory(), Planted::NONE).await;
+    let ada = house.user("ada").await;
+    let types = ranked(&ada).await;
+    house.sim.set_capacity(&types[0], None, false);
+    let mut want = wish(1);
+    want.heal = Some(Heal::Replace);
+    let id = ada.reserve(&want, None).await.expect("accepted").view.id;
+    come_to(&ada, &id, Phase::Ready).await;
+    house.sim.set_capacity(&types[0], None, true);
+    forgotten(&house).await;
+    let first = asked(&house).await;
+    let (dear, row) = first.last().expect("one was made");
+    assert_ne!(*dear, types[0]);
+    let machine = row.alive().next().expect("it runs").id.clone();
+    assert!(house.sim.end_by_hand(&machine));
+    let patience = SystemClock.mono() + PATIENCE;
+    while asked(&house).await.len() == first.len() && SystemClock.mono() < patience {
+        SystemClock.sleep(Duration::from_millis(20)).await;
+    }
+    let next = asked(&house).await.into_iter().nth(first.len()).map(|(name, _)| name);
+    assert_eq!(next.as_ref(), Some(&types[0]), "its replacement begins at the best offer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod house;
 mod keys;
 mod lists;
 mod market;
+mod overlays;
 mod people;
 mod profile;
 mod reserving;

@@ -1,6 +1,7 @@
 //! Pricing: its laws on the engine, the same laws on engines broken in one point each, and equality with brute
-//! force on random worlds and on the founding grid.
+//! force on random worlds and on the founding grid, reasons and prices of rules included.
 
+mod explained;
 mod mutants;
 mod oracle;
 mod property;

@@ -64,7 +64,7 @@ pub(crate) fn shown(rows: &[Row], need: &Request, limit: usize) -> Vec<Row> {
 }
 
 /// 0 for the market wished first, 1 for the other.
-fn class(need: &Request, market: Market) -> Option<usize> {
+pub(crate) fn class(need: &Request, market: Market) -> Option<usize> {
     match (need.market.unwrap_or_default(), market) {
         (MarketWish::OnDemand, Market::OnDemand) | (MarketWish::Spot, Market::Spot) => Some(0),
         (MarketWish::SpotThenOnDemand, Market::Spot) => Some(0),
@@ -78,32 +78,39 @@ pub(crate) fn rows(world: &PriceWorld, need: &Request) -> Vec<Row> {
     let mut rows = Vec::new();
     for lane in &world.lanes {
         for offering in &lane.catalogue.offerings {
-            let mut zones: Vec<_> = offering.zones.iter().cloned().map(Some).collect();
-            if zones.is_empty() {
-                zones.push(None);
-            }
-            zones.sort();
-            zones.dedup();
-            for zone in zones {
-                let mut barred = Excluded {
-                    lane: lane.lane.id(),
-                    type_name: offering.type_name.clone(),
-                    zone: None,
-                    market: offering.market,
-                };
-                let everywhere = world.excluded.contains(&barred);
-                barred.zone = zone.clone();
-                if !everywhere && !world.excluded.contains(&barred) {
-                    rows.extend(
-                        row(world, lane, offering, need)
-                            .map(|row| Row { zone: zone.as_ref().map(ToString::to_string), ..row }),
-                    );
-                }
+            for zone in open_zones(world, lane, offering) {
+                rows.extend(row(world, lane, offering, need).map(|row| Row { zone, ..row }));
             }
         }
     }
     rows.sort();
     rows
+}
+
+/// Zones in which an offering is not excluded, by name; `None` for that of a cloud without.
+pub(crate) fn open_zones(
+    world: &PriceWorld,
+    lane: &WorldLane,
+    offering: &Offering,
+) -> impl Iterator<Item = Option<String>> {
+    let mut zones: Vec<_> = offering.zones.iter().cloned().map(Some).collect();
+    if zones.is_empty() {
+        zones.push(None);
+    }
+    zones.sort();
+    zones.dedup();
+    let mut barred = Excluded {
+        lane: lane.lane.id(),
+        type_name: offering.type_name.clone(),
+        zone: None,
+        market: offering.market,
+    };
+    let everywhere = world.excluded.contains(&barred);
+    zones.retain(|zone| {
+        barred.zone.clone_from(zone);
+        !everywhere && !world.excluded.contains(&barred)
+    });
+    zones.into_iter().map(|zone| zone.map(|zone| zone.to_string()))
 }
 
 fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request) -> Option<Row> {
@@ -167,7 +174,7 @@ fn policy(lane: &WorldLane, offering: &Offering, need: &Request) -> Option<()> {
 }
 
 /// The lowest price that any overlay of the team makes of a listed one.
-fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering, list: i64) -> i64 {
+pub(crate) fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering, list: i64) -> i64 {
     let mut lowest = list;
     for overlay in &world.overlays {
         let meant = overlay.provider.as_ref().is_none_or(|it| *it == lane.lane.cloud)
@@ -192,7 +199,7 @@ fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering, list: i64)
     lowest
 }
 
-fn image<'a>(lane: &'a WorldLane, offering: &Offering, need: &Request) -> Option<&'a Image> {
+pub(crate) fn image<'a>(lane: &'a WorldLane, offering: &Offering, need: &Request) -> Option<&'a Image> {
     let mut found: Option<&Image> = None;
     for image in lane.catalogue.images.iter().filter(|it| it.arch == offering.arch) {
         let wanted = match &need.image {
@@ -208,7 +215,7 @@ fn image<'a>(lane: &'a WorldLane, offering: &Offering, need: &Request) -> Option
     found
 }
 
-fn disk(lane: &WorldLane, offering: &Offering, asked: Option<f64>) -> Option<u32> {
+pub(crate) fn disk(lane: &WorldLane, offering: &Offering, asked: Option<f64>) -> Option<u32> {
     let asked = asked.unwrap_or(0.0);
     let sold = lane.catalogue.disk_gib_hour.nanos > 0;
     if !asked.is_finite() || asked < 0.0 {

@@ -152,7 +152,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     )
 }
 
-fn world() -> impl Strategy<Value = PriceWorld> {
+pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
     let cent = Money::usd_nanos(10_000_000);
     let billing = select(vec![
         Billing::PerHour,
@@ -198,7 +198,7 @@ fn world() -> impl Strategy<Value = PriceWorld> {
     )
 }
 
-fn request() -> impl Strategy<Value = Request> {
+pub(crate) fn request() -> impl Strategy<Value = Request> {
     let size = || {
         let usual = select(vec![0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 5.0]);
         let odd = select(vec![f64::NAN, -1.0, f64::INFINITY, f64::MAX]);
@@ -314,7 +314,7 @@ fn prepared_agrees(world: &PriceWorld, need: &Request) -> Result<(), TestCaseErr
 }
 
 /// A request without one of its limits.
-fn without(need: &Request, field: &str) -> Request {
+pub(crate) fn without(need: &Request, field: &str) -> Request {
     let mut need = need.clone();
     match field {
         "max_price_per_hour" => need.max_price_per_hour = None,

@@ -227,6 +227,8 @@ pub struct MachineType {
     pub gpu_model: Option<String>,
     /// Memory of one accelerator, MiB; 0 when EC2 does not say.
     pub gpu_memory_mib: u64,
+    /// Its own disks together, GB of a thousand million bytes.
+    pub local_disk_gb: u64,
     /// Do its processors earn credits?
     pub burstable: bool,
     /// Can be had at the spot market.

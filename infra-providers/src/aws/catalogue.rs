@@ -99,6 +99,11 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
     })
 }
 
+/// GB, as disks are sold, in whole GiB, rounded down.
+fn gib(gb: u64) -> u32 {
+    u32::try_from(u128::from(gb) * 1_000_000_000 >> 30).unwrap_or(u32::MAX)
+}
+
 /// One offering per architecture and market, without a price yet; none when no zone has the type.
 fn offerings(one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offering> {
     let Some(zones) = zones.get(&one.name).filter(|zones| !zones.is_empty()) else { return Vec::new() };
@@ -112,16 +117,27 @@ fn offerings(one: &MachineType, zones: &BTreeMap<String, Vec<Zone>>) -> Vec<Offe
                 generation: families::ec2(&one.name).generation,
                 burstable: one.burstable,
                 gpu_memory_mib: one.gpu_memory_mib,
+                local_disk_gib: gib(one.local_disk_gb),
                 vcpus_milli: one.vcpus.saturating_mul(1000),
                 memory_mib: one.memory_mib,
                 gpus: one.gpus,
                 gpu_model: one.gpu_model.as_ref().map(|model| model.to_lowercase()),
                 zones: zones.clone(),
-                // No disk of its own: those are bought apart, and the local disks of some types lose everything at
-                // the first stop.
+                // No disk to boot from: those are bought apart.
                 ..Offering::new(type_name.clone(), *arch, *market)
             });
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_promised_larger_than_it_is() {
+        assert_eq!([0, 1, 75, 1900].map(gib), [0, 0, 69, 1769]);
+        assert_eq!(gib(u64::MAX), u32::MAX);
+    }
 }

@@ -16,6 +16,7 @@ use super::prices;
 use super::provider::{OpenStackProvider, looked};
 use super::shapes::{Flavor, FlavorsAnswer, Image as Picture, ImagesAnswer, ZonesAnswer, has_next};
 use crate::failure::garbled;
+use crate::families;
 use crate::http::encoded;
 
 /// Pages that one listing of the catalogue may have.
@@ -153,7 +154,12 @@ fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Op
     let told = told.iter().find_map(|key| flavor.extra_specs.get(*key));
     let arch = told.map_or(Some(provider.settings.arch), |told| arch_in(told))?;
     let type_name = TypeName::new(flavor.name.clone()).ok()?;
+    let (family, generation) = family(&flavor.extra_specs);
     Some(Offering {
+        family,
+        generation,
+        burstable: shares_processors(&flavor.extra_specs),
+        local_disk_gib: flavor.ephemeral,
         vcpus_milli: flavor.vcpus.saturating_mul(1000),
         memory_mib: flavor.ram,
         disk_gib: flavor.disk,
@@ -163,6 +169,22 @@ fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Op
         price: prices::price(provider.settings.prices.as_ref(), &flavor.name),
         ..Offering::new(type_name, arch, Market::OnDemand)
     })
+}
+
+/// `ecs:generation = s3`: the third of `s`, as the clouds that are built like Huawei's say it
+/// (<https://support.huaweicloud.com/api-ecs/ecs_05_0003.md>). OpenStack itself has no word for families, and names of
+/// flavors follow no rule that all clouds share: a flavor that says nothing has no family.
+fn family(specs: &BTreeMap<String, String>) -> (String, Option<u32>) {
+    let family = specs.get("ecs:generation").map(|family| family.to_lowercase()).unwrap_or_default();
+    let generation = families::ec2(&family).generation;
+    (family, generation)
+}
+
+/// `scs:cpu-type = shared-core`: its processors are promised to several, as the Sovereign Cloud Stack's standard for
+/// flavors says it (scs-0103 in <https://github.com/SovereignCloudStack/standards>). What says nothing counts as not
+/// shared, as at the other clouds.
+fn shares_processors(specs: &BTreeMap<String, String>) -> bool {
+    specs.get("scs:cpu-type").is_some_and(|kind| matches!(kind.as_str(), "shared-core" | "crowded-core"))
 }
 
 /// `pci_passthrough:alias = a100:2`, or `resources:VGPU = 1`.
@@ -207,9 +229,36 @@ mod tests {
         assert_eq!(copy, None, "somebody's machine is no operating system");
     }
 
+    fn specs(key: &str, value: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(key.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_flavor_without_a_family_gets_one_from_its_name_or_shared_processors_count_as_whole() {
+        assert_eq!(family(&specs("ecs:generation", "S3")), ("s3".to_owned(), Some(3)));
+        assert_eq!(family(&specs("name", "m5.large")), (String::new(), None));
+        let shared = |kind| shares_processors(&specs("scs:cpu-type", kind));
+        assert_eq!(
+            ["shared-core", "crowded-core", "dedicated-thread", "dedicated-core"].map(shared),
+            [true, true, false, false]
+        );
+        assert!(!shares_processors(&BTreeMap::new()));
+    }
+
+    #[test]
+    fn a_disk_beside_the_first_is_not_seen() {
+        let flavor = |more: &str| {
+            let text = format!(
+                "{{\"id\": \"1\", \"name\": \"m1\", \"vcpus\": 1, \"ram\": 512, \"disk\": 10{more}}}"
+            );
+            serde_json::from_str::<Flavor>(&text).expect("a flavor")
+        };
+        assert_eq!(flavor(", \"OS-FLV-EXT-DATA:ephemeral\": 40").ephemeral, 40);
+        assert_eq!(flavor("").ephemeral, 0);
+    }
+
     #[test]
     fn a_flavor_says_its_accelerators() {
-        let specs = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
         assert_eq!(gpus(&specs("pci_passthrough:alias", "A100:2")), (2, Some("a100".to_owned())));
         assert_eq!(gpus(&specs("resources:VGPU", "1")), (1, None));
         assert_eq!(gpus(&BTreeMap::new()), (0, None));

@@ -143,6 +143,9 @@ pub(super) struct Flavor {
     pub(super) ram: u64,
     /// GiB.
     pub(super) disk: u32,
+    /// GiB beside `disk`.
+    #[serde(rename = "OS-FLV-EXT-DATA:ephemeral", default)]
+    pub(super) ephemeral: u32,
     #[serde(rename = "OS-FLV-DISABLED:disabled", default)]
     pub(super) disabled: bool,
     #[serde(default, deserialize_with = "or_default")]

@@ -284,6 +284,7 @@ impl Ec2Api for FakeEc2 {
             gpus: 0,
             gpu_model: None,
             gpu_memory_mib: 0,
+            local_disk_gb: if name == "t4g.micro" { 75 } else { 0 },
             burstable: name.starts_with('t'),
             spot,
         };

@@ -51,6 +51,10 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
         return;
     }
     let (ready, budget) = (waiting(draft, picture), budget(draft, picture));
+    for no in &ready {
+        // The list is ranked, but what a slot walked past may have capacity by now.
+        draft.units.get_mut(no).into_iter().for_each(|unit| unit.return_to_best(picture.now));
+    }
     let mut by_offer: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     let mut parked = Vec::new();
     for unit in ready.into_iter().take(budget).filter_map(|no| draft.units.get(&no)) {
@@ -71,9 +75,10 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
     }
     for (offer, slots) in by_offer {
         match pick(draft, picture, offer) {
-            Pick::Offer(at) => {
+            Pick::Offer { at, passed } => {
                 let Some(choice) = draft.reservation.spec.choices.get(at).cloned() else { continue };
                 for (_, unit) in draft.units.iter_mut().filter(|(no, _)| slots.contains(no)) {
+                    passed.iter().for_each(|(from, until)| unit.pass(*from, *until));
                     unit.offer = at;
                 }
                 attempt(draft, picture, &choice, &slots, draw);
@@ -90,7 +95,12 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
 /// What becomes of slots that look for an offer.
 enum Pick {
     /// This one of the list.
-    Offer(usize),
+    Offer {
+        /// Its place.
+        at: usize,
+        /// The best that was skipped because it was refused lately, and until when.
+        passed: Option<(usize, Timestamp)>,
+    },
     /// A dearer one than the reservation counts for: that first.
     Raise(Each),
     /// None of them before this moment.
@@ -107,13 +117,15 @@ fn pick(draft: &Draft, picture: &Picture<'_>, from: usize) -> Pick {
     let choices = &draft.reservation.spec.choices;
     let mut too_dear = None;
     let mut first: Option<Timestamp> = None;
+    let mut passed: Option<(usize, Timestamp)> = None;
     for at in (0..choices.len()).map(|step| (from + step) % choices.len()) {
         if let Some(until) = picture.memory.until(&choices[at]) {
             first = Some(first.map_or(until, |first| first.min(until)));
+            passed = Some(passed.map_or((at, until), |best| best.min((at, until))));
             continue;
         }
         match afford::raise(draft, picture, &choices[at]) {
-            Ok(None) => return Pick::Offer(at),
+            Ok(None) => return Pick::Offer { at, passed },
             Ok(Some(each)) => return Pick::Raise(each),
             Err(shortage) => too_dear = too_dear.or(Some(shortage)),
         }

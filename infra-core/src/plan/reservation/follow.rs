@@ -315,7 +315,8 @@ fn never_born(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, row: &L
 /// The attempt came to nothing: the next one waits a little, or takes the next offer.
 ///
 /// What lies in the offer (no capacity, over quota, refused as invalid) is tried at once with the next one; after
-/// the last comes the first again, `capacity_memory` later. What lies in the moment (throttled, no answer, a
+/// the last comes the first again, `capacity_memory` later; an attempt that comes after such a time begins at the best
+/// offer that was walked past, not where the last one ended. What lies in the moment (throttled, no answer, a
 /// failed build) is tried with the same offer after a pause that grows.
 ///
 /// A lack is no failure of the slot: it costs nothing and passes, so nothing is given up because of it. Who asked for
@@ -333,6 +334,9 @@ fn retry_elsewhere(draft: &mut Draft, picture: &Picture<'_>, unit: &mut Unit, ro
     unit.reason = Some(said.to_owned());
     let wait = match kind {
         Some(FaultKind::Capacity | FaultKind::Quota | FaultKind::Invalid) => {
+            if lacks {
+                unit.pass(unit.offer, later(picture.now, picture.limits.capacity_memory));
+            }
             unit.offer = (unit.offer + 1) % choices;
             // Once around: what had no capacity may have some again after the memory of it fades.
             if unit.offer == 0 { picture.limits.capacity_memory } else { Duration::ZERO }

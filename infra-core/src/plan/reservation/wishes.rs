@@ -104,6 +104,7 @@ fn grow(draft: &mut Draft, by: u32) {
             snapshot: None,
             protect_until: None,
             offer: 0,
+            passed: None,
             failed: 0,
             retry_at: None,
             reason: None,

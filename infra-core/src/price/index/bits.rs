@@ -31,6 +31,13 @@ impl Bits {
         all
     }
 
+    /// The rows of which it is true.
+    pub(super) fn of(is: impl ExactSizeIterator<Item = bool>) -> Self {
+        let mut words = vec![0; is.len().div_ceil(WORD)];
+        is.enumerate().for_each(|(row, is)| words[row / WORD] |= u64::from(is) << (row % WORD));
+        Self(words)
+    }
+
     /// Adds a row.
     pub(super) fn set(&mut self, row: u32) {
         self.0[row as usize / WORD] |= 1 << (row as usize % WORD);
@@ -83,16 +90,22 @@ pub(super) struct Column {
 impl Column {
     /// A column of what every row has.
     pub(super) fn new(of: &[u64]) -> Self {
-        let mut order: Vec<u32> = (0..).take(of.len()).collect();
-        order.sort_unstable_by_key(|row| of[*row as usize]);
-        let (mut values, mut starts) = (Vec::new(), Vec::new());
-        for (at, row) in order.iter().enumerate() {
-            if values.last() != Some(&of[*row as usize]) {
-                values.push(of[*row as usize]);
-                starts.push(at);
-            }
+        let mut values = of.to_vec();
+        values.sort_unstable();
+        values.dedup();
+        // Few values, many rows: counted into place instead of sorted.
+        let places: Vec<u32> =
+            of.iter().map(|it| values.partition_point(|value| value < it) as u32).collect();
+        let mut starts = vec![0; values.len() + 1];
+        places.iter().for_each(|place| starts[*place as usize + 1] += 1);
+        (0..values.len()).for_each(|place| starts[place + 1] += starts[place]);
+        let mut next = starts.clone();
+        let mut order = vec![0; of.len()];
+        for (row, place) in (0..).zip(&places) {
+            let next = &mut next[*place as usize];
+            order[*next] = row;
+            *next += 1;
         }
-        starts.push(order.len());
         let step = values.len().div_ceil(MARKS_MAX).max(1);
         let mut left = Bits::all(of.len());
         let mut marks = Vec::new();
@@ -140,26 +153,19 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Groups rows; those without a name are in no group.
-    pub(super) fn new<'n>(of: impl Iterator<Item = Option<&'n str>>) -> Self {
-        let mut groups = std::collections::BTreeMap::<String, Vec<u32>>::new();
-        for (row, name) in (0..).zip(of) {
-            if let Some(name) = name {
-                // Most names are lower case already, and most rows have a name that is known.
-                match groups.get_mut(name) {
-                    Some(rows) => rows.push(row),
-                    None => groups.entry(name.to_ascii_lowercase()).or_default().push(row),
-                }
-            }
-        }
-        Self { by_name: groups.into_iter().collect() }
+    /// Names in lower case, by alphabet, each once, with their rows.
+    pub(super) const fn new(by_name: Vec<(String, Vec<u32>)>) -> Self {
+        Self { by_name }
     }
 
-    /// The rows whose name passes.
-    pub(super) fn passing(&self, rows: usize, pass: impl Fn(&str) -> bool) -> Bits {
+    /// The rows of the names listed, whatever their case.
+    pub(super) fn listed<'l>(&self, rows: usize, list: impl IntoIterator<Item = &'l str>) -> Bits {
         let mut all = Bits::none(rows);
-        for (_, group) in self.by_name.iter().filter(|(name, _)| pass(name)) {
-            group.iter().for_each(|row| all.set(*row));
+        for name in list {
+            let lower = || name.bytes().map(|byte| byte.to_ascii_lowercase());
+            if let Ok(at) = self.by_name.binary_search_by(|(known, _)| known.bytes().cmp(lower())) {
+                self.by_name[at].1.iter().for_each(|row| all.set(*row));
+            }
         }
         all
     }
@@ -186,9 +192,8 @@ mod tests {
 
     #[test]
     fn a_name_is_found_whatever_its_case_and_no_name_is_in_no_group() {
-        let names = Names::new([Some("m5"), None, Some("M5"), Some("c5")].into_iter());
-        let rows =
-            |name: &str| names.passing(4, |it| it.eq_ignore_ascii_case(name)).rows().collect::<Vec<_>>();
+        let names = Names::new(vec![("c5".to_owned(), vec![3]), ("m5".to_owned(), vec![0, 2])]);
+        let rows = |name: &str| names.listed(4, [name]).rows().collect::<Vec<_>>();
         assert_eq!((rows("m5"), rows("C5"), rows("")), (vec![0, 2], vec![3], vec![]));
     }
 }

@@ -107,7 +107,7 @@ impl LaneIndex {
             self.own_disk.keep_at_least(need.disk_gib, &mut rows);
         }
         if let Some(model) = need.gpu_model {
-            rows.keep(&self.models.passing(self.rows(), |it| it.eq_ignore_ascii_case(model)));
+            rows.keep(&self.models.listed(self.rows(), [model]));
         }
         if need.policy.burstable == Burstable::Deny {
             rows.drop_all(&self.burstable);
@@ -122,12 +122,12 @@ impl LaneIndex {
     /// Keeps the rows whose family may be taken.
     pub(super) fn keep_families(&self, need: &Need<'_>, rows: &mut Bits) {
         let families = &need.policy.families;
-        let listed = |list: &[String], name: &str| list.iter().any(|it| it.eq_ignore_ascii_case(name));
+        let listed = |list: &[String]| self.families.listed(self.rows(), list.iter().map(String::as_str));
         if !families.allow.is_empty() {
-            rows.keep(&self.families.passing(self.rows(), |it| listed(&families.allow, it)));
+            rows.keep(&listed(&families.allow));
         }
         if !families.deny.is_empty() {
-            rows.drop_all(&self.families.passing(self.rows(), |it| listed(&families.deny, it)));
+            rows.drop_all(&listed(&families.deny));
         }
     }
 }

@@ -163,7 +163,7 @@ impl LaneIndex {
     /// Accelerators by model, and the rules of a policy.
     fn count_rules(&self, need: &Need<'_>, counts: &mut Counts) {
         if let Some(model) = need.gpu_model {
-            counts.add(&self.but(&self.models.passing(self.rows(), |it| it.eq_ignore_ascii_case(model))));
+            counts.add(&self.but(&self.models.listed(self.rows(), [model])));
         }
         if need.policy.burstable == Burstable::Deny {
             counts.add(&self.burstable);

@@ -1,8 +1,8 @@
 //! What is known of one catalogue before anybody asks: its rows by price, sets of them by what they are, and skylines.
 //!
 //! # Flow
-//! Built once from a catalogue ([`LaneIndex::new`]), for nobody in particular: neither the account nor what its team
-//! pays is in it, so teams with equal catalogues share one. `find` (this folder) looks for what fits, `miss` for what
+//! Built once from a catalogue (`build`, this folder), for nobody in particular: neither the account nor what its team
+//! pays is in it, so teams with equal catalogues share one. `find` looks for what fits, `miss` for what
 //! nearly does, `pick` for the one cheapest.
 //!
 //! # Guarantees
@@ -24,6 +24,7 @@
 //! * With deep discounts for single families the walk goes further before it may stop: exact, but slower.
 
 mod bits;
+mod build;
 mod find;
 mod miss;
 mod pick;
@@ -32,10 +33,10 @@ mod sky;
 use std::sync::OnceLock;
 
 use super::ROOT_DISK_GIB;
-use crate::nouns::offering::{Catalogue, Offering, Price};
+use crate::nouns::offering::{Catalogue, Offering};
 use crate::nouns::request::{Arch, Market};
 use bits::{Bits, Column, Names};
-use sky::{Peak, Seen, Skyline};
+use sky::Skyline;
 
 pub(super) use find::top;
 pub(super) use miss::near;
@@ -71,50 +72,7 @@ pub(super) struct LaneIndex {
     skylines: [[Skyline; 2]; 2],
 }
 
-/// A row that can be chosen at all, before rows have numbers.
-struct Row<'a> {
-    nth: u32,
-    plain: i64,
-    fresh: i128,
-    offering: &'a Offering,
-}
-
 impl LaneIndex {
-    /// The index of a catalogue. Rows without a price above zero are not in it: they are never chosen, nor near.
-    pub(super) fn new(catalogue: &Catalogue) -> Self {
-        let gib_hour = catalogue.disk_gib_hour.nanos;
-        let mut rows: Vec<Row<'_>> =
-            (0..).zip(&catalogue.offerings).filter_map(|(nth, it)| row(nth, it, gib_hour)).collect();
-        rows.sort_by_key(|it| it.plain);
-        let column = |of: fn(&Offering) -> u64| {
-            Column::new(&rows.iter().map(|it| of(it.offering)).collect::<Vec<_>>())
-        };
-        let set = |of: &dyn Fn(&Offering) -> bool| {
-            let mut bits = Bits::none(rows.len());
-            (0..).zip(&rows).filter(|(_, it)| of(it.offering)).for_each(|(row, _)| bits.set(row));
-            bits
-        };
-        Self {
-            list_len: catalogue.offerings.len(),
-            offerings: rows.iter().map(|it| it.nth).collect(),
-            plain: rows.iter().map(|it| it.plain).collect(),
-            vcpus: column(|it| it.vcpus_milli.into()),
-            memory: column(|it| it.memory_mib),
-            gpus: column(|it| it.gpus.into()),
-            own_disk: column(|it| it.disk_gib.into()),
-            generation: column(|it| it.generation.map_or(0, |it| u64::from(it) + 1)),
-            arches: ARCHES.map(|arch| set(&|it| it.arch == arch)),
-            markets: MARKETS.map(|market| set(&|it| it.market == market)),
-            burstable: set(&|it| it.burstable),
-            models: Names::new(rows.iter().map(|it| model(it.offering))),
-            families: Names::new(
-                rows.iter().map(|it| Some(it.offering.family.as_str()).filter(|it| !it.is_empty())),
-            ),
-            by_type: OnceLock::new(),
-            skylines: ARCHES.map(|arch| MARKETS.map(|market| skyline(&rows, arch, market))),
-        }
-    }
-
     /// Is it of this catalogue, as far as can be told? Rows are places in its list.
     pub(super) const fn is_of(&self, catalogue: &Catalogue) -> bool {
         self.list_len == catalogue.offerings.len()
@@ -136,43 +94,7 @@ impl LaneIndex {
     }
 }
 
-/// A row that can be chosen; `None` without a price.
-fn row(nth: u32, offering: &Offering, gib_hour: i64) -> Option<Row<'_>> {
-    let Price::Known { per_hour, as_of, live, .. } = &offering.price else { return None };
-    let (compute, fee) = (per_hour.nanos, offering.fee_per_hour.nanos);
-    if compute <= 0 || fee < 0 {
-        return None;
-    }
-    let fresh = if *live { as_of.as_nanosecond() } else { i128::MAX };
-    let plain = compute.saturating_add(fee).saturating_add(default_disk(offering.disk_gib, gib_hour));
-    Some(Row { nth, plain, fresh, offering })
-}
-
-/// The accelerator, of what has one.
-fn model(offering: &Offering) -> Option<&str> {
-    offering.gpu_model.as_deref().filter(|_| offering.gpus > 0)
-}
-
 /// What the disk costs an hour that comes with no wish for one.
 fn default_disk(own: u32, gib_hour: i64) -> i64 {
     if own == 0 { gib_hour.max(0).saturating_mul(i64::from(ROOT_DISK_GIB)) } else { 0 }
-}
-
-/// The skyline of an architecture and market, of rows that stand by price.
-fn skyline(rows: &[Row<'_>], arch: Arch, market: Market) -> Skyline {
-    let seen = |(row, it): (u32, &Row<'_>)| Peak {
-        memory_mib: it.offering.memory_mib,
-        vcpus_milli: it.offering.vcpus_milli,
-        row,
-    };
-    let here = (0..).zip(rows).filter(|(_, it)| it.offering.arch == arch && it.offering.market == market);
-    let all: Vec<Seen<'_>> = here
-        .map(|(row, it)| Seen {
-            peak: seen((row, it)),
-            plain: it.plain,
-            fresh: it.fresh,
-            name: it.offering.type_name.as_str(),
-        })
-        .collect();
-    Skyline::new(&all)
 }

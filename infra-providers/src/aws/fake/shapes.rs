@@ -129,6 +129,7 @@ pub(super) fn machine_type(one: &Offering) -> MachineType {
         gpus: one.gpus,
         gpu_model: one.gpu_model.clone(),
         gpu_memory_mib: one.gpu_memory_mib,
+        local_disk_gb: 0,
         burstable: one.burstable,
         spot: false,
     }

@@ -186,6 +186,10 @@ pub(super) fn machine_type(one: ec2::InstanceTypeInfo) -> Option<MachineType> {
             .filter_map(|gpu| u64::try_from(gpu.memory_info.as_ref()?.size_in_mib?).ok())
             .max()
             .unwrap_or(0),
+        local_disk_gb: one
+            .instance_storage_info
+            .and_then(|disks| u64::try_from(disks.total_size_in_gb?).ok())
+            .unwrap_or(0),
         burstable: one.burstable_performance_supported.unwrap_or(false),
         spot: usage.iter().any(|class| class.as_str() == "spot"),
     })

@@ -1,0 +1,114 @@
+//! Discounts of a team: what an operator sets is what the team's quotes say, to the billionth, and nobody else's.
+
+use infra_core::InfraError;
+use infra_core::contracts::pricing::Quote;
+use infra_core::infra::UserHandle;
+use infra_core::nouns::overlay::{Off, Overlay};
+use infra_core::nouns::request::{Market, Request};
+use infra_core::words::ids::TenantId;
+use infra_core::words::lane::Version;
+use infra_core::words::money::Money;
+
+use super::house::{House, sim, wish};
+
+const CREW: &str = "crew";
+
+fn crew() -> TenantId {
+    CREW.parse().expect("legal")
+}
+
+fn overlay(family: Option<&str>, market: Option<Market>, off: Off) -> Overlay {
+    let family = family.map(str::to_owned);
+    Overlay { name: "plan".to_owned(), provider: Some(sim()), region: None, family, market, off }
+}
+
+/// Without a time: what is ranked is an hour.
+fn hourly() -> Request {
+    let mut request = wish(2);
+    request.duration_s = None;
+    request
+}
+
+async fn quotes(user: &UserHandle) -> Vec<Quote> {
+    user.quote(&hourly()).await.expect("something fits")
+}
+
+/// What two machines of a listed quote cost an hour under these overlays, in the plainest way: compute at the lowest that
+/// any overlay makes of it, all else as it was.
+fn lowered(listed: &Quote, overlays: &[Overlay]) -> i64 {
+    let offer = &listed.choice.offering;
+    let list = offer.price.per_hour().expect("it was quoted").nanos;
+    let mut lowest = list;
+    for overlay in overlays {
+        let meant = overlay.family.as_ref().is_none_or(|family| *family == offer.family)
+            && overlay.market.is_none_or(|market| market == offer.market);
+        let price = match overlay.off {
+            #[allow(clippy::cast_possible_truncation, reason = "whole percents")]
+            Off::Percent(off) => list - list * (off as i64) / 100,
+            Off::PerHour(off) => (list - off.nanos).max(1),
+        };
+        lowest = if meant { lowest.min(price) } else { lowest };
+    }
+    listed.per_hour.nanos - 2 * (list - lowest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discount_is_missed_misplaced_or_seen_by_another_team() {
+    let house = House::quiet().await;
+    let (ada, eve) = (house.mate(CREW, "ada").await, house.user("eve").await);
+    let listed = quotes(&ada).await;
+    let last = listed.last().expect("something is quoted").choice.offering.family.clone();
+    let first = listed[0].choice.offering.family.clone();
+    let sets = [
+        vec![overlay(Some(&last), None, Off::Percent(90.0))],
+        vec![overlay(None, Some(Market::Spot), Off::Percent(50.0))],
+        vec![overlay(None, None, Off::Percent(10.0)), overlay(Some(&first), None, Off::Percent(30.0))],
+        vec![overlay(None, Some(Market::OnDemand), Off::PerHour(Money::usd_nanos(1_000_000)))],
+        vec![overlay(None, None, Off::PerHour(Money::usd_nanos(i64::MAX)))],
+        Vec::new(),
+    ];
+    for overlays in sets {
+        house.operator().set_overlays(&crew(), &overlays, None).await.expect("set");
+        let said = quotes(&ada).await;
+        let cheapest = listed.iter().map(|quote| lowered(quote, &overlays)).min().expect("some are listed");
+        assert_eq!(said[0].per_hour.nanos, cheapest, "{overlays:?}");
+        for quote in &said {
+            let same = |it: &&Quote| {
+                (&it.choice.offering.type_name, &it.choice.zone)
+                    == (&quote.choice.offering.type_name, &quote.choice.zone)
+            };
+            let Some(list) = listed.iter().find(same) else { continue };
+            assert_eq!(quote.per_hour.nanos, lowered(list, &overlays), "{overlays:?}");
+            assert_eq!(quote.saved_per_hour.nanos, list.per_hour.nanos - quote.per_hour.nanos);
+        }
+        assert_eq!(quotes(&eve).await[0].saved_per_hour, Money::default(), "another team pays the list");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discount_is_set_over_somebody_elses_or_for_nobody_or_makes_no_sense() {
+    let house = House::quiet().await;
+    let ada = house.mate(CREW, "ada").await;
+    let operator = house.operator();
+    let half = overlay(None, None, Off::Percent(50.0));
+    assert_eq!(ada.overlays().await.expect("nothing yet").version, Version::default());
+    let set = operator.set_overlays(&crew(), std::slice::from_ref(&half), Some(Version::default())).await;
+    let set = set.expect("nobody was before");
+    let late = operator.set_overlays(&crew(), &[], Some(Version::default())).await;
+    assert!(matches!(late, Err(InfraError::Conflict { version, .. }) if version == Some(set.version)));
+    assert_eq!(ada.overlays().await.expect("is there").overlays, [half.clone()]);
+    let nobody = "nobody".parse().expect("legal");
+    let unknown = operator.set_overlays(&nobody, std::slice::from_ref(&half), None).await;
+    assert!(matches!(unknown, Err(InfraError::NotFound { .. })), "{unknown:?}");
+    let wrong: Vec<Overlay> =
+        [0.0, 100.0, -1.0, f64::NAN].map(|it| overlay(None, None, Off::Percent(it))).into();
+    let refused = operator.set_overlays(&crew(), &wrong, None).await.expect_err("no part of a price");
+    let said = format!("{refused:?}");
+    assert!((0..wrong.len()).all(|at| said.contains(&format!("overlays[{at}].off.percent"))), "{said}");
+    // What is reserved keeps its price.
+    let held = ada.reserve(&hourly(), None).await.expect("accepted").view;
+    operator.set_overlays(&crew(), &[], Some(set.version)).await.expect("nobody was between");
+    let view = ada.get(&held.id).await.expect("is there");
+    assert_eq!(view.price_per_hour, held.price_per_hour);
+    assert!(quotes(&ada).await[0].per_hour > held.price_per_hour.expect("it wants machines"));
+}
