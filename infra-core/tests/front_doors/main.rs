@@ -16,6 +16,7 @@ mod people;
 mod profile;
 mod reserving;
 mod sharing;
+mod spending;
 mod teams;
 mod templates;
 mod tokens;
