@@ -126,7 +126,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn beside_this_binary() -> Self {
-        let path = std::env::current_exe().expect("a program knows where it is").with_extension("budget-data");
+        let path =
+            std::env::current_exe().expect("a program knows where it is").with_extension("budget-data");
         // What an interrupted run left is not this run's store.
         fs::remove_dir_all(&path).ok();
         Self(path)

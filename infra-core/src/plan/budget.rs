@@ -14,9 +14,7 @@
 
 use std::fmt;
 
-use crate::nouns::budget::{
-    Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Totals,
-};
+use crate::nouns::budget::{Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Totals};
 use crate::nouns::reservation::{Choice, DeadlineKind, Phase, Power, Reservation};
 use crate::words::clock::Timestamp;
 use crate::words::money::Money;
@@ -65,7 +63,10 @@ impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scope, kind, month, max, held, asked, left } = self;
         let of = month.map(|month| format!(" in {month}")).unwrap_or_default();
-        write!(f, "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left")
+        write!(
+            f,
+            "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left"
+        )
     }
 }
 

@@ -55,7 +55,8 @@ impl Clock for Calendar {
 
 /// An installation whose time a test moves. Nobody plans: what is accepted stays pending.
 async fn house_at(now: &str) -> (House, Calendar) {
-    let (store, sim, clock) = (Arc::new(MemoryStore::new()), quick(), Calendar(Arc::new(Mutex::new(at(now)))));
+    let (store, sim, clock) =
+        (Arc::new(MemoryStore::new()), quick(), Calendar(Arc::new(Mutex::new(at(now)))));
     let builder = parts(store.clone(), &sim).with_home(HOME).with_clock(Arc::new(clock.clone()));
     (House { store, infra: builder.without_engine().build().await.expect("opens"), sim }, clock)
 }
@@ -268,9 +269,8 @@ async fn twenty_pass_a_budget_by_growing() {
     let (house, _) = house_at("2026-11-10T00:00:00Z").await;
     let crew = crew(&house, true).await;
     house.operator().set_budget(&team(), &machines(27), None).await.expect("set");
-    let answers = at_once(&crew, |mate, id| async move {
-        mate.set_count(&id.expect("holds one"), 2, None).await
-    });
+    let answers =
+        at_once(&crew, |mate, id| async move { mate.set_count(&id.expect("holds one"), 2, None).await });
     seven_fit(&house, "count", BudgetKind::Machines, answers.await).await;
 }
 
@@ -289,9 +289,8 @@ async fn twenty_pass_a_budget_by_staying_longer() {
     };
     let limit = held.plus(price.times(75));
     house.operator().set_budget(&team(), &per_month(limit), None).await.expect("set");
-    let answers = at_once(&crew, move |mate, id| async move {
-        mate.extend(&id.expect("holds one"), ends, None).await
-    });
+    let answers =
+        at_once(&crew, move |mate, id| async move { mate.extend(&id.expect("holds one"), ends, None).await });
     seven_fit(&house, "extend", BudgetKind::PerMonth, answers.await).await;
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
@@ -90,13 +91,27 @@ async fn images_of(provider: &Ec2Provider, source: &ImageSource) -> Result<Vec<I
 
 /// All of a source's images, not its newest alone: a person may name an older one by id.
 fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
+    let system = image.platform.as_deref().map_or_else(|| System::of_os(&source.os), billed_as);
     Some(Image {
         id: ImageId::new(image.id).ok()?,
         name: image.name,
         os: source.os.clone(),
         arch: image.arch.filter(|arch| *arch == source.arch)?,
         created_at: image.created_at?,
+        system,
     })
+}
+
+/// What EC2 charges for an image by its platform details; what comes with a licence of its own is charged as Linux
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html>).
+fn billed_as(platform: &str) -> System {
+    match platform {
+        "Linux/UNIX" | "Windows BYOL" => System::Linux,
+        "Windows" => System::Windows,
+        "Red Hat Enterprise Linux" => System::Rhel,
+        "SUSE Linux" => System::Suse,
+        _ => System::Other,
+    }
 }
 
 /// One offering per architecture and market, without a price yet; none when no zone has the type.

@@ -136,11 +136,12 @@ impl LaneIndex {
     }
 }
 
-/// A row that can be chosen; `None` without a price.
+/// A row that can be chosen; `None` without a price, and for prices of what is sold beside the machine: who boots that
+/// is answered without an index.
 fn row(nth: u32, offering: &Offering, gib_hour: i64) -> Option<Row<'_>> {
     let Price::Known { per_hour, as_of, live, .. } = &offering.price else { return None };
     let (compute, fee) = (per_hour.nanos, offering.fee_per_hour.nanos);
-    if compute <= 0 || fee < 0 {
+    if compute <= 0 || fee < 0 || !offering.system.is_linux() {
         return None;
     }
     let fresh = if *live { as_of.as_nanosecond() } else { i128::MAX };
