@@ -34,9 +34,10 @@ pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Page<w
     let all = lanes.iter().flat_map(|lane| lane.catalogue.offerings.iter().map(move |offer| (lane, offer)));
     let all = all.filter(|(lane, offer)| wanted.takes(lane, offer));
     let key = |(lane, offer): &(&LaneOfferings, &Offering)| {
-        // Zones tell apart the same type listed once per zone.
+        // Zones and systems tell apart the same type listed once for each of them.
         let zones: Vec<&str> = offer.zones.iter().map(|zone| zone.as_str()).collect();
-        format!("{}|{}|{:?}|{}", lane.lane.id(), offer.type_name, offer.market, zones.join(","))
+        let zones = zones.join(",");
+        format!("{}|{}|{:?}|{zones}|{}", lane.lane.id(), offer.type_name, offer.market, offer.system)
     };
     page::cut(all, key, &params, |(lane, offer)| wire::Offering::new(lane, offer))
 }

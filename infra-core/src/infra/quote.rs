@@ -18,7 +18,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
@@ -40,9 +39,6 @@ use crate::records::system_tenant;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
-
-/// Live prices older than this are marked and rank after fresh equals.
-const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Clouds asked at once for one quote.
 const ASKED_AT_ONCE: usize = 16;
@@ -96,7 +92,7 @@ pub(super) async fn explained(
         excluded: &excluded,
         overlays: &overlays,
         now: core.now(),
-        stale_after: PRICE_STALE_AFTER,
+        stale_after: core.limits.price_stale_after,
         limit: core.limits.offers_kept,
     };
     let quotes = match core.pricing.rank(request, &context) {

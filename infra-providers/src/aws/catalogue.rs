@@ -28,7 +28,9 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
     for source in &provider.settings.images {
         images.extend(images_of(provider, source).await?);
     }
-    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock).await;
+    // What is sold is asked for where it can boot, and nowhere else: a list is ten pages.
+    let systems = images.iter().map(|image| image.system).chain([System::Linux]).collect();
+    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock, systems).await;
     Ok(Catalogue {
         offerings: types
             .iter()

@@ -9,12 +9,13 @@
 //! A list that was had and does not name a type leaves it without a price: the table stands in for silence, never for an
 //! answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join;
 use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::fault::Fault;
 use infra_core::words::ids::CloudName;
@@ -89,7 +90,13 @@ impl AwsPrices {
     }
 
     /// What is known by now; asks with a key of the lane's account where it is time.
-    pub(super) async fn today(&self, api: &Arc<dyn Ec2Api>, lane: &Lane, clock: &Arc<dyn Clock>) -> Today {
+    pub(super) async fn today(
+        &self,
+        api: &Arc<dyn Ec2Api>,
+        lane: &Lane,
+        clock: &Arc<dyn Clock>,
+        systems: BTreeSet<System>,
+    ) -> Today {
         let shipped = |why: String| match lane.region.as_str() {
             REGION => Ok(Arc::clone(shipped())),
             other => Err(format!("{why}; the table that comes along is of {REGION}, not of {other}")),
@@ -106,7 +113,7 @@ impl AwsPrices {
         let market =
             Arc::new(SpotSource { api: Arc::clone(&api), region: region.clone(), clock: Arc::clone(&clock) });
         // Side by side: where both hang, the catalogue waits for one of them.
-        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock }));
+        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock, systems }));
         let (list, spot) = join(list, self.spot.known(&own, market)).await;
         let why =
             |feed: &PriceFeed, scope| feed.last_error(scope).unwrap_or_else(|| "not read yet".to_owned());

@@ -1,6 +1,7 @@
 //! `infra usage` and `infra budget`.
 
 use clap::Args;
+use infra_core::words::clock::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::cli::error::CliError;
@@ -164,9 +165,19 @@ fn budgets(all: &[Value]) -> String {
 }
 
 /// Why quotes stand as they do: parts and reasons, what rules cost, and what is skipped.
-pub(in crate::cli) fn reasons(answer: &Value) -> String {
-    let mut table =
-        Table::new(&["TYPE", "ZONE", "MACHINES", "DISK", "IPV4", "FEE", "SAVED", "WHY BEFORE THE NEXT"]);
+pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
+    let mut table = Table::new(&[
+        "TYPE",
+        "ZONE",
+        "MACHINES",
+        "DISK",
+        "IPV4",
+        "FEE",
+        "SAVED",
+        "PRICED",
+        "BY",
+        "WHY BEFORE THE NEXT",
+    ]);
     for quote in answer["items"].as_array().into_iter().flatten() {
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
@@ -180,6 +191,8 @@ pub(in crate::cli) fn reasons(answer: &Value) -> String {
             part("ipv4"),
             part("fee"),
             saved,
+            show::priced(&quote["price_as_of"], &quote["stale"], now),
+            text(&quote["price_source"]),
             text(&quote["beats_next"]),
         ]);
     }
