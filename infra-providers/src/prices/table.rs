@@ -133,6 +133,23 @@ impl PriceTable {
         })
     }
 
+    /// Why rows have no price under these rates, each with what it is of.
+    #[must_use]
+    pub fn without_price(&self, rates: &Rates) -> Vec<String> {
+        let mut all = Vec::new();
+        for ((type_name, market, os), zones) in &self.rows {
+            for (zone, row) in zones {
+                let of = PriceOf { type_name, market: *market, os, zone: zone.as_deref() };
+                let why = match row {
+                    Ok(amount) => rates.in_usd(*amount).err(),
+                    Err(why) => Some(why.clone()),
+                };
+                all.extend(why.map(|why| format!("{}: {why}", named(of))));
+            }
+        }
+        all
+    }
+
     /// What a source says, in its own currency.
     #[must_use]
     pub fn amount(&self, of: PriceOf<'_>) -> Option<Amount> {
