@@ -29,7 +29,7 @@ use crate::aws::ImageSource;
 use crate::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
 use crate::http::Transport;
 use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings};
-use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver};
+use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver, Rates};
 
 /// One cloud as an operator writes it. What is not said is as the cloud's own settings have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -242,7 +242,11 @@ pub fn prices(name: &str, spec: &CloudSpec) -> Result<Option<PriceTable>, Regist
         })
     })?;
     match table.counts() {
-        (0, rows) => Err(wrong(format!("{} names no price at all ({rows} rows without one)", shown()))),
+        (0, rows) => {
+            let first = table.without_price(&Rates::default()).into_iter().next();
+            let why = first.map(|why| format!(", {why}")).unwrap_or_default();
+            Err(wrong(format!("{} names no price at all ({rows} rows without one{why})", shown())))
+        }
         _ => Ok(Some(table)),
     }
 }
