@@ -24,7 +24,7 @@ use infra_core::words::ids::Region;
 use serde::Deserialize;
 
 use super::api::{Ec2Api, PriceListAsk};
-use super::prices::unanswered;
+use super::prices::{all_pages, malformed};
 use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, PriceTable, Row};
 
 /// Who says so.
@@ -32,9 +32,6 @@ const SOURCE: &str = "AWS Price List";
 
 /// The permission that it needs.
 const ACTION: &str = "pricing:GetProducts";
-
-/// Pages that one reading may have: a region has about a thousand types, a page a hundred.
-const PAGES_MAX: usize = 200;
 
 /// What a product must be, beside its region and operating system.
 const WANTED: [(&str, &str); 4] = [
@@ -114,29 +111,8 @@ impl PriceListSource {
         attributes: Vec<(&'static str, String)>,
     ) -> Result<(Vec<String>, Option<Timestamp>), PriceError> {
         let ask = PriceListAsk { attributes };
-        let (mut documents, mut page, mut as_of) = (Vec::new(), None, None);
-        for _ in 0..PAGES_MAX {
-            let answer = self
-                .api
-                .price_list(&ask, page.clone())
-                .await
-                .map_err(|failure| unanswered(ACTION, failure))?;
-            documents.extend(answer.items);
-            as_of = as_of.or(answer.as_of);
-            if answer.next.is_none() {
-                return Ok((documents, as_of));
-            }
-            if answer.next == page {
-                return Err(malformed("a page points to itself"));
-            }
-            page = answer.next;
-        }
-        Err(malformed(&format!("more than {PAGES_MAX} pages")))
+        all_pages(SOURCE, ACTION, |page| self.api.price_list(&ask, page)).await
     }
-}
-
-fn malformed(why: &str) -> PriceError {
-    PriceError::Malformed { what: SOURCE.to_owned(), line: None, why: why.to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -190,7 +166,7 @@ pub(crate) fn table(
     for document in documents {
         // Half a document is half an answer; one of another shape is a row of which one thing is known, its type.
         let value: serde_json::Value =
-            serde_json::from_str(document).map_err(|_| malformed("a product is no JSON document"))?;
+            serde_json::from_str(document).map_err(|_| malformed(SOURCE, "a product is no JSON document"))?;
         let name = value.pointer("/product/attributes/instanceType").and_then(|name| name.as_str());
         let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
         match serde_json::from_value::<Document>(value) {

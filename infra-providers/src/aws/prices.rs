@@ -24,7 +24,7 @@ use infra_core::words::money::Money;
 #[cfg(test)]
 use infra_core::{nouns::request::Arch, words::ids::TypeName, words::ids::Zone};
 
-use super::api::{ApiFailure, Ec2Api};
+use super::api::{Answer, ApiFailure, Ec2Api, Page};
 use super::price_list::PriceListSource;
 use super::provider::looked;
 use super::spot::{SHARE_MIN, SpotSource};
@@ -57,10 +57,42 @@ pub(super) const IPV4_HOUR: Money = Money::usd_nanos(5_000_000);
 const DISK_GIB_HOUR_ELSEWHERE: Money = DISK_GIB_HOUR.times(2);
 
 /// A call for prices failed.
-pub(super) fn unanswered(action: &'static str, failure: ApiFailure) -> PriceError {
+fn unanswered(action: &'static str, failure: ApiFailure) -> PriceError {
     let code = failure.said.code.clone();
     let error = looked(failure);
     PriceError::Call { action, kind: error.kind(), code, retry_after: error.retry_after() }
+}
+
+/// Pages that one reading of prices may have: a region has about a thousand types, a page of the list a hundred, one of
+/// the spot market a thousand rows.
+const PAGES_MAX: usize = 200;
+
+/// What came is no price table.
+pub(super) fn malformed(source: &str, why: &str) -> PriceError {
+    PriceError::Malformed { what: source.to_owned(), line: None, why: why.to_owned() }
+}
+
+/// All pages of an answer, and when the first of them came. A page that fails or comes round again fails the reading: half
+/// a list would take prices away.
+pub(super) async fn all_pages<T, F: Future<Output = Answer<Page<T>>>>(
+    source: &str,
+    action: &'static str,
+    ask: impl Fn(Option<String>) -> F,
+) -> Result<(Vec<T>, Option<Timestamp>), PriceError> {
+    let (mut all, mut page, mut as_of) = (Vec::new(), None, None);
+    for _ in 0..PAGES_MAX {
+        let answer = ask(page.clone()).await.map_err(|failure| unanswered(action, failure))?;
+        all.extend(answer.items);
+        as_of = as_of.or(answer.as_of);
+        if answer.next.is_none() {
+            return Ok((all, as_of));
+        }
+        if answer.next == page {
+            return Err(malformed(source, "a page points to itself"));
+        }
+        page = answer.next;
+    }
+    Err(malformed(source, &format!("more than {PAGES_MAX} pages")))
 }
 
 /// Prices of one installation's AWS: the list for everybody, the spot market for each account.
