@@ -70,6 +70,7 @@ impl CloudProvider for Shelf {
             os: "ubuntu 24.04".into(),
             arch: choice.offering.arch,
             created_at: as_of,
+            system: Default::default(),
         };
         let offering = infra_core::nouns::offering::Offering { zones: Vec::new(), ..choice.offering };
         Ok(Catalogue {

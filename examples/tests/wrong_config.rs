@@ -66,6 +66,44 @@ fn the_program_refuses_a_wrong_file_before_it_touches_anything() {
 }
 
 #[test]
+fn a_price_file_is_found_wrong_only_when_somebody_asks_for_a_price() {
+    let scratch = Scratch::new("price-files");
+    let (prices, settings) = (scratch.0.join("lab.csv"), scratch.0.join("some.toml"));
+    let text = format!("[clouds.sim]\nprices = \"{}\"\n", prices.display());
+    std::fs::write(&settings, text).expect("the folder is ours");
+    let key = "77".repeat(32);
+    let check = |rows: &str| {
+        let head = "type,price_per_hour,currency,as_of,os\n";
+        std::fs::write(&prices, format!("{head}{rows}")).expect("the folder is ours");
+        let args = ["--config", settings.to_str().expect("text"), "--check-config"];
+        let output = scratch.output(&args, &[("INFRA_MASTER_KEY", &*key)]);
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), said(&output.stdout), said(&output.stderr))
+    };
+    let (code, out, err) = check("a,0.5,USD,2026-11-01,\nb,0,USD,2026-11-01,\nc,1,EUR,2026-11-01,windows\n");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for line in [
+        "# clouds.sim.prices: lab.csv of 2026-11-01, 1 with a price, 2 without",
+        "#   b: line 3: 0 is not above zero",
+        "#   c with windows: priced in EUR, for which no rate is configured ([pricing.rates])",
+        "# the configuration is fine",
+    ] {
+        assert!(out.lines().any(|said| said == line), "{line}\n{out}");
+    }
+    for (rows, why) in [
+        ("a,0.5,USD,2026-11-01,\nb,0.5,usd,2026-11-01,\n", " line 3: \"usd\" is no currency"),
+        ("a,0.5,USD,2026-11-01\n", " line 2: 4 fields where the first line has 5"),
+        ("a,0.5,USD,2026-11-01,windoze\n", " line 2: unknown system \"windoze\"; there are linux, windows"),
+        ("0.5,a,USD,2026-11-01,\n", " names no price at all (1 rows without one, 0.5: line 2: \"a\" is not"),
+    ] {
+        let (code, out, err) = check(rows);
+        assert_eq!((code, out.as_str()), (Some(78), ""), "{rows}: {err}");
+        let wanted = format!("http-server: clouds.sim: prices {}{why}", prices.display());
+        assert!(err.starts_with(&wanted) && err.lines().count() == 1, "{wanted}\n{err}");
+    }
+}
+
+#[test]
 fn the_printed_configuration_of_the_program_is_read_as_the_same() {
     let scratch = Scratch::new("print-config");
     let key = "77".repeat(32);

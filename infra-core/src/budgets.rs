@@ -134,7 +134,8 @@ async fn fresh(
     now: Timestamp,
 ) -> Result<Versioned<Budget>, RepoError> {
     let (month, here) = (Month::of(now), (installation.id, installation.epoch));
-    if was.value.totals.month == month && was.value.counted_in == here {
+    let totals = &was.value.totals;
+    if totals.month == month && totals.next_month.is_some() && was.value.counted_in == here {
         return Ok(was);
     }
     let value = recount(repo, tenant, Budget { counted_in: here, ..was.value }, month).await?;

@@ -8,7 +8,7 @@
 //! # Guarantees
 //! * An unknown kind is answered with the kinds there are, a setting of another kind with the kinds it belongs to, a
 //!   kind that was left out of this build with the feature that adds it.
-//! * Nothing is asked of any cloud here; only a price file is read from disk.
+//! * Nothing is asked of any cloud here; only a price file is read from disk, and one that cannot be used is refused.
 //!
 //! Adding a cloud is one line in the table, beside its folder and its feature.
 
@@ -29,7 +29,7 @@ use crate::aws::ImageSource;
 use crate::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
 use crate::http::Transport;
 use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings};
-use crate::prices::{FileSource, Form, PriceBook, PriceError, PricedDriver};
+use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver, Rates};
 
 /// One cloud as an operator writes it. What is not said is as the cloud's own settings have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -210,17 +210,45 @@ pub fn check(name: &str, spec: &CloudSpec) -> Result<(), RegistryError> {
 pub fn open(name: &str, spec: &CloudSpec, parts: &Parts) -> Result<Arc<dyn CloudDriver>, RegistryError> {
     let (name, kind) = find(name, spec)?;
     let cloud = (kind.open)(&name, spec, parts)?;
+    priced(&name, spec, cloud, parts)
+}
+
+/// A cloud with the prices of the file that its settings name; itself where they name none.
+///
+/// # Errors
+/// As [`prices`].
+pub fn priced(name: &CloudName, spec: &CloudSpec, cloud: Arc<dyn CloudDriver>, parts: &Parts) -> Opened {
+    prices(name.as_str(), spec)?;
     let Some(source) = price_file(name.as_str(), spec)? else { return Ok(cloud) };
-    source.load().map_err(|error| {
-        let shown = spec.prices.as_deref().unwrap_or(Path::new("")).display();
-        let why = match error {
-            PriceError::File { why, .. } => format!("{shown} cannot be read: {why}"),
-            error => format!("{shown}: {error}"),
-        };
-        RegistryError::Setting { cloud: name.to_string(), setting: "prices", why }
-    })?;
-    let feed = parts.prices.list_feed(&name, "file");
+    let feed = parts.prices.list_feed(name, "file");
     Ok(Arc::new(PricedDriver::new(cloud, feed, source, parts.prices.rates())))
+}
+
+/// Reads the price file that a cloud's settings name; `None` where they name none.
+///
+/// # Errors
+/// [`RegistryError::Setting`] with the file and its line. A file without a single price is one, too: everything would be
+/// Unknown, and nothing chosen.
+pub fn prices(name: &str, spec: &CloudSpec) -> Result<Option<PriceTable>, RegistryError> {
+    let Some(source) = price_file(name, spec)? else { return Ok(None) };
+    let shown = || spec.prices.as_deref().unwrap_or(Path::new("")).display();
+    let wrong = |why| RegistryError::Setting { cloud: name.to_owned(), setting: "prices", why };
+    let table = source.load().map_err(|error| {
+        wrong(match error {
+            PriceError::File { why, .. } => format!("{} cannot be read: {why}", shown()),
+            PriceError::Malformed { line: Some(line), why, .. } => format!("{} line {line}: {why}", shown()),
+            PriceError::Malformed { why, .. } => format!("{}: {why}", shown()),
+            error => format!("{}: {error}", shown()),
+        })
+    })?;
+    match table.counts() {
+        (0, rows) => {
+            let first = table.without_price(&Rates::default()).into_iter().next();
+            let why = first.map(|why| format!(", {why}")).unwrap_or_default();
+            Err(wrong(format!("{} names no price at all ({rows} rows without one{why})", shown())))
+        }
+        _ => Ok(Some(table)),
+    }
 }
 
 /// A cloud's price file, if it names one: not read yet.
@@ -282,6 +310,12 @@ impl CloudSpec {
     #[must_use]
     pub fn with_endpoint(self, endpoint: Option<String>) -> Self {
         Self { endpoint, ..self }
+    }
+
+    /// The same cloud with prices of a file.
+    #[must_use]
+    pub fn with_prices(self, prices: Option<PathBuf>) -> Self {
+        Self { prices, ..self }
     }
 
     /// Settings that were said and that not every kind has.

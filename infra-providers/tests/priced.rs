@@ -7,6 +7,7 @@ use std::time::Duration;
 use infra_core::contracts::provider::CloudDriver;
 use infra_core::nouns::credential::Credential;
 use infra_core::nouns::offering::{Catalogue, Price};
+use infra_core::nouns::system::System;
 use infra_core::testing::{SeededEntropy, VirtualClock};
 use infra_core::words::clock::Clock;
 use infra_core::words::ids::InstallationId;
@@ -83,6 +84,24 @@ async fn the_operators_file_is_the_price_and_what_it_leaves_out_is_never_chosen(
     let known = catalogue.offerings.iter().filter(|one| one.price.per_hour().is_some()).count();
     assert_eq!(known, 2, "the sim's own prices are not mixed in");
     std::fs::remove_file(&bench.file).expect("it is there");
+}
+
+#[tokio::test]
+async fn a_licence_that_a_file_names_is_paid_and_one_that_it_does_not_has_no_price() {
+    let head = "type,price_per_hour,currency,as_of,os\n";
+    let rows = "t3.micro,0.5,USD,2026-11-01,\nt3.micro,0.9,USD,2026-11-01,Windows\nt3.small,0.5,USD,2026-11-01,linux\n";
+    let bench = Bench::new("systems", &format!("{head}{rows}"));
+    let catalogue = bench.catalogue(&bench.driver()).await;
+    let of = |name: &str| -> Vec<(System, Option<i64>)> {
+        let ours = catalogue.offerings.iter().filter(|one| one.type_name.as_str() == name);
+        ours.map(|one| (one.system, one.price.per_hour().map(|price| price.nanos))).collect()
+    };
+    assert_eq!(of("t3.micro"), [(System::Linux, Some(500_000_000)), (System::Windows, Some(900_000_000))]);
+    assert_eq!(of("t3.small"), [(System::Linux, Some(500_000_000))]);
+    std::fs::remove_file(&bench.file).expect("it is there");
+    let wrong = Form::Csv.parse("p.csv", format!("{head}a,1,USD,2026-11-01,windoze\n").as_bytes(), None);
+    let why = wrong.expect_err("no such system").to_string();
+    assert!(why.contains("p.csv line 2: unknown system \"windoze\""), "{why}");
 }
 
 #[tokio::test]

@@ -34,7 +34,9 @@ async fn run(args: Args) -> Result<(), StartError> {
         print!("{}", settings.to_toml());
     }
     if args.check_config {
-        server::check(&settings)?;
+        for note in server::check(&settings)? {
+            println!("# {note}");
+        }
         println!("# the configuration is fine");
     }
     if args.print_config || args.check_config {

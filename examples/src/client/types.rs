@@ -177,6 +177,12 @@ pub struct Quote {
     /// The price is old.
     #[serde(default)]
     pub stale: bool,
+    /// Who named the price of the type.
+    #[serde(default)]
+    pub price_source: String,
+    /// When it was named.
+    #[serde(default)]
+    pub price_as_of: Option<Timestamp>,
 }
 
 /// A key to a cloud, without its secret.

@@ -97,8 +97,14 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
     } else if message.starts_with("duplicate field") {
         Problem::field(Code::MalformedJson, &child(named(message)), "stands twice", None)
     } else if let Some((given, wanted)) = mismatch(message, "invalid type: ") {
-        Problem::field(Code::WrongType, here, format!("must be {wanted}, not {given}"), None)
+        Problem::field(
+            Code::WrongType,
+            here,
+            format!("must be {}, not {}", plain(wanted), plain(given)),
+            None,
+        )
     } else if let Some((_, wanted)) = mismatch(message, "invalid value: ") {
+        let wanted = plain(wanted);
         Problem::field(Code::OutOfRange, here, format!("must be {wanted}"), Some(wanted.to_owned()))
     } else if message.starts_with("number out of range") {
         Problem::field(Code::OutOfRange, here, message, None)
@@ -111,6 +117,22 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
         // An unknown variant, or a name that breaks its rules.
         let limit = message.split_once("expected ").map(|(_, limit)| limit.replace('`', ""));
         Problem::field(Code::OutOfRange, here, message, limit)
+    }
+}
+
+/// serde's words for types, as people say them.
+fn plain(word: &str) -> &str {
+    match word {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 up",
+        "f64" => "a number",
+        "floating point" => "a fraction",
+        "sequence" | "a sequence" => "a list",
+        "map" | "a map" => "an object",
+        "integer" => "a whole number",
+        "string" => "a text",
+        "boolean" | "a boolean" => "true or false",
+        other => other,
     }
 }
 

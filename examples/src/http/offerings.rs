@@ -34,9 +34,10 @@ pub(super) async fn list(Reader(user): Reader, uri: Uri) -> Result<Answer<Page<w
     let all = lanes.iter().flat_map(|lane| lane.catalogue.offerings.iter().map(move |offer| (lane, offer)));
     let all = all.filter(|(lane, offer)| wanted.takes(lane, offer));
     let key = |(lane, offer): &(&LaneOfferings, &Offering)| {
-        // Zones tell apart the same type listed once per zone.
+        // Zones and systems tell apart the same type listed once for each of them.
         let zones: Vec<&str> = offer.zones.iter().map(|zone| zone.as_str()).collect();
-        format!("{}|{}|{:?}|{}", lane.lane.id(), offer.type_name, offer.market, zones.join(","))
+        let zones = zones.join(",");
+        format!("{}|{}|{:?}|{zones}|{}", lane.lane.id(), offer.type_name, offer.market, offer.system)
     };
     page::cut(all, key, &params, |(lane, offer)| wire::Offering::new(lane, offer))
 }
@@ -75,9 +76,8 @@ struct Wanted {
 impl Wanted {
     fn read(params: &Params) -> Result<Self, Problem> {
         let text = |name: &str| params.get(name).map(str::to_owned);
-        let max: Option<f64> = params.read_as("max_per_hour")?;
-        let per_hour =
-            max.map(|usd| Money::parse_usd(&format!("{usd:.9}")).ok_or_else(|| no_number("max_per_hour")));
+        let usd = |max: f64| Money::parse_usd(&format!("{max:.9}")).ok_or_else(|| no_number("max_per_hour"));
+        let per_hour = number(params, "max_per_hour")?.map(usd);
         Ok(Self {
             provider: text("provider"),
             region: text("region"),
@@ -87,7 +87,7 @@ impl Wanted {
             gpu_model: text("gpu_model"),
             vcpus_milli: least(params, "min_vcpus")? * 1000.0,
             memory_mib: least(params, "min_memory_gib")? * 1024.0,
-            gpus: params.read_as("min_gpus")?.unwrap_or(0),
+            gpus: whole(params, "min_gpus")?,
             per_hour: per_hour.transpose()?,
             known_price: params.flag("known_price")?,
         })
@@ -117,16 +117,32 @@ fn no_number(name: &str) -> Problem {
     Problem::field(Code::WrongType, &format!("?{name}"), "must be a number from 0 up", None)
 }
 
+/// A number from 0 up.
+fn number(params: &Params, name: &str) -> Result<Option<f64>, Problem> {
+    let read = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    params.get(name).map(|text| read(text).ok_or_else(|| no_number(name))).transpose()
+}
+
 /// A number from 0 up; 0 when not said.
 fn least(params: &Params, name: &str) -> Result<f64, Problem> {
-    let said: Option<f64> = params.read_as(name)?;
-    let least = said.unwrap_or(0.0);
-    if least.is_finite() && least >= 0.0 { Ok(least) } else { Err(no_number(name)) }
+    Ok(number(params, name)?.unwrap_or(0.0))
+}
+
+/// A whole number from 0 up; 0 when not said.
+fn whole(params: &Params, name: &str) -> Result<u32, Problem> {
+    let wrong =
+        |_| Problem::field(Code::WrongType, &format!("?{name}"), "must be a whole number from 0 up", None);
+    params.get(name).map_or(Ok(0), |text| text.parse().map_err(wrong))
 }
 
 /// A word of the wire.
 fn word<T: DeserializeOwned>(params: &Params, name: &str) -> Result<Option<T>, Problem> {
     let Some(text) = params.get(name) else { return Ok(None) };
-    let unknown = || Problem::field(Code::WrongType, &format!("?{name}"), "is no word for that", None);
-    serde_json::from_value(serde_json::Value::from(text)).map(Some).map_err(|_| unknown())
+    let read = serde_json::from_value(serde_json::Value::from(text)).map(Some);
+    read.map_err(|error| {
+        // The words there are stand at the end of what serde says.
+        let said = error.to_string();
+        let words = said.split_once("expected ").map_or("another word", |(_, words)| words).replace('`', "");
+        Problem::field(Code::WrongType, &format!("?{name}"), format!("must be {words}"), Some(words))
+    })
 }

@@ -238,9 +238,12 @@ impl Settings {
             let others = others.join(", ");
             return config(format!("sim-control and sim-only are refused beside a real provider ({others})"));
         }
-        let beyond = |sim: &CloudSpec| *sim != CloudSpec::default().with_endpoint(sim.endpoint.clone());
+        let beyond = |sim: &CloudSpec| {
+            let known = CloudSpec::default().with_endpoint(sim.endpoint.clone());
+            *sim != known.with_prices(sim.prices.clone())
+        };
         if sim.is_some_and(beyond) {
-            return config("clouds.sim: the simulator takes an endpoint and no other setting".into());
+            return config("clouds.sim: the simulator takes an endpoint, prices and no other setting".into());
         }
         if (self.sim_control || self.sim_only) && remote {
             let why = "sim-control and sim-only are for the simulator in this process, not for the one at";

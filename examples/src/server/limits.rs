@@ -213,6 +213,7 @@ table! {
     retry_steps_max: u32 = Numbers(1, 1_000);
     retry_slow: Span = Spans("1min", "1d");
     capacity_memory: Span = Spans("1s", "1d");
+    price_stale_after: Span = Spans("1h", "3650d");
     clock_drift_max: Span = Spans("1s", "1h");
     clock_gap_max: Span = Spans("1min", "7d");
     restored_hold: Span = Spans("0s", "30d");

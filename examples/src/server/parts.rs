@@ -8,6 +8,7 @@ use infra_core::contracts::pricing::PricingEngine;
 use infra_core::contracts::provider::CloudDriver;
 use infra_core::contracts::store::ReservationStore;
 use infra_core::words::clock::{Clock, SystemClock};
+use infra_core::words::ids::CloudName;
 
 use super::config::{SIM, Settings, StoreUrl, of_clouds};
 use super::data_dir::DataDir;
@@ -153,7 +154,13 @@ pub(super) fn drivers(
     let parts = Parts { clock: sim.clock(), transport: Arc::new(transport), prices };
     let real = settings.clouds.iter().filter(|(name, _)| *name != SIM);
     let opened = real.map(|(name, cloud)| registry::open(name, cloud, &parts).map_err(|why| of_clouds(&why)));
-    sim.driver().into_iter().map(Ok).chain(opened).collect()
+    let name: CloudName = SIM.parse().expect("a legal name");
+    let spec = settings.clouds.get(SIM);
+    let sim = sim
+        .driver()
+        .zip(spec)
+        .map(|(sim, spec)| registry::priced(&name, spec, sim, &parts).map_err(|why| of_clouds(&why)));
+    sim.into_iter().chain(opened).collect()
 }
 
 pub(super) fn pricing() -> Arc<dyn PricingEngine> {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use infra_core::words::clock::Clock;
 use infra_core::words::entropy::Entropy;
 use infra_providers::prices::{PriceBook, Rate, Rates};
+use infra_providers::registry;
 use serde::{Deserialize, Serialize};
 
+use super::config::{Settings, of_clouds};
 use super::error::StartError;
 use super::file::Source;
 use super::span::Span;
@@ -74,9 +76,39 @@ impl Pricing {
 
     /// An empty book with these settings.
     pub(super) fn book(&self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> PriceBook {
-        let rates = Rates::new(self.rates.iter().map(|(code, rate)| (code.as_str(), rate)));
         PriceBook::new(clock, entropy)
-            .with_rates(rates.expect("the settings were checked"))
+            .with_rates(self.rates())
             .with_intervals(self.list_every, self.spot_every)
     }
+
+    /// The rates as prices are converted by them.
+    pub(super) fn rates(&self) -> Rates {
+        let rates = Rates::new(self.rates.iter().map(|(code, rate)| (code.as_str(), rate)));
+        rates.expect("the settings were checked")
+    }
+}
+
+/// Rows without a price that are named at most for each file.
+const ROWS_NAMED_MAX: usize = 10;
+
+/// Reads the price files. What is wrong with one of them is an error; a row without a price is worth a word.
+pub(super) fn files(settings: &Settings) -> Result<Vec<String>, StartError> {
+    let rates = settings.pricing.rates();
+    let mut notes = Vec::new();
+    for (name, cloud) in &settings.clouds {
+        let Some(table) = registry::prices(name, cloud).map_err(|why| of_clouds(&why))? else { continue };
+        let (known, unknown) = table.counts();
+        let without = table.without_price(&rates);
+        let priced = known + unknown - without.len();
+        notes.push(format!(
+            "clouds.{name}.prices: {} of {}, {priced} with a price, {} without",
+            table.source(),
+            table.as_of().strftime("%Y-%m-%d"),
+            without.len()
+        ));
+        notes.extend(without.iter().take(ROWS_NAMED_MAX).map(|why| format!("  {why}")));
+        let more = without.len().saturating_sub(ROWS_NAMED_MAX);
+        notes.extend((more > 0).then(|| format!("  and {more} more")));
+    }
+    Ok(notes)
 }

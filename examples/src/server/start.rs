@@ -21,7 +21,7 @@ use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Door, Stop, serve};
 use super::tls::Tls;
-use super::{logging, master_key, parts};
+use super::{logging, master_key, parts, pricing};
 use crate::http::{HttpOptions, Metrics, admin_only, router};
 
 /// The engine gets this long to stop, after the requests had their time.
@@ -39,18 +39,21 @@ pub struct Server {
     _data: DataDir,
 }
 
-/// Checks everything that can be checked without changing anything.
+/// Checks everything that can be checked without changing anything. Answers what is worth a word, a line each.
 ///
 /// # Errors
 /// [`StartError::Config`].
-pub fn check(settings: &Settings) -> Result<(), StartError> {
+pub fn check(settings: &Settings) -> Result<Vec<String>, StartError> {
     logging::filter(settings)?;
     #[cfg(feature = "otlp")]
     settings.otlp.as_deref().map(super::otlp::check).transpose()?;
     if let Some(files) = &settings.tls {
         Tls::open(files)?;
     }
-    if settings.sim_only { Ok(()) } else { master_key::check(settings) }
+    if !settings.sim_only {
+        master_key::check(settings)?;
+    }
+    pricing::files(settings)
 }
 
 /// Takes the data folder and the address, opens store and clouds, starts the engine.

@@ -144,4 +144,43 @@ async fn a_filter_lets_through_what_it_names_or_is_passed_over() {
         let no = world.get(&format!("/users/ada/offerings?{wrong}"), "ada").await;
         assert_eq!(no.status, StatusCode::BAD_REQUEST, "{wrong}: {}", no.json);
     }
+    for (wrong, says) in [
+        ("max_per_hour=-1", "must be a number from 0 up"),
+        ("min_gpus=-1", "must be a whole number from 0 up"),
+        ("arch=mips", "must be x86_64 or arm64"),
+    ] {
+        let no = world.get(&format!("/users/ada/offerings?{wrong}"), "ada").await;
+        assert_eq!(no.json["errors"][0]["message"], says, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_quote_hides_who_named_its_price_or_a_refusal_speaks_of_this_programs_types() {
+    let world = World::new().await;
+    let quote = world.post("/users/ada/quotes", "ada", r#"{"vcpus":1}"#).await.json["items"][0].clone();
+    let query =
+        format!("/users/ada/offerings?limit=200&region={}", quote["region"].as_str().expect("a name"));
+    let offers = world.get(&query, "ada").await.json["items"].clone();
+    let same = |one: &&Value| one["type"] == quote["type"] && one["market"] == quote["market"];
+    let offer = offers.as_array().expect("a list").iter().find(same).expect("what is quoted is offered");
+    for field in ["price_source", "price_as_of", "stale", "system"] {
+        assert!(!offer[field].is_null(), "{field}: {offer}");
+        assert_eq!(quote[field], offer[field], "{field}");
+    }
+    assert_eq!(offer["system"], "linux");
+    let money = r#"must be an amount of money like {"amount": "0.5", "currency": "USD"}, not a fraction"#;
+    for (path, body, says) in [
+        ("/admin/users/ada/budget", json!({"per_hour": 0.1}), money),
+        (
+            "/admin/users/ada/budget",
+            json!({"machines": 1.5}),
+            "must be a whole number from 0 to 4294967295, not a fraction",
+        ),
+        (ADAS, json!({"overlays": [{"name": "x", "off": 5}]}), "must be {\"percent\": 28.5}, or"),
+        (ADAS, json!({"overlays": [{"name": "x", "off": {}}]}), "must say percent or per_hour, and not both"),
+    ] {
+        let no = put(&world, path, ADMIN, &body).await;
+        let said = no.json["errors"][0]["message"].as_str().unwrap_or_default();
+        assert!(said.starts_with(says), "{body}: {}", no.json);
+    }
 }

@@ -20,7 +20,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
@@ -42,9 +41,6 @@ use crate::records::system_tenant;
 use crate::words::fault::Fault;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
-
-/// Live prices older than this are marked and rank after fresh equals.
-const PRICE_STALE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One part in so many of a reservation's list may lack capacity when it is made.
 const REMEMBERED_SHARE: usize = 4;
@@ -111,7 +107,7 @@ async fn ranked(
         excluded: &excluded,
         overlays: &overlays,
         now: core.now(),
-        stale_after: PRICE_STALE_AFTER,
+        stale_after: core.limits.price_stale_after,
         limit: core.limits.offers_kept,
     };
     let quotes = match core.pricing.rank(request, &context) {

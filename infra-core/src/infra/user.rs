@@ -406,6 +406,8 @@ impl UserHandle {
             return Err(InfraError::NoCredentials);
         }
         let (offered, failed) = quote::catalogues(&self.core, tenant, lanes).await;
+        let stale_after = self.core.limits.price_stale_after;
+        let old_before = self.core.now().saturating_sub(stale_after).unwrap_or(Timestamp::MIN);
         match failed.first() {
             Some((lane, error)) if offered.is_empty() => Err(quote::provider_unavailable(lane, error)),
             _ => Ok(offered
@@ -414,6 +416,7 @@ impl UserHandle {
                     lane,
                     credential,
                     catalogue: Arc::clone(&stock.catalogue),
+                    old_before,
                 })
                 .collect()),
         }

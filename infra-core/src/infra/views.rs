@@ -217,6 +217,8 @@ pub struct LaneOfferings {
     pub credential: CredentialId,
     /// What: types, prices, images. May be some minutes old; see its `as_of`.
     pub catalogue: Arc<Catalogue>,
+    /// Prices that were asked live before this are old ([`crate::nouns::offering::Price::is_stale`]).
+    pub old_before: Timestamp,
 }
 
 /// Who calls, as an access token says.

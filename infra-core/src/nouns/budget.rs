@@ -25,6 +25,12 @@ use crate::words::money::Money;
 pub struct Month(pub i32);
 
 impl Month {
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// The month of a moment.
     #[must_use]
     pub fn of(at: Timestamp) -> Self {
@@ -45,7 +51,7 @@ impl Month {
     /// The first moment after it.
     #[must_use]
     pub fn end(self) -> Timestamp {
-        Self(self.0 + 1).start()
+        self.next().start()
     }
 
     /// How much of the time between two moments is in it.
@@ -114,7 +120,8 @@ pub struct BudgetLimits {
     pub vcpus: Option<u32>,
     /// What everything that runs may cost per hour.
     pub per_hour: Option<Money>,
-    /// What a calendar month of UTC may cost: spent so far, and what there is goes on to cost until it ends.
+    /// What a calendar month of UTC may cost: spent so far, and what there is goes on to cost until it ends. Asked of
+    /// this month and of the next.
     pub per_month: Option<Money>,
 }
 
@@ -216,6 +223,9 @@ pub struct Totals {
     pub month: Month,
     /// Spent in it, and still to be.
     pub in_month: Money,
+    /// What there is will cost in the month after it; `None` in records that are older than this sum.
+    #[serde(default)]
+    pub next_month: Option<Money>,
 }
 
 /// The limits of a user or a team, and what counts against them.

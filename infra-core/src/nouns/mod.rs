@@ -19,5 +19,6 @@ pub mod reservation;
 pub mod retention;
 pub mod scarcity;
 pub mod switch;
+pub mod system;
 pub mod template;
 pub mod unit;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{MachineOption, MachineOptions};
 use super::request::{Arch, Market};
+use super::system::System;
 use crate::words::clock::Timestamp;
 use crate::words::ids::{ImageId, TypeName, Zone};
 use crate::words::money::Money;
@@ -44,6 +45,12 @@ impl Price {
             Some(other) => Self::Unknown { reason: format!("{source} says {other}") },
             None => Self::Unknown { reason: format!("{source} names no price") },
         }
+    }
+
+    /// Was it asked live, and before this moment? What an operator named never ages.
+    #[must_use]
+    pub fn is_stale(&self, old_before: Timestamp) -> bool {
+        matches!(self, Self::Known { live: true, as_of, .. } if *as_of < old_before)
     }
 
     /// The hourly amount when known.
@@ -98,6 +105,9 @@ pub struct Offering {
     /// is lost at the first stop, so they serve no wish for a disk.
     #[serde(default)]
     pub local_disk_gib: u32,
+    /// Which system the price is of: only images of it are taken here.
+    #[serde(default, skip_serializing_if = "System::is_linux")]
+    pub system: System,
 }
 
 impl Offering {
@@ -121,6 +131,7 @@ impl Offering {
             gpu_memory_mib: 0,
             fee_per_hour: Money::default(),
             local_disk_gib: 0,
+            system: System::default(),
         }
     }
 }
@@ -138,6 +149,9 @@ pub struct Image {
     pub arch: Arch,
     /// When it was made: the newest of a name wins.
     pub created_at: Timestamp,
+    /// What the cloud charges for what boots from it.
+    #[serde(default, skip_serializing_if = "System::is_linux")]
+    pub system: System,
 }
 
 /// How a cloud turns an hourly price and a running time into a charge, per machine with its disk.

@@ -8,7 +8,8 @@
 //! # Caveats
 //! How much of a savings plan is used up already is not known here: an overlay says what the next machine costs.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::request::Market;
 use crate::words::clock::Timestamp;
@@ -16,7 +17,7 @@ use crate::words::ids::{CloudName, Region, TenantId};
 use crate::words::money::Money;
 
 /// By how much a price is lower.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Off {
@@ -25,6 +26,28 @@ pub enum Off {
     Percent(f64),
     /// So much per machine and hour.
     PerHour(Money),
+}
+
+/// As people write it: one of the two.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{\"percent\": 28.5}, or {\"per_hour\": {\"amount\": \"0.01\", \"currency\": \"USD\"}}"
+)]
+struct OffWire {
+    percent: Option<f64>,
+    per_hour: Option<Money>,
+}
+
+impl<'de> Deserialize<'de> for Off {
+    /// What is neither, or both, is refused in words that say how it is written.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match OffWire::deserialize(from)? {
+            OffWire { percent: Some(percent), per_hour: None } => Ok(Self::Percent(percent)),
+            OffWire { percent: None, per_hour: Some(off) } => Ok(Self::PerHour(off)),
+            _ => Err(D::Error::custom("must say percent or per_hour, and not both")),
+        }
+    }
 }
 
 impl Off {

@@ -5,6 +5,8 @@
 //!   moves the sum by the difference, so the sum is always that of the charges.
 //! * Only growth is refused, and only of what grows: whoever is beyond a limit since it was lowered may still give back.
 //! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
+//! * A month's limit is asked of the next month, too: what is asked for in the last hour of one costs the other. What
+//!   goes on for longer costs no later month more than a whole one, so nobody has to look further.
 //!
 //! # Caveats
 //! Until its end the estimate counts from admission, so time spent waiting for capacity counts as if machines had run;
@@ -12,7 +14,7 @@
 
 use std::fmt;
 
-use crate::nouns::budget::{Budget, BudgetKind, BudgetScope, Charge, Each, Month, Totals};
+use crate::nouns::budget::{Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Totals};
 use crate::nouns::reservation::{Choice, DeadlineKind, Phase, Power, Reservation};
 use crate::words::clock::Timestamp;
 use crate::words::money::Money;
@@ -45,6 +47,8 @@ pub struct Shortage {
     pub scope: BudgetScope,
     /// Which limit of it.
     pub kind: BudgetKind,
+    /// Which month, when it is not the one that runs.
+    pub month: Option<Month>,
     /// The limit.
     pub max: Amount,
     /// What counts against it so far.
@@ -57,8 +61,12 @@ pub struct Shortage {
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, kind, max, held, asked, left } = self;
-        write!(f, "budget {kind} of {scope}: {asked} more of {max} asked for, {held} counted, {left} left")
+        let Self { scope, kind, month, max, held, asked, left } = self;
+        let of = month.map(|month| format!(" in {month}")).unwrap_or_default();
+        write!(
+            f,
+            "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left"
+        )
     }
 }
 
@@ -135,14 +143,14 @@ fn ends(reservation: &Reservation) -> Option<Timestamp> {
 /// The sum of the charges of these reservations.
 #[must_use]
 pub fn count<'a>(reservations: impl IntoIterator<Item = &'a Reservation>, month: Month) -> Totals {
-    let none = Totals { month, ..Totals::default() };
+    let none = Totals { month, next_month: Some(Money::default()), ..Totals::default() };
     reservations.into_iter().fold(none, |sum, one| moved(sum, None, Some(&standing(one))))
 }
 
 /// A sum after one charge became another.
 #[must_use]
 pub fn moved(sum: Totals, was: Option<&Charge>, is: Option<&Charge>) -> Totals {
-    let month = sum.month;
+    let (month, next) = (sum.month, sum.month.next());
     let minus = |sum: Money, part: Money| Money { nanos: sum.nanos.saturating_sub(part.nanos), ..sum };
     let mut sum = sum;
     if let Some(was) = was {
@@ -150,12 +158,14 @@ pub fn moved(sum: Totals, was: Option<&Charge>, is: Option<&Charge>) -> Totals {
         sum.vcpus_milli = sum.vcpus_milli.saturating_sub(was.vcpus_milli);
         sum.per_hour = minus(sum.per_hour, was.per_hour);
         sum.in_month = minus(sum.in_month, was.in_month(month));
+        sum.next_month = sum.next_month.map(|sum| minus(sum, was.in_month(next)));
     }
     if let Some(is) = is {
         sum.machines = sum.machines.saturating_add(u64::from(is.machines));
         sum.vcpus_milli = sum.vcpus_milli.saturating_add(is.vcpus_milli);
         sum.per_hour = sum.per_hour.plus(is.per_hour);
         sum.in_month = sum.in_month.plus(is.in_month(month));
+        sum.next_month = sum.next_month.map(|sum| sum.plus(is.in_month(next)));
     }
     sum
 }
@@ -164,42 +174,53 @@ pub fn moved(sum: Totals, was: Option<&Charge>, is: Option<&Charge>) -> Totals {
 #[must_use]
 pub fn refused(budget: &Budget, was: Option<&Charge>, is: &Charge) -> Option<Shortage> {
     let (held, would) = (budget.totals, moved(budget.totals, was, Some(is)));
-    limits(budget).into_iter().find_map(|(kind, max, of)| {
-        let (held, would) = (of(&held), of(&would));
-        (would > held && would > max).then(|| shortage(budget, kind, max, held, would))
+    limits(budget).into_iter().find_map(|limit| {
+        let (held, would) = ((limit.of)(&held), (limit.of)(&would));
+        (would > held && would > limit.max).then(|| shortage(budget, &limit, held, would))
     })
 }
 
-/// The first limit that is passed as things stand: the month came to its end of money, or a limit was lowered.
+/// The first limit that is passed as things stand: the month came to its end of money, or a limit was lowered. What the
+/// next month will come to passes nothing yet.
 #[must_use]
 pub fn passed(budget: &Budget) -> Option<Shortage> {
-    limits(budget).into_iter().find_map(|(kind, max, of)| {
-        let held = of(&budget.totals);
-        (held > max).then(|| shortage(budget, kind, max, held, held))
+    limits(budget).into_iter().filter(|limit| limit.month.is_none()).find_map(|limit| {
+        let held = (limit.of)(&budget.totals);
+        (held > limit.max).then(|| shortage(budget, &limit, held, held))
     })
 }
 
-/// A limit in thousandths or billionths, and what of a sum counts against it.
-type Limited = (BudgetKind, i128, Counted);
-
-/// What of a sum counts against a limit.
-type Counted = fn(&Totals) -> i128;
-
-fn limits(budget: &Budget) -> Vec<Limited> {
-    let limits = &budget.limits;
-    let count = |max: u32| i128::from(max) * 1000;
-    let nanos = |max: Money| i128::from(max.nanos);
-    let all: [(BudgetKind, Option<i128>, Counted); 4] = [
-        (BudgetKind::Machines, limits.machines.map(count), |sum| i128::from(sum.machines) * 1000),
-        (BudgetKind::Vcpus, limits.vcpus.map(count), |sum| i128::from(sum.vcpus_milli)),
-        (BudgetKind::PerHour, limits.per_hour.map(nanos), |sum| i128::from(sum.per_hour.nanos)),
-        (BudgetKind::PerMonth, limits.per_month.map(nanos), |sum| i128::from(sum.in_month.nanos)),
-    ];
-    all.into_iter().filter_map(|(kind, max, of)| Some((kind, max?, of))).collect()
+/// A limit, and what of a sum counts against it.
+struct Limited {
+    kind: BudgetKind,
+    /// Of which month, when not of the one that runs.
+    month: Option<Month>,
+    /// In thousandths or billionths.
+    max: i128,
+    of: fn(&Totals) -> i128,
 }
 
-fn shortage(budget: &Budget, kind: BudgetKind, max: i128, held: i128, would: i128) -> Shortage {
-    let amount = |value: i128| match kind {
+fn limits(budget: &Budget) -> Vec<Limited> {
+    let BudgetLimits { machines, vcpus, per_hour, per_month } = budget.limits;
+    let count = |max: u32| i128::from(max) * 1000;
+    let nanos = |max: Money| i128::from(max.nanos);
+    let limit = |kind, max: Option<i128>, of: fn(&Totals) -> i128| {
+        max.map(|max| Limited { kind, month: None, max, of })
+    };
+    let month = per_month.map(nanos);
+    let next = limit(BudgetKind::PerMonth, month, |sum| sum.next_month.map_or(0, |sum| sum.nanos.into()));
+    let all = [
+        limit(BudgetKind::Machines, machines.map(count), |sum| i128::from(sum.machines) * 1000),
+        limit(BudgetKind::Vcpus, vcpus.map(count), |sum| i128::from(sum.vcpus_milli)),
+        limit(BudgetKind::PerHour, per_hour.map(nanos), |sum| i128::from(sum.per_hour.nanos)),
+        limit(BudgetKind::PerMonth, month, |sum| i128::from(sum.in_month.nanos)),
+        next.map(|limit| Limited { month: Some(budget.totals.month.next()), ..limit }),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn shortage(budget: &Budget, limit: &Limited, held: i128, would: i128) -> Shortage {
+    let amount = |value: i128| match limit.kind {
         BudgetKind::Machines | BudgetKind::Vcpus => Amount::Milli(u64::try_from(value).unwrap_or(0)),
         BudgetKind::PerHour | BudgetKind::PerMonth => {
             Amount::Usd(Money::usd_nanos(i64::try_from(value).unwrap_or(i64::MAX)))
@@ -207,10 +228,11 @@ fn shortage(budget: &Budget, kind: BudgetKind, max: i128, held: i128, would: i12
     };
     Shortage {
         scope: budget.scope.clone(),
-        kind,
-        max: amount(max),
+        kind: limit.kind,
+        month: limit.month,
+        max: amount(limit.max),
         held: amount(held),
         asked: amount(would - held),
-        left: amount((max - held).max(0)),
+        left: amount((limit.max - held).max(0)),
     }
 }

@@ -29,6 +29,7 @@ use super::need::{Need, Nonsense, Wish};
 use super::{NEAREST_MAX, index, rank};
 use crate::contracts::pricing::{FailedLimit, NoFit, NoFitReason, Quote};
 use crate::nouns::request::{Arch, Market};
+use crate::nouns::system::System;
 use crate::words::money::Money;
 
 /// Most names listed as what there is.
@@ -70,6 +71,10 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitRe
     if !asked_for.any(|lane| lane.can_boot(need)) {
         return (NoFitReason::UnknownImage, unknown_image(need, lanes));
     }
+    if let Some(system) = unpriced(need, lanes) {
+        let detail = format!("nobody names a price with {system}; one of another system is not taken for it");
+        return (NoFitReason::TooDemanding, failed(need.image_limit(), detail, None));
+    }
     let too_much = match helps_most(all) {
         Some((limit, fewest)) => {
             let missing: Vec<&Fit<'_, '_>> =
@@ -81,6 +86,14 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitRe
         None => failed(Limit::MaxPrice, "no offer has a known price and an image".to_owned(), None),
     };
     (NoFitReason::TooDemanding, too_much)
+}
+
+/// The system that is paid for and of which no lane that boots it has a price; `None` when a price is not what is
+/// missing.
+fn unpriced(need: &Need<'_>, lanes: &[LaneView<'_>]) -> Option<System> {
+    let bootable = lanes.iter().filter(|lane| lane.is_named() && lane.can_boot(need));
+    let systems: Option<BTreeSet<System>> = bootable.map(|lane| lane.unpriced(need)).collect();
+    systems?.into_iter().find(|system| !system.is_linux())
 }
 
 /// Of the offers that miss the fewest limits: the limit that most of them miss, and how many that fewest is. When

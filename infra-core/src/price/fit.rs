@@ -7,6 +7,7 @@
 //! # Guarantees
 //! * An offering without a known price above zero, or on which nothing could boot, becomes no fit at all: it can
 //!   neither be chosen nor be named as near.
+//! * A price counts for the system that it is of, and for no other.
 //! * An hourly price that no amount can say counts as disk that cannot be had.
 
 use super::ROOT_DISK_GIB;
@@ -19,6 +20,7 @@ use crate::nouns::offering::{Catalogue, Image, Offering, Price};
 use crate::nouns::overlay::Overlay;
 use crate::nouns::policy::Burstable;
 use crate::nouns::request::{Arch, Market};
+use crate::nouns::system::System;
 use crate::words::clock::between;
 use crate::words::ids::{TypeName, Zone};
 use crate::words::lane::Lane;
@@ -60,11 +62,18 @@ impl<'a> Boot<'a> {
             Wish::Id(id) => catalogue.image(id).filter(|image| image.arch == arch),
             Wish::Os(os) => catalogue.newest_image(os, arch),
         };
+        // What is not sold: its near misses have prices.
         let newest = || {
-            let of_arch = catalogue.images.iter().filter(|image| image.arch == arch);
+            let of_arch =
+                catalogue.images.iter().filter(|image| image.arch == arch && image.system.is_linux());
             of_arch.max_by_key(|image| (image.created_at, &image.id))
         };
         Self { wanted, any: wanted.or_else(newest) }
+    }
+
+    /// Of which system a price must be: that of what boots.
+    fn system(&self) -> System {
+        self.wanted.map_or_else(System::default, |image| image.system)
     }
 }
 
@@ -111,8 +120,11 @@ impl<'a> LaneView<'a> {
         self.misses.count()
     }
 
-    /// What was prepared for this lane, if it was, and of this very list.
+    /// What was prepared for this lane, if it was, and of this very list; it knows prices of Linux alone.
     pub(super) fn index(&self) -> Option<&'a LaneIndex> {
+        if [self.x86_64, self.arm64].iter().any(|boot| !boot.system().is_linux()) {
+            return None;
+        }
         let index = self.priced.prepared.get::<LaneIndex>()?;
         index.is_of(self.priced.catalogue).then_some(index)
     }
@@ -165,6 +177,20 @@ impl<'a> LaneView<'a> {
     pub(super) fn can_boot(&self, need: &Need<'_>) -> bool {
         let arches = [Arch::X86_64, Arch::Arm64].into_iter();
         arches.filter(|it| need.arch.is_none_or(|arch| arch == *it)).any(|it| self.boot(it).wanted.is_some())
+    }
+
+    /// A system that boots here and that no offering has a price of, the last of them; `None` when one that boots can be
+    /// paid for.
+    pub(super) fn unpriced(&self, need: &Need<'_>) -> Option<System> {
+        let arches = [Arch::X86_64, Arch::Arm64].into_iter();
+        let bootable = arches
+            .filter(|arch| need.arch.is_none_or(|asked| asked == *arch) && self.boots(*arch))
+            .map(|arch| self.boot(arch).system());
+        let priced = |system: &System| {
+            let mut offerings = self.priced.catalogue.offerings.iter();
+            offerings.any(|it| it.system == *system && it.price.per_hour().is_some())
+        };
+        if bootable.clone().any(|system| priced(&system)) { None } else { bootable.max() }
     }
 
     const fn boot(&self, arch: Arch) -> Boot<'a> {
@@ -228,7 +254,7 @@ impl<'v, 'a> Fit<'v, 'a> {
         let Price::Known { per_hour: compute, as_of, live, .. } = &offering.price else { return None };
         let boot = lane.boot(offering.arch);
         let fee = offering.fee_per_hour.nanos;
-        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0)?;
+        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0 && boot.system() == offering.system)?;
         let mut misses = lane.misses;
         misses.add_if(boot.wanted.is_none(), need.image_limit());
         misses.add_if(u64::from(offering.vcpus_milli) < need.vcpus_milli, Limit::Vcpus);

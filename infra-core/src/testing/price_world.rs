@@ -14,6 +14,7 @@ use crate::contracts::pricing::{Excluded, Prepared, PriceContext, PricedLane, Pr
 use crate::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
 use crate::nouns::overlay::Overlay;
 use crate::nouns::request::{Arch, Market, Request};
+use crate::nouns::system::System;
 use crate::words::clock::Timestamp;
 use crate::words::ids::CredentialId;
 use crate::words::lane::{Endpoint, Lane};
@@ -94,6 +95,7 @@ impl PriceWorld {
             os: "ubuntu 24.04".to_owned(),
             arch,
             created_at: PRICED_AT,
+            system: System::default(),
         };
         self.lanes.push(WorldLane {
             lane: Lane {

@@ -106,6 +106,8 @@ pub struct Limits {
     pub retry_slow: Duration,
     /// An offer without capacity is skipped this long.
     pub capacity_memory: Duration,
+    /// A price that was asked live and is older than this is marked, and ranks after its fresh equals.
+    pub price_stale_after: Duration,
     /// How far wall and monotonic clock, or wall and the clouds' date, may drift apart.
     pub clock_drift_max: Duration,
     /// How far the wall may be ahead of the store's newest moment at start.
@@ -181,6 +183,7 @@ impl Default for Limits {
             retry_steps_max: 10,
             retry_slow: secs(HOUR),
             capacity_memory: secs(3 * MINUTE),
+            price_stale_after: secs(30 * DAY),
             clock_drift_max: secs(30),
             clock_gap_max: secs(15 * MINUTE),
             restored_hold: secs(DAY),

@@ -105,7 +105,10 @@ impl fmt::Display for Money {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an amount of money like {\"amount\": \"0.5\", \"currency\": \"USD\"}"
+)]
 struct Wire {
     amount: String,
     currency: String,

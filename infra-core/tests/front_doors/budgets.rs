@@ -26,21 +26,21 @@ use infra_store::MemoryStore;
 use super::house::{HOME, House, parts, wish};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const TEAM: &str = "crew";
+pub const TEAM: &str = "crew";
 
-fn team() -> BudgetScope {
+pub fn team() -> BudgetScope {
     BudgetScope::Team(TEAM.parse().expect("legal"))
 }
 
-fn of(user: &UserHandle) -> BudgetScope {
+pub fn of(user: &UserHandle) -> BudgetScope {
     BudgetScope::User(user.id().clone())
 }
 
-fn machines(max: u32) -> BudgetLimits {
+pub fn machines(max: u32) -> BudgetLimits {
     BudgetLimits { machines: Some(max), ..BudgetLimits::default() }
 }
 
-fn usd(text: &str) -> Money {
+pub fn usd(text: &str) -> Money {
     Money::parse_usd(text).expect("an amount")
 }
 
@@ -107,12 +107,12 @@ async fn rush(
     (answers, SystemClock.mono() - begun)
 }
 
-fn accepted(answers: &[Result<(), InfraError>]) -> usize {
+pub fn accepted(answers: &[Result<(), InfraError>]) -> usize {
     answers.iter().filter(|answer| answer.is_ok()).count()
 }
 
 /// The sum in the record is that of the reservations.
-async fn is_exact(house: &House, scope: &BudgetScope) -> Budget {
+pub async fn is_exact(house: &House, scope: &BudgetScope) -> Budget {
     let stands = house.all::<Budget>().await.into_iter().find(|budget| budget.value.scope == *scope);
     let stands = stands.expect("a budget is set").value;
     let tenant = match scope {

@@ -141,7 +141,14 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
             let as_of = SystemClock.wall();
             Ok(Catalogue {
                 offerings: vec![Offering { market, ..choice.offering }],
-                images: vec![Image { id: choice.image, name: os.clone(), os, arch, created_at: as_of }],
+                images: vec![Image {
+                    id: choice.image,
+                    name: os.clone(),
+                    os,
+                    arch,
+                    created_at: as_of,
+                    system: Default::default(),
+                }],
                 disk_gib_hour: Money::usd_nanos(1000),
                 ipv4_hour: Money::default(),
                 billing: Billing::default(),

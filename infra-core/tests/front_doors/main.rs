@@ -17,6 +17,7 @@ mod people;
 mod profile;
 mod reserving;
 mod sharing;
+mod spending;
 mod teams;
 mod templates;
 mod tokens;

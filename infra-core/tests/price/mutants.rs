@@ -6,6 +6,7 @@ use infra_core::contracts::pricing::{Prepared, PriceContext, Quote, Ranking};
 use infra_core::nouns::offering::{Billing, Catalogue, Offering, Price};
 use infra_core::nouns::policy::{Among, Burstable};
 use infra_core::nouns::request::{Market, MarketWish, Request};
+use infra_core::nouns::system::System;
 use infra_core::testing::price_world::PriceWorld;
 use infra_core::words::money::Money;
 
@@ -66,6 +67,7 @@ defects! {
     SpotByPrice breaks "spot_comes_first_and_leaves_room_for_the_fallback",
     NoFallback breaks "spot_comes_first_and_leaves_room_for_the_fallback",
     SaysNoReason breaks "each_quote_says_why_it_stands_before_the_next",
+    OneSystemForAll breaks "a_price_of_one_system_is_not_anothers",
     PreparesTheDominant breaks "what_was_prepared_changes_no_answer",
 }
 
@@ -163,6 +165,7 @@ impl Mutant {
                     offer.market = need.market.unwrap_or(MarketWish::OnDemand).markets()[0];
                 }
                 (Defect::BuysWholeDisk, _) => offer.disk_gib = 0,
+                (Defect::OneSystemForAll, _) => offer.system = System::default(),
                 (Defect::ForgetsFee, _) => offer.fee_per_hour = Money::default(),
                 _ => {}
             }
@@ -185,6 +188,9 @@ impl Mutant {
                     if let Billing::PerSecond { month_hours_max, .. } = &mut catalogue.billing {
                         *month_hours_max = None;
                     }
+                }
+                Defect::OneSystemForAll => {
+                    catalogue.images.iter_mut().for_each(|image| image.system = System::default());
                 }
                 Defect::OldestImage => {
                     let newest = catalogue.images.iter().map(|it| it.created_at).max().unwrap_or_default();

@@ -130,6 +130,7 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     let class = class(need, offering.market)?;
     policy(lane, offering, need)?;
     let image = image(lane, offering, need)?;
+    same(image.system == offering.system)?;
     let disk = disk(lane, offering, need.disk_gib)?;
     let lowered = lowered(world, lane, offering, per_hour.nanos);
     let address = if need.private_only { 0 } else { lane.catalogue.ipv4_hour.nanos };

@@ -10,6 +10,7 @@ use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
 use infra_core::nouns::overlay::{Off, Overlay};
 use infra_core::nouns::policy::{Among, Burstable, Policy};
 use infra_core::nouns::request::{Arch, Market, MarketWish, Request};
+use infra_core::nouns::system::System;
 use infra_core::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use infra_core::words::money::Money;
 use jiff::SignedDuration;
@@ -64,6 +65,7 @@ fn an_offering() -> impl Strategy<Value = Offering> {
         proptest::option::weighted(0.8, 1..8_u32),
         proptest::bool::weighted(0.3),
         select(vec![0_i64, 0, 0, 0, 0, 0, 5_000_000, -1]),
+        system(),
     );
     (select(TYPES.to_vec()), size, gpus, kind, zones, price(), family).prop_map(
         |(
@@ -73,8 +75,9 @@ fn an_offering() -> impl Strategy<Value = Offering> {
             (arch, market, disk_gib),
             zones,
             price,
-            (family, generation, burstable, fee),
+            (family, generation, burstable, fee, system),
         )| Offering {
+            system,
             family: family.to_owned(),
             generation,
             burstable,
@@ -93,15 +96,21 @@ fn an_offering() -> impl Strategy<Value = Offering> {
     )
 }
 
+/// Mostly what costs nothing.
+fn system() -> impl Strategy<Value = System> {
+    prop_oneof![6 => Just(System::Linux), 1 => Just(System::Windows)]
+}
+
 fn images() -> impl Strategy<Value = Vec<Image>> {
-    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64);
+    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64, system());
     vec(one, 0..5).prop_map(|all| {
-        let image = |(nth, (os, arch, age)): (usize, (&str, Arch, i64))| Image {
+        let image = |(nth, (os, arch, age, system)): (usize, (&str, Arch, i64, System))| Image {
             id: named(&format!("i{nth}")),
             name: os.to_owned(),
             os: os.to_owned(),
             arch,
             created_at: PRICED_AT - SignedDuration::from_secs(age),
+            system,
         };
         all.into_iter().enumerate().map(image).collect()
     })

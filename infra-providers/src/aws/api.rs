@@ -282,6 +282,8 @@ pub struct MachineImage {
     pub arch: Option<Arch>,
     /// When it was made.
     pub created_at: Option<Timestamp>,
+    /// What EC2 charges for it, in its words (`platformDetails`): `Linux/UNIX`, `Windows`; `None` when it does not say.
+    pub platform: Option<String>,
     /// Device name of its root disk.
     pub root_device: Option<String>,
     /// Device names of every disk it makes.

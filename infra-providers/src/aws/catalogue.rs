@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 
@@ -27,7 +28,9 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
     for source in &provider.settings.images {
         images.extend(images_of(provider, source).await?);
     }
-    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock).await;
+    // What is sold is asked for where it can boot, and nowhere else: a list is ten pages.
+    let systems = images.iter().map(|image| image.system).chain([System::Linux]).collect();
+    let today = provider.prices.today(&provider.api, &provider.lane, &provider.clock, systems).await;
     Ok(Catalogue {
         offerings: types
             .iter()
@@ -90,18 +93,32 @@ async fn images_of(provider: &Ec2Provider, source: &ImageSource) -> Result<Vec<I
 
 /// All of a source's images, not its newest alone: a person may name an older one by id.
 fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
+    let system = image.platform.as_deref().map_or_else(|| System::of_os(&source.os), billed_as);
     Some(Image {
         id: ImageId::new(image.id).ok()?,
         name: image.name,
         os: source.os.clone(),
         arch: image.arch.filter(|arch| *arch == source.arch)?,
         created_at: image.created_at?,
+        system,
     })
 }
 
 /// GB, as disks are sold, in whole GiB, rounded down.
 fn gib(gb: u64) -> u32 {
     u32::try_from(u128::from(gb) * 1_000_000_000 >> 30).unwrap_or(u32::MAX)
+}
+
+/// What EC2 charges for an image by its platform details; what comes with a licence of its own is charged as Linux
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html>).
+fn billed_as(platform: &str) -> System {
+    match platform {
+        "Linux/UNIX" | "Windows BYOL" => System::Linux,
+        "Windows" => System::Windows,
+        "Red Hat Enterprise Linux" => System::Rhel,
+        "SUSE Linux" => System::Suse,
+        _ => System::Other,
+    }
 }
 
 /// One offering per architecture and market, without a price yet; none when no zone has the type.

@@ -20,7 +20,9 @@
 //!   whatever VPC; a firewall is made in the VPC of its machines. An account without a default VPC has to name one.
 //! * The root disk's device name belongs to the image and is not in the frozen body: it is read from the image just
 //!   before the call. It never changes for an image id, so a replay is still the same bytes.
-//! * Metrics are not read yet: `measure` answers Invalid. Prices are those of Linux.
+//! * Metrics are not read yet: `measure` answers Invalid.
+//! * An image that is charged for (`platformDetails`) has a price of its own, on demand for Windows and Red Hat; on the spot
+//!   market, and for SUSE and whatever else is sold, there is none, so it is never chosen.
 
 pub mod api;
 pub mod errors;

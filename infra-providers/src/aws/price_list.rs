@@ -13,27 +13,25 @@
 //! * One term in force, one dimension by the hour without a tier, one currency. Anything else is Unknown with the reason.
 //! * A page that fails, ends early or comes round again fails the whole reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::ids::Region;
 use serde::Deserialize;
 
 use super::api::{Ec2Api, PriceListAsk};
-use super::prices::unanswered;
-use crate::prices::{Amount, CurrencyCode, LINUX, PriceError, PriceOf, PriceSource, PriceTable, Row};
+use super::prices::{all_pages, malformed};
+use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, PriceTable, Row};
 
 /// Who says so.
 const SOURCE: &str = "AWS Price List";
 
 /// The permission that it needs.
 const ACTION: &str = "pricing:GetProducts";
-
-/// Pages that one reading may have: a region has about a thousand types, a page a hundred.
-const PAGES_MAX: usize = 200;
 
 /// What a product must be, beside its region and operating system.
 const WANTED: [(&str, &str); 4] = [
@@ -43,8 +41,19 @@ const WANTED: [(&str, &str); 4] = [
     ("marketoption", "OnDemand"),
 ];
 
-/// AWS's word for Linux without a licence; another system has another one.
-const LINUX_WORD: &str = "Linux";
+/// AWS's word for a system that its list has a price of by the second; a machine with SUSE is charged by the begun hour
+/// (<https://repost.aws/knowledge-center/ec2-instance-hour-billing>), which a catalogue of one billing cannot say.
+const fn word(system: System) -> Option<&'static str> {
+    match system {
+        System::Linux => Some("Linux"),
+        System::Windows => Some("Windows"),
+        System::Rhel => Some("RHEL"),
+        _ => None,
+    }
+}
+
+/// The licence is in the price: without this, a row of who brings its own looks like one of who does not.
+const LICENSED: (&str, &str) = ("licenseModel", "No License required");
 
 /// What disks are made as.
 const DISK: &str = "gp3";
@@ -60,6 +69,8 @@ pub(super) struct PriceListSource {
     pub(super) api: Arc<dyn Ec2Api>,
     pub(super) region: Region,
     pub(super) clock: Arc<dyn Clock>,
+    /// What the images here boot; Linux always.
+    pub(super) systems: BTreeSet<System>,
 }
 
 impl fmt::Debug for PriceListSource {
@@ -74,13 +85,22 @@ impl PriceSource for PriceListSource {
         // Before the call: prices must not look fresher than they are.
         let before = self.clock.wall();
         let here = ("regionCode", self.region.to_string());
-        let wanted = WANTED.map(|(name, value)| (name, value.to_owned())).into_iter();
-        let machines = wanted.chain([("operatingSystem", LINUX_WORD.to_owned()), here.clone()]).collect();
+        let (mut machines, mut as_of) = (Vec::new(), None);
+        for system in &self.systems {
+            let Some(word) = word(*system) else { continue };
+            let mut asked = WANTED.map(|(name, value)| (name, value.to_owned())).to_vec();
+            asked.extend([("operatingSystem", word.to_owned()), here.clone()]);
+            if !system.is_linux() {
+                asked.push((LICENSED.0, LICENSED.1.to_owned()));
+            }
+            let (documents, at) = self.documents(asked).await?;
+            machines.extend(documents);
+            as_of = as_of.or(at);
+        }
         let disks = vec![("productFamily", "Storage".to_owned()), ("volumeApiName", DISK.to_owned()), here];
-        let (machines, as_of) = self.documents(machines).await?;
         let (disks, _) = self.documents(disks).await?;
         let (region, as_of) = (self.region.as_str(), as_of.unwrap_or(before));
-        Ok(table(&machines, region, as_of)?.with_disk(disk(&disks, region, as_of)))
+        Ok(table(&machines, region, &self.systems, as_of)?.with_disk(disk(&disks, region, as_of)))
     }
 }
 
@@ -91,29 +111,8 @@ impl PriceListSource {
         attributes: Vec<(&'static str, String)>,
     ) -> Result<(Vec<String>, Option<Timestamp>), PriceError> {
         let ask = PriceListAsk { attributes };
-        let (mut documents, mut page, mut as_of) = (Vec::new(), None, None);
-        for _ in 0..PAGES_MAX {
-            let answer = self
-                .api
-                .price_list(&ask, page.clone())
-                .await
-                .map_err(|failure| unanswered(ACTION, failure))?;
-            documents.extend(answer.items);
-            as_of = as_of.or(answer.as_of);
-            if answer.next.is_none() {
-                return Ok((documents, as_of));
-            }
-            if answer.next == page {
-                return Err(malformed("a page points to itself"));
-            }
-            page = answer.next;
-        }
-        Err(malformed(&format!("more than {PAGES_MAX} pages")))
+        all_pages(SOURCE, ACTION, |page| self.api.price_list(&ask, page)).await
     }
-}
-
-fn malformed(why: &str) -> PriceError {
-    PriceError::Malformed { what: SOURCE.to_owned(), line: None, why: why.to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -156,20 +155,28 @@ struct Dimension {
 }
 
 /// Reads the documents of all pages. Pure: bytes in, table out.
-pub(crate) fn table(documents: &[String], region: &str, as_of: Timestamp) -> Result<PriceTable, PriceError> {
+pub(crate) fn table(
+    documents: &[String],
+    region: &str,
+    systems: &BTreeSet<System>,
+    as_of: Timestamp,
+) -> Result<PriceTable, PriceError> {
     let mut table = PriceTable::new(SOURCE, as_of, true);
     let mut others = BTreeMap::new();
     for document in documents {
         // Half a document is half an answer; one of another shape is a row of which one thing is known, its type.
         let value: serde_json::Value =
-            serde_json::from_str(document).map_err(|_| malformed("a product is no JSON document"))?;
+            serde_json::from_str(document).map_err(|_| malformed(SOURCE, "a product is no JSON document"))?;
         let name = value.pointer("/product/attributes/instanceType").and_then(|name| name.as_str());
         let Some(name) = name.filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
         match serde_json::from_value::<Document>(value) {
             Err(_) => table.add(PriceOf::on_demand(&name), Err("its product cannot be read".to_owned())),
-            Ok(document) => match misfit(&document.product, region) {
-                Some(why) => drop(others.insert(name, why)),
-                None => table.add(PriceOf::on_demand(&name), amount(&document.terms, as_of, "Hrs")),
+            Ok(document) => match fit(&document.product, region, systems) {
+                Err(why) => drop(others.insert(name, why)),
+                Ok(system) => {
+                    let of = PriceOf { os: system.word(), ..PriceOf::on_demand(&name) };
+                    table.add(of, amount(&document.terms, as_of, "Hrs"));
+                }
             },
         }
     }
@@ -196,19 +203,21 @@ fn disk(documents: &[String], region: &str, as_of: Timestamp) -> Row {
     Amount::of_nanos(per_month.nanos().div_euclid(MONTH_H) + 1, per_month.currency())
 }
 
-/// What is not as it must be about a product, if anything.
-fn misfit(product: &Product, region: &str) -> Option<String> {
+/// With which of these systems a product is, or what is not as it must be about it.
+fn fit(product: &Product, region: &str, systems: &BTreeSet<System>) -> Result<System, String> {
     if !FAMILIES.contains(&product.family.as_str()) {
-        return Some(format!("product family {:?}", product.family));
+        return Err(format!("product family {:?}", product.family));
     }
-    let own = [("operatingSystem", LINUX_WORD), ("regionCode", region)];
-    debug_assert_eq!(LINUX, LINUX_WORD.to_lowercase());
-    let wanted = WANTED.into_iter().chain(own);
-    let mut wrong = wanted.filter_map(|(name, wanted)| {
-        let is = product.attributes.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-        (is != wanted).then(|| format!("{name}={is}"))
-    });
-    wrong.next()
+    let is = |name: &str| product.attributes.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let os = is("operatingSystem");
+    let system = systems.iter().copied().find(|system| word(*system) == Some(os));
+    let system = system.ok_or_else(|| format!("operatingSystem={os}"))?;
+    let licensed = Some(LICENSED).filter(|_| !system.is_linux());
+    let mut wanted = WANTED.into_iter().chain([("regionCode", region)]).chain(licensed);
+    match wanted.find(|(name, wanted)| is(name) != *wanted) {
+        Some((name, _)) => Err(format!("{name}={}", is(name))),
+        None => Ok(system),
+    }
 }
 
 /// The price of the term in force.

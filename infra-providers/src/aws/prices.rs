@@ -9,12 +9,13 @@
 //! A list that was had and does not name a type leaves it without a price: the table stands in for silence, never for an
 //! answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join;
 use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::{Clock, Timestamp};
 use infra_core::words::fault::Fault;
 use infra_core::words::ids::CloudName;
@@ -23,7 +24,7 @@ use infra_core::words::money::Money;
 #[cfg(test)]
 use infra_core::{nouns::request::Arch, words::ids::TypeName, words::ids::Zone};
 
-use super::api::{ApiFailure, Ec2Api};
+use super::api::{Answer, ApiFailure, Ec2Api, Page};
 use super::price_list::PriceListSource;
 use super::provider::looked;
 use super::spot::{SHARE_MIN, SpotSource};
@@ -56,10 +57,42 @@ pub(super) const IPV4_HOUR: Money = Money::usd_nanos(5_000_000);
 const DISK_GIB_HOUR_ELSEWHERE: Money = DISK_GIB_HOUR.times(2);
 
 /// A call for prices failed.
-pub(super) fn unanswered(action: &'static str, failure: ApiFailure) -> PriceError {
+fn unanswered(action: &'static str, failure: ApiFailure) -> PriceError {
     let code = failure.said.code.clone();
     let error = looked(failure);
     PriceError::Call { action, kind: error.kind(), code, retry_after: error.retry_after() }
+}
+
+/// Pages that one reading of prices may have: a region has about a thousand types, a page of the list a hundred, one of
+/// the spot market a thousand rows.
+const PAGES_MAX: usize = 200;
+
+/// What came is no price table.
+pub(super) fn malformed(source: &str, why: &str) -> PriceError {
+    PriceError::Malformed { what: source.to_owned(), line: None, why: why.to_owned() }
+}
+
+/// All pages of an answer, and when the first of them came. A page that fails or comes round again fails the reading: half
+/// a list would take prices away.
+pub(super) async fn all_pages<T, F: Future<Output = Answer<Page<T>>>>(
+    source: &str,
+    action: &'static str,
+    ask: impl Fn(Option<String>) -> F,
+) -> Result<(Vec<T>, Option<Timestamp>), PriceError> {
+    let (mut all, mut page, mut as_of) = (Vec::new(), None, None);
+    for _ in 0..PAGES_MAX {
+        let answer = ask(page.clone()).await.map_err(|failure| unanswered(action, failure))?;
+        all.extend(answer.items);
+        as_of = as_of.or(answer.as_of);
+        if answer.next.is_none() {
+            return Ok((all, as_of));
+        }
+        if answer.next == page {
+            return Err(malformed(source, "a page points to itself"));
+        }
+        page = answer.next;
+    }
+    Err(malformed(source, &format!("more than {PAGES_MAX} pages")))
 }
 
 /// Prices of one installation's AWS: the list for everybody, the spot market for each account.
@@ -89,7 +122,13 @@ impl AwsPrices {
     }
 
     /// What is known by now; asks with a key of the lane's account where it is time.
-    pub(super) async fn today(&self, api: &Arc<dyn Ec2Api>, lane: &Lane, clock: &Arc<dyn Clock>) -> Today {
+    pub(super) async fn today(
+        &self,
+        api: &Arc<dyn Ec2Api>,
+        lane: &Lane,
+        clock: &Arc<dyn Clock>,
+        systems: BTreeSet<System>,
+    ) -> Today {
         let shipped = |why: String| match lane.region.as_str() {
             REGION => Ok(Arc::clone(shipped())),
             other => Err(format!("{why}; the table that comes along is of {REGION}, not of {other}")),
@@ -106,7 +145,7 @@ impl AwsPrices {
         let market =
             Arc::new(SpotSource { api: Arc::clone(&api), region: region.clone(), clock: Arc::clone(&clock) });
         // Side by side: where both hang, the catalogue waits for one of them.
-        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock }));
+        let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock, systems }));
         let (list, spot) = join(list, self.spot.known(&own, market)).await;
         let why =
             |feed: &PriceFeed, scope| feed.last_error(scope).unwrap_or_else(|| "not read yet".to_owned());

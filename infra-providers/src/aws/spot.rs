@@ -22,7 +22,7 @@ use infra_core::words::clock::{Clock, Timestamp, between, later};
 use infra_core::words::ids::Region;
 
 use super::api::{Ec2Api, SpotPrice};
-use super::prices::unanswered;
+use super::prices::all_pages;
 use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, PriceTable};
 
 /// Who says so.
@@ -33,9 +33,6 @@ const PRODUCTS: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
 
 /// The permission that it needs.
 const ACTION: &str = "ec2:DescribeSpotPriceHistory";
-
-/// Pages that one reading may have: a region has about a thousand types in three to six zones, a page a thousand rows.
-const PAGES_MAX: usize = 200;
 
 /// EC2 keeps 90 days (DescribeSpotPriceHistory, API reference).
 const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
@@ -63,29 +60,10 @@ impl fmt::Debug for SpotSource {
 impl PriceSource for SpotSource {
     async fn read(&self) -> Result<PriceTable, PriceError> {
         let before = self.clock.wall();
-        let (mut rows, mut page, mut as_of) = (Vec::new(), None, None);
-        for _ in 0..PAGES_MAX {
-            let answer = self
-                .api
-                .spot_prices(PRODUCTS[0], before, page.clone())
-                .await
-                .map_err(|failure| unanswered(ACTION, failure))?;
-            rows.extend(answer.items);
-            as_of = as_of.or(answer.as_of);
-            if answer.next.is_none() {
-                return Ok(table(&rows, self.region.as_str(), as_of.unwrap_or(before)));
-            }
-            if answer.next == page {
-                return Err(malformed("a page points to itself"));
-            }
-            page = answer.next;
-        }
-        Err(malformed(&format!("more than {PAGES_MAX} pages")))
+        let ask = |page| self.api.spot_prices(PRODUCTS[0], before, page);
+        let (rows, as_of) = all_pages(SOURCE, ACTION, ask).await?;
+        Ok(table(&rows, self.region.as_str(), as_of.unwrap_or(before)))
     }
-}
-
-fn malformed(why: &str) -> PriceError {
-    PriceError::Malformed { what: SOURCE.to_owned(), line: None, why: why.to_owned() }
 }
 
 /// The newest row of each type and zone. Pure.

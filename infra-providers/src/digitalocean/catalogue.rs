@@ -5,6 +5,7 @@ use infra_core::nouns::cloud::PowerMode;
 use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName};
 use infra_core::words::money::Money;
@@ -131,7 +132,10 @@ fn named(which: Images, one: &wire::Image) -> Vec<Image> {
     };
     let arch = if one.name.contains("arm64") { Arch::Arm64 } else { Arch::X86_64 };
     let name = format!("{} {}", one.distribution, one.name);
-    let image = |os| Image { id: id.clone(), name: name.clone(), os, arch, created_at: one.created_at };
+    // Droplets cost the same whatever they boot: no licences are sold.
+    let system = System::Linux;
+    let image =
+        |os| Image { id: id.clone(), name: name.clone(), os, arch, created_at: one.created_at, system };
     names.into_iter().map(image).collect()
 }
 

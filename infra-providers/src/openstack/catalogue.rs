@@ -7,6 +7,7 @@ use infra_core::nouns::cloud::PowerMode;
 use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 use infra_core::words::money::Money;
@@ -122,7 +123,10 @@ fn named(image: Picture, usual: Arch) -> Option<Image> {
     let told = image.property("hw_architecture").or_else(|| image.property("architecture"));
     let arch = told.map_or_else(|| arch_in(&name).or(Some(usual)), arch_in)?;
     let created_at = image.created_at.parse().ok()?;
-    Some(Image { id: ImageId::new(image.id).ok()?, name, os, arch, created_at })
+    // What a licence costs here is the operator's to say, of each of them.
+    let windows = image.property("os_type").is_some_and(|kind| kind.eq_ignore_ascii_case("windows"));
+    let system = if windows { System::Windows } else { System::of_os(&os) };
+    Some(Image { id: ImageId::new(image.id).ok()?, name, os, arch, created_at, system })
 }
 
 /// `debian-12-generic-amd64` is a `debian 12`.

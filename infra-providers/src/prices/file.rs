@@ -2,7 +2,8 @@
 //!
 //! *CSV* has a first line with the names of its columns, in any order. `type`, `price_per_hour`, `currency` and `as_of`
 //! must be there; `region`, `zone`, `market` (`on_demand` or `spot`) and `os` may be. An empty field is one that was not
-//! said: any region, the whole region, `on_demand`, `linux`.
+//! said: any region, the whole region, `on_demand`, `linux`. A machine that boots what is sold (`os`: `windows`, `rhel`,
+//! `suse`) is paid at its own row, and has no price without one.
 //!
 //! ```csv
 //! type,price_per_hour,currency,as_of,region,market
@@ -23,7 +24,7 @@
 //!
 //! # Errors
 //! What could be misread is refused with its line, and the last good file stays in use: an unknown or missing column, a
-//! row that is longer or shorter, no type, an unknown market, currency or date, the same thing twice. A price that is none
+//! row that is longer or shorter, no type, an unknown market, system, currency or date, the same thing twice. A price that is none
 //! leaves its row without one; the reason names the line.
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::Region;
 use serde::Deserialize;
@@ -39,7 +41,7 @@ use serde::Deserialize;
 use super::PriceSource;
 use super::amount::{Amount, CurrencyCode};
 use super::error::PriceError;
-use super::table::{LINUX, PriceOf, PriceTable};
+use super::table::{PriceOf, PriceTable};
 
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -311,8 +313,11 @@ fn table(
         let market = market(&row.market).map_err(&wrong)?;
         let currency: CurrencyCode = row.currency.parse().map_err(&wrong)?;
         let as_of = moment(&row.as_of).map_err(&wrong)?;
-        let os = if row.os.is_empty() { LINUX.to_owned() } else { row.os.to_lowercase() };
-        let key = (row.r#type.clone(), row.region.clone(), row.zone.clone(), market, os.clone());
+        let system: System = match row.os.as_str() {
+            "" => System::default(),
+            word => word.parse().map_err(&wrong)?,
+        };
+        let key = (row.r#type.clone(), row.region.clone(), row.zone.clone(), market, system);
         if let Some(before) = seen.insert(key, place.clone()) {
             return Err(wrong(format!("{} stands there twice, first in {before}", row.r#type)));
         }
@@ -323,16 +328,16 @@ fn table(
                 "" => Err(format!("{place}: no price")),
                 text => Amount::read(text, currency).map_err(|why| format!("{place}: {why}")),
             };
-            rows.push((row, market, os, amount));
+            rows.push((row, market, system, amount));
         }
     }
     // A row of this very region goes before one of any.
     rows.sort_by_key(|(row, ..)| row.region.is_empty());
     let mut table = PriceTable::new(shown, oldest.unwrap_or(Timestamp::UNIX_EPOCH), false);
     let mut own = std::collections::BTreeSet::new();
-    for (row, market, os, amount) in &rows {
+    for (row, market, system, amount) in &rows {
         let zone = Some(row.zone.as_str()).filter(|zone| !zone.is_empty());
-        let of = PriceOf { type_name: &row.r#type, market: *market, os, zone };
+        let of = PriceOf { type_name: &row.r#type, market: *market, os: system.word(), zone };
         if row.region.is_empty() && own.contains(&of) {
             continue;
         }

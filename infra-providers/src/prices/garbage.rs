@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use infra_core::nouns::system::System;
 use infra_core::testing::SeededEntropy;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::entropy::Entropy;
@@ -123,7 +124,7 @@ fn aws_list(lines: &[Line]) -> Known {
     };
     let documents: Vec<String> = lines.iter().map(document).collect();
     let now = Timestamp::from_second(NOW_S).expect("a moment");
-    let table = price_list::table(&documents, "us-east-1", now).expect("JSON");
+    let table = price_list::table(&documents, "us-east-1", &[System::Linux].into(), now).expect("JSON");
     known(&table, lines, anywhere)
 }
 

@@ -11,12 +11,13 @@ use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sight
 use infra_core::nouns::credential::Credential;
 use infra_core::nouns::launch::FrozenLaunch;
 use infra_core::nouns::offering::{Catalogue, Offering, Price};
+use infra_core::nouns::system::System;
 use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind};
 
 use super::feed::{PriceFeed, Scope};
 use super::rates::Rates;
-use super::table::{LINUX, PriceOf, PriceTable};
+use super::table::{PriceOf, PriceTable};
 use super::{FileSource, PriceSource};
 
 /// A cloud whose prices an operator's file says: for what the file does not name there is no price, whatever the cloud
@@ -141,9 +142,19 @@ impl CloudProvider for Priced {
     }
 }
 
-/// An offering with a table's prices: one for each price that its zones have, so that a quote in a zone is that zone's.
+/// An offering with a table's prices: one for each system that the table names it with, and of each one for each price
+/// that its zones have, so that a quote in a zone is that zone's.
 pub(crate) fn priced(one: Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
-    let of = |zone| PriceOf { type_name: one.type_name.as_str(), market: one.market, os: LINUX, zone };
+    let (name, market) = (one.type_name.clone(), one.market);
+    let named = |system: &System| system.is_linux() || table.names(name.as_str(), market, *system);
+    let systems = System::PRICED.into_iter().filter(named);
+    systems.flat_map(|system| by_zone(Offering { system, ..one.clone() }, table, rates)).collect()
+}
+
+/// An offering of one system, split where its zones differ.
+fn by_zone(one: Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
+    let os = one.system.word();
+    let of = |zone| PriceOf { type_name: one.type_name.as_str(), market: one.market, os, zone };
     if one.zones.is_empty() {
         let price = table.price(of(None), rates);
         return vec![Offering { price, ..one }];

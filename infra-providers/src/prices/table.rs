@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use infra_core::nouns::offering::Price;
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::money::Money;
 
@@ -21,7 +22,7 @@ pub struct PriceOf<'a> {
     pub type_name: &'a str,
     /// How it is bought.
     pub market: Market,
-    /// With which operating system, lower case: clouds add licences to the price.
+    /// With which operating system, a word of [`System`]: clouds add licences to the price.
     pub os: &'a str,
     /// In which zone alone; `None` for the whole region.
     pub zone: Option<&'a str>,
@@ -116,6 +117,12 @@ impl PriceTable {
         self.row(of).is_some()
     }
 
+    /// Whether anything is said of a type with a system, in whatever zone.
+    #[must_use]
+    pub fn names(&self, type_name: &str, market: Market, system: System) -> bool {
+        self.rows.contains_key(&(type_name.to_owned(), market, system.word().to_owned()))
+    }
+
     /// Rows with a price, and rows without.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
@@ -124,6 +131,23 @@ impl PriceTable {
             Ok(_) => (known + 1, unknown),
             Err(_) => (known, unknown + 1),
         })
+    }
+
+    /// Why rows have no price under these rates, each with what it is of.
+    #[must_use]
+    pub fn without_price(&self, rates: &Rates) -> Vec<String> {
+        let mut all = Vec::new();
+        for ((type_name, market, os), zones) in &self.rows {
+            for (zone, row) in zones {
+                let of = PriceOf { type_name, market: *market, os, zone: zone.as_deref() };
+                let why = match row {
+                    Ok(amount) => rates.in_usd(*amount).err(),
+                    Err(why) => Some(why.clone()),
+                };
+                all.extend(why.map(|why| format!("{}: {why}", named(of))));
+            }
+        }
+        all
     }
 
     /// What a source says, in its own currency.

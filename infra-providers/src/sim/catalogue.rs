@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use infra_core::nouns::offering::{Billing, Image, Offering, Price};
 use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{ImageId, TypeName, Zone};
 use infra_core::words::money::Money;
@@ -118,7 +119,7 @@ pub(super) fn images(os: &str, serial: u64, created_at: Timestamp) -> Vec<Image>
             let word = if arch == Arch::X86_64 { "x86_64" } else { "arm64" };
             let name = format!("sim-{slug}-{word}-{serial}");
             let id = ImageId::new(name.clone()).expect("operating systems have plain names");
-            Image { id, name, os: os.to_owned(), arch, created_at }
+            Image { id, name, os: os.to_owned(), arch, created_at, system: System::of_os(os) }
         })
         .collect()
 }

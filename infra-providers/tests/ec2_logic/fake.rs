@@ -312,6 +312,7 @@ impl Ec2Api for FakeEc2 {
             name: id.into(),
             arch: Some(arch),
             created_at: Timestamp::from_second(day * 86_400).ok(),
+            platform: None,
             root_device: Some("/dev/sda1".into()),
             devices: vec!["/dev/sda1".into(), "/dev/sdb".into()],
         };

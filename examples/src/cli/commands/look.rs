@@ -233,10 +233,11 @@ impl OfferingsArgs {
 pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArgs) -> Result<(), CliError> {
     let client = session.own().await?;
     let page = client.offerings_by(&args.filters()).await?;
+    let now = session.out.now();
     session.out.answer(&page.raw, || {
         let mut table = Table::new(&[
             "CLOUD", "REGION", "ZONES", "TYPE", "VCPUS", "MEMORY", "DISK", "GPUS", "ARCH", "MARKET",
-            "PER HOUR",
+            "PER HOUR", "PRICED", "BY",
         ]);
         for offer in &page.items {
             let text = |name: &str| offer.get(name).filter(|v| !v.is_null()).map(word).unwrap_or_default();
@@ -253,7 +254,7 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
                 text("provider"),
                 text("region"),
                 zones.unwrap_or_default().join(" "),
-                text("type"),
+                with_system(text("type"), &offer["system"]),
                 text("vcpus"),
                 gib("memory_gib").unwrap_or_default(),
                 gib("disk_gib").unwrap_or_default(),
@@ -261,6 +262,8 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
                 text("arch"),
                 text("market"),
                 price.unwrap_or_else(|| "not known".to_owned()),
+                show::priced(&offer["price_as_of"], &offer["stale"], now),
+                said_by(offer),
             ]);
         }
         if page.items.is_empty() {
@@ -269,4 +272,18 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
             table.render(0)
         }
     })
+}
+
+/// Who named the price, or why there is none.
+fn said_by(offer: &Value) -> String {
+    let said = offer["price_source"].as_str().or_else(|| offer["price_unknown"].as_str());
+    show::plain(said.unwrap_or_default())
+}
+
+/// A type, and what it boots where that is paid for.
+fn with_system(type_name: String, system: &Value) -> String {
+    match system.as_str() {
+        None | Some("linux") => type_name,
+        Some(system) => format!("{type_name} with {system}"),
+    }
 }

@@ -1,6 +1,7 @@
 //! `infra usage` and `infra budget`.
 
 use clap::Args;
+use infra_core::words::clock::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::cli::error::CliError;
@@ -45,10 +46,10 @@ pub(in crate::cli) struct BudgetArgs {
     #[arg(long, value_name = "N", requires = "of")]
     vcpus: Option<u32>,
     /// US dollars per hour for everything that runs
-    #[arg(long, value_name = "USD", requires = "of", value_parser = amount)]
+    #[arg(long, value_name = "USD", requires = "of", value_parser = amount, allow_hyphen_values = true)]
     per_hour: Option<String>,
     /// US dollars per calendar month
-    #[arg(long, value_name = "USD", requires = "of", value_parser = amount)]
+    #[arg(long, value_name = "USD", requires = "of", value_parser = amount, allow_hyphen_values = true)]
     per_month: Option<String>,
     /// No limit at all
     #[arg(long, requires = "of", conflicts_with_all = ["machines", "vcpus", "per_hour", "per_month"])]
@@ -65,7 +66,10 @@ fn whose(text: &str) -> Result<BudgetOf, String> {
 
 fn amount(text: &str) -> Result<String, String> {
     let money = infra_core::words::money::Money::parse_usd(text).filter(|money| money.nanos >= 0);
-    money.map(|_| text.to_owned()).ok_or_else(|| "must be an amount like 12.50".to_owned())
+    money.map(|_| text.to_owned()).ok_or_else(|| {
+        let most = i64::MAX / 1_000_000_000;
+        format!("must be an amount from 0 to {most} like 12.50")
+    })
 }
 
 impl BudgetArgs {
@@ -156,31 +160,67 @@ fn budgets(all: &[Value]) -> String {
             }
             let shown = |value: &Value| if value.is_object() { price(value) } else { value.to_string() };
             let passed = budget["passed"].as_str() == Some(kind);
-            let note = if passed { "passed: what runs goes on, nothing new is made" } else { "" };
-            table.row([whose.clone(), kind.to_owned(), shown(limit), shown(counted), note.to_owned()]);
+            let next = Some(price(&budget["totals"]["next_month"]))
+                .filter(|next| kind == "per_month" && next != "$0.00");
+            let note = match (passed, next) {
+                (true, _) => "passed: what runs goes on, nothing new is made".to_owned(),
+                (_, Some(next)) => format!("next month so far: {next}"),
+                _ => String::new(),
+            };
+            table.row([whose.clone(), kind.to_owned(), shown(limit), shown(counted), note]);
         }
     }
     if all.is_empty() { "no budget is set\n".to_owned() } else { table.render(0) }
 }
 
+/// The same offer in another zone, at the same price.
+fn same_but_zone(one: &Value, other: &Value) -> bool {
+    let but = |quote: &Value| {
+        let mut quote = quote.clone();
+        for field in ["zone", "beats_next"] {
+            quote[field] = Value::Null;
+        }
+        quote
+    };
+    but(one) == but(other)
+}
+
 /// Why quotes stand as they do: parts and reasons, what rules cost, and what is skipped.
-pub(in crate::cli) fn reasons(answer: &Value) -> String {
-    let mut table =
-        Table::new(&["TYPE", "ZONE", "MACHINES", "DISK", "IPV4", "FEE", "SAVED", "WHY BEFORE THE NEXT"]);
-    for quote in answer["items"].as_array().into_iter().flatten() {
+pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
+    let mut table = Table::new(&[
+        "TYPE",
+        "ZONE",
+        "MACHINES",
+        "DISK",
+        "IPV4",
+        "FEE",
+        "SAVED",
+        "PRICED",
+        "BY",
+        "WHY BEFORE THE NEXT",
+    ]);
+    let items: Vec<&Value> = answer["items"].as_array().into_iter().flatten().collect();
+    for alike in items.chunk_by(|one, other| same_but_zone(one, other)) {
+        let (quote, last) = (alike[0], alike[alike.len() - 1]);
+        let zone = match alike.len() - 1 {
+            0 => text(&quote["zone"]),
+            more => format!("{} +{more}", text(&quote["zone"])),
+        };
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
         let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
         let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00").unwrap_or_default();
         table.row([
             text(&quote["type"]),
-            text(&quote["zone"]),
+            zone,
             part("compute"),
             part("disk"),
             part("ipv4"),
             part("fee"),
             saved,
-            text(&quote["beats_next"]),
+            show::priced(&quote["price_as_of"], &quote["stale"], now),
+            text(&quote["price_source"]),
+            text(&last["beats_next"]),
         ]);
     }
     let mut said = format!("\nWhat it is made of, for the time asked or else an hour:\n{}", table.render(0));

@@ -87,7 +87,8 @@ pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Re
         let answer = client.explain(&request).await?;
         let items: Vec<Quote> = serde_json::from_value(answer.value["items"].clone())
             .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
-        let reasons = || super::money::reasons(&answer.value);
+        let now = session.out.now();
+        let reasons = || super::money::reasons(&answer.value, now);
         return session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons());
     }
     let page = client.quote(&request).await?;

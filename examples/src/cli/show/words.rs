@@ -3,6 +3,7 @@
 use infra_core::words::clock::Timestamp;
 use infra_core::words::money::Money;
 use jiff::SignedDuration;
+use serde_json::Value;
 
 use crate::client::MoneyText;
 
@@ -35,6 +36,12 @@ pub(in crate::cli) fn length(time: SignedDuration) -> String {
 /// "2026-11-21 18:00:00 UTC".
 pub(in crate::cli) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// How old a price is: "3 h ago", and "old: " before it when it is. Nothing for one that is not known.
+pub(in crate::cli) fn priced(as_of: &Value, stale: &Value, now: Timestamp) -> String {
+    let Some(at) = as_of.as_str().and_then(|at| at.parse().ok()) else { return String::new() };
+    format!("{}{}", if stale == &Value::Bool(true) { "old: " } else { "" }, relative(at, now))
 }
 
 /// "$0.0416", "3.20 EUR".

@@ -114,7 +114,8 @@ pub struct BudgetLimits {
     pub vcpus: Option<u32>,
     /// What everything that runs may cost per hour.
     pub per_hour: Option<Money>,
-    /// What a calendar month of UTC may cost: spent so far, and what there is goes on to cost until it ends.
+    /// What a calendar month of UTC may cost: spent so far, and what there is goes on to cost until it ends. Nothing is
+    /// taken that would pass it in this month or in the next.
     pub per_month: Option<Money>,
 }
 
@@ -143,6 +144,8 @@ pub struct BudgetTotals {
     pub per_hour: Money,
     /// Spent in this month, and still to be.
     pub in_month: Money,
+    /// What there is will cost in the next month.
+    pub next_month: Money,
 }
 
 /// The budget of a user or a team.
@@ -187,6 +190,7 @@ impl From<&BudgetView> for Budget {
                 vcpus,
                 per_hour: totals.per_hour,
                 in_month: totals.in_month,
+                next_month: totals.next_month.unwrap_or_default(),
             },
             month: totals.month.to_string(),
             passed: view.passed.as_ref().map(|passed| passed.kind),

@@ -4,6 +4,7 @@ use infra_core::contracts::pricing;
 use infra_core::infra::LaneOfferings;
 use infra_core::nouns::offering::{self, Price};
 use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_core::words::ids::{AccountId, CloudName, ImageId, Region, TypeName, Zone};
 use infra_core::words::money::Money;
@@ -69,6 +70,12 @@ pub struct Quote {
     pub saved_per_hour: Money,
     /// The price is old.
     pub stale: bool,
+    /// Who named the price of the type.
+    pub price_source: String,
+    /// When the price was named.
+    pub price_as_of: Timestamp,
+    /// The system that the price is of.
+    pub system: System,
     /// Why it stands before the next, for people; `null` for the last of a list.
     #[schema(required = true)]
     pub beats_next: Option<String>,
@@ -98,6 +105,7 @@ impl From<&pricing::Quote> for Quote {
     fn from(quote: &pricing::Quote) -> Self {
         let choice = &quote.choice;
         let offer = &choice.offering;
+        let (price_source, price_as_of) = named(&offer.price).unwrap_or_default();
         Self {
             provider: choice.lane.cloud.clone(),
             account: choice.lane.account.clone(),
@@ -122,8 +130,19 @@ impl From<&pricing::Quote> for Quote {
             parts_total: quote.parts_total.map(Into::into),
             saved_per_hour: quote.saved_per_hour,
             stale: quote.stale,
+            price_source,
+            price_as_of,
+            system: offer.system,
             beats_next: quote.beats_next.as_ref().map(ToString::to_string),
         }
+    }
+}
+
+/// Who named a price, and when.
+fn named(price: &Price) -> Option<(String, Timestamp)> {
+    match price {
+        Price::Known { source, as_of, .. } => Some((source.clone(), *as_of)),
+        _ => None,
     }
 }
 
@@ -178,6 +197,10 @@ pub struct Offering {
     /// When the price was named; `null` when it is not known.
     #[schema(required = true)]
     pub price_as_of: Option<Timestamp>,
+    /// The price is old: asked live, and long ago. It ranks after its fresh equals.
+    pub stale: bool,
+    /// The system that the price is of; another one has a price of its own, or none.
+    pub system: System,
     /// One machine for one hour; `null` when it is not known.
     #[schema(required = true)]
     pub per_hour: Option<Money>,
@@ -192,10 +215,7 @@ impl Offering {
     /// One offering of a lane.
     #[must_use]
     pub fn new(lane: &LaneOfferings, offer: &offering::Offering) -> Self {
-        let (price_source, price_as_of) = match &offer.price {
-            Price::Known { source, as_of, .. } => (Some(source.clone()), Some(*as_of)),
-            _ => (None, None),
-        };
+        let (price_source, price_as_of) = named(&offer.price).unzip();
         let (per_hour, price_unknown) = match &offer.price {
             Price::Known { per_hour, .. } => (Some(*per_hour), None),
             Price::Unknown { reason } => (None, Some(reason.clone())),
@@ -221,6 +241,8 @@ impl Offering {
             fee_per_hour: offer.fee_per_hour,
             price_source,
             price_as_of,
+            stale: offer.price.is_stale(lane.old_before),
+            system: offer.system,
             per_hour,
             price_unknown,
             as_of: lane.catalogue.as_of,

@@ -126,7 +126,7 @@ fn row<'n>(
 ) -> Option<Row> {
     let Price::Known { per_hour, .. } = &offering.price else { return None };
     let (compute, fee) = (per_hour.nanos, offering.fee_per_hour.nanos);
-    if compute <= 0 || fee < 0 {
+    if compute <= 0 || fee < 0 || !offering.system.is_linux() {
         return None;
     }
     let family = Some(offering.family.as_str()).filter(|it| !it.is_empty());

@@ -154,6 +154,7 @@ pub(super) fn image(one: &Image) -> MachineImage {
         name: one.name.clone(),
         arch: Some(one.arch),
         created_at: Some(one.created_at),
+        platform: Some("Linux/UNIX".to_owned()),
         root_device: Some(ROOT.to_owned()),
         devices: vec![ROOT.to_owned()],
     }

@@ -57,10 +57,14 @@ fn with(pointer: &str, value: Value) -> Value {
     product
 }
 
+fn linux() -> BTreeSet<System> {
+    [System::Linux].into()
+}
+
 fn read(products: &[Value]) -> PriceTable {
     let documents: Vec<String> = products.iter().map(Value::to_string).collect();
     let as_of = "2026-11-21T12:00:00Z".parse().expect("a moment");
-    table(&documents, "eu-west-1", as_of).expect("they are documents")
+    table(&documents, "eu-west-1", &linux(), as_of).expect("they are documents")
 }
 
 fn said(products: &[Value]) -> String {
@@ -161,9 +165,12 @@ fn of_two_terms_the_newest_in_force_counts_and_two_prices_are_none() {
 fn half_a_document_is_no_answer_and_a_stranger_is_no_row() {
     let half = &product().to_string()[..400];
     let as_of = Timestamp::UNIX_EPOCH;
-    assert!(table(&[half.to_owned()], "eu-west-1", as_of).is_err());
+    assert!(table(&[half.to_owned()], "eu-west-1", &linux(), as_of).is_err());
     for strange in ["{}", "[]", "null", "7", r#"{"product": {"attributes": {"instanceType": ""}}}"#] {
-        assert_eq!(table(&[strange.to_owned()], "eu-west-1", as_of).expect("a document").counts(), (0, 0));
+        assert_eq!(
+            table(&[strange.to_owned()], "eu-west-1", &linux(), as_of).expect("a document").counts(),
+            (0, 0)
+        );
     }
 }
 
@@ -199,4 +206,35 @@ fn a_disk_costs_what_the_shortest_month_makes_of_it() {
         assert_eq!(read(&[wrong]), None);
     }
     assert_eq!(read(&[]), None);
+}
+
+#[test]
+fn windows_is_charged_as_linux_or_as_for_who_brings_a_licence() {
+    let with = |os: &str, licence: &str, price: &str| {
+        let mut product = product();
+        product["product"]["attributes"]["operatingSystem"] = json!(os);
+        product["product"]["attributes"]["licenseModel"] = json!(licence);
+        *product.pointer_mut(&format!("{DIMENSION}/pricePerUnit/USD")).expect("a price") = json!(price);
+        product.to_string()
+    };
+    let ours = "No License required";
+    let documents = [
+        with("Linux", ours, "0.107"),
+        with("Windows", ours, "0.199"),
+        with("Windows", "Bring your own license", "0.108"),
+        with("RHEL", ours, "0.136"),
+        with("SUSE", ours, "0.163"),
+    ];
+    let as_of = "2026-11-21T12:00:00Z".parse().expect("a moment");
+    let nanos = |systems: &[System], os| {
+        let table = table(&documents, "eu-west-1", &systems.iter().copied().collect(), as_of);
+        let of = PriceOf { os, ..PriceOf::on_demand("m5.large") };
+        table.expect("they are documents").amount(of).map(|amount| amount.nanos() / 1_000_000)
+    };
+    let all = [System::Linux, System::Windows, System::Rhel, System::Suse];
+    assert_eq!(
+        ["linux", "windows", "rhel", "suse"].map(|os| nanos(&all, os)),
+        [Some(107), Some(199), Some(136), None]
+    );
+    assert_eq!(["linux", "windows"].map(|os| nanos(&[System::Linux], os)), [Some(107), None]);
 }

@@ -203,6 +203,7 @@ pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
         name: one.name.unwrap_or_default(),
         arch: one.architecture.and_then(|arch| arch_of(arch.as_str())),
         created_at: one.creation_date.and_then(|text| text.parse().ok()),
+        platform: one.platform_details.filter(|details| !details.is_empty()),
         root_device: one.root_device_name,
         // Ephemeral disks have no EBS part: they go with the machine whatever the call says.
         devices: mappings.filter(|disk| disk.ebs.is_some()).filter_map(|disk| disk.device_name).collect(),

@@ -5,10 +5,11 @@
 
 use super::{Verdict, broken, expect_types, fits, nothing, one_lane, sized, usd};
 use crate::contracts::pricing::{Advantage, CostPart, CostParts, PricingEngine, Ranking};
-use crate::nouns::offering::{Billing, Offering};
+use crate::nouns::offering::{Billing, Image, Offering};
 use crate::nouns::overlay::{Off, Overlay};
 use crate::nouns::policy::Burstable;
 use crate::nouns::request::{Arch, Market, MarketWish, Request};
+use crate::nouns::system::System;
 use crate::testing::price_world::{PriceWorld, offering};
 
 /// A public address is billed like a disk, unless nobody wants one. An engine that forgets it takes the machine that is a
@@ -201,5 +202,41 @@ pub fn what_was_prepared_changes_no_answer(engine: &dyn PricingEngine) -> Verdic
             return broken(format!("fits without: {}, with: {}", count(&without), count(&with)));
         }
     }
+    Ok(())
+}
+
+/// A licence is charged by the hour beside the machine. Whoever boots Windows at the price of Linux finds the rest on the
+/// invoice; so where nobody named a price with it, nothing is quoted, and the refusal says just that.
+pub fn a_price_of_one_system_is_not_anothers(engine: &dyn PricingEngine) -> Verdict {
+    let with = |name: &str, price: &str, system| Offering { system, ..offering(name, 2, 4, price) };
+    let mut world =
+        one_lane(vec![with("licensed", "0.20", System::Windows), with("plain", "0.10", System::Linux)]);
+    let linux = world.last().images[0].clone();
+    let image = |id: &str, os: &str, system| Image {
+        id: id.parse().expect("a short id"),
+        os: os.to_owned(),
+        system,
+        ..linux.clone()
+    };
+    world.last().images.extend([
+        image("win", "windows 2022", System::Windows),
+        image("hat", "rhel 9", System::Rhel),
+        image("sql", "windows 2022 sql", System::Other),
+    ]);
+    let os = |os: &str| Request { os: Some(os.to_owned()), ..sized(2.0, 4.0) };
+    expect_types(engine, &world, &sized(2.0, 4.0), &["plain"])?;
+    expect_types(engine, &world, &os("windows 2022"), &["licensed"])?;
+    let by_id = Request { image: "win".parse().ok(), ..sized(2.0, 4.0) };
+    expect_types(engine, &world, &by_id, &["licensed"])?;
+    for (need, field) in [
+        (os("rhel 9"), "os"),
+        (os("windows 2022 sql"), "os"),
+        (Request { image: "hat".parse().ok(), ..sized(2.0, 4.0) }, "image"),
+    ] {
+        let why = nothing(engine, &world, &need)?;
+        hold!(why.failed.field == field, "{} is named instead of {field}", why.failed.field);
+    }
+    let large = nothing(engine, &world, &Request { vcpus: Some(4.0), ..os("windows 2022") })?;
+    hold!(large.failed.field == "vcpus", "{} is named where a size is missed", large.failed.field);
     Ok(())
 }

@@ -19,6 +19,7 @@ use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
 use crate::nouns::offering::{Billing, Image, Offering, Price};
 use crate::nouns::request::{Arch, Market, MarketWish, Request};
+use crate::nouns::system::System;
 use crate::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use crate::words::clock::later;
 use crate::words::ids::Zone;
@@ -71,6 +72,7 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         spot_comes_first_and_leaves_room_for_the_fallback,
         each_quote_says_why_it_stands_before_the_next,
         what_was_prepared_changes_no_answer,
+        a_price_of_one_system_is_not_anothers,
     ]
 }
 
@@ -379,6 +381,7 @@ pub fn the_newest_image_of_the_architecture_is_taken(engine: &dyn PricingEngine)
         os: "debian 13".to_owned(),
         arch,
         created_at: PRICED_AT - jiff::SignedDuration::from_secs(age_s),
+        system: System::default(),
     };
     world.last().images.extend([
         image("old", Arch::X86_64, 9),
