@@ -12,7 +12,7 @@ use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::digest;
 
 use super::api::{Api, Place, Session};
-use super::auth::Key;
+use super::auth::{Key, known_fields};
 use super::provider::{OpenStackProvider, identity_of};
 use super::settings::OpenStackSettings;
 use crate::failure::invalid;
@@ -84,6 +84,10 @@ impl CloudDriver for OpenStackDriver {
 
     fn regions(&self) -> Vec<Region> {
         self.settings.regions.clone()
+    }
+
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        known_fields(kind)
     }
 
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
