@@ -14,6 +14,7 @@ mod lists;
 mod market;
 mod people;
 mod profile;
+mod resealing;
 mod reserving;
 mod sharing;
 mod teams;
