@@ -125,6 +125,10 @@ pub struct Settings {
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
     pub master_key_file: Option<PathBuf>,
+    /// Older master keys, while a new one replaces them: when the environment carries any, separated by commas.
+    pub old_master_key: Option<Secret>,
+    /// The file of older master keys, one a line, when one is named.
+    pub old_master_key_file: Option<PathBuf>,
     /// Folder of the key file that is made when none is named; `None` when there is no home.
     pub config_home: Option<PathBuf>,
     /// The admin token, when the environment carries it.
@@ -176,6 +180,10 @@ impl Settings {
             pricing,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
+            old_master_key: env("INFRA_OLD_MASTER_KEY").map(Secret::new),
+            old_master_key_file: env("INFRA_OLD_MASTER_KEY_FILE")
+                .map(PathBuf::from)
+                .or(file.old_master_key_file),
             config_home: config_home(&env),
             admin_token: env("INFRA_ADMIN_TOKEN").map(Secret::new),
             metrics_token: env("INFRA_METRICS_TOKEN").map(Secret::new),
@@ -201,6 +209,7 @@ impl Settings {
             store: Some(self.store.clone()),
             home: self.home.clone(),
             master_key_file: self.master_key_file.clone(),
+            old_master_key_file: self.old_master_key_file.clone(),
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
@@ -217,6 +226,7 @@ impl Settings {
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");
         for (set, name) in [
             (self.master_key.is_some(), "INFRA_MASTER_KEY"),
+            (self.old_master_key.is_some(), "INFRA_OLD_MASTER_KEY"),
             (self.admin_token.is_some(), "INFRA_ADMIN_TOKEN"),
             (self.metrics_token.is_some(), "INFRA_METRICS_TOKEN"),
             (self.metrics_open, "INFRA_METRICS_OPEN"),

@@ -30,6 +30,8 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_master_key_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sim_control: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sim_only: Option<bool>,

@@ -4,15 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use infra_core::contracts::store::{
-    Change, Commit, Expect, Index, Key, RecordKind, ReservationStore, StoreError,
-};
+use infra_core::contracts::store::StoreError;
 use infra_core::infra::{Infra, InfraError};
-use infra_core::records::system_tenant;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
-use infra_core::words::ids::CommitId;
-use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::words::secret::Secret;
 use tokio::net::TcpListener;
 
 use super::banner::Banner;
@@ -21,7 +17,7 @@ use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Door, Stop, serve};
 use super::tls::Tls;
-use super::{logging, master_key, parts};
+use super::{logging, master_key, parts, sealing};
 use crate::http::{HttpOptions, Metrics, admin_only, router};
 
 /// The engine gets this long to stop, after the requests had their time.
@@ -78,6 +74,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         settings: settings.clone(),
         admin_token: token_path,
         master_key: None,
+        old_key: None,
     };
     if settings.sim_only {
         let (control, api) = parts::digitalocean(&data)?;
@@ -90,7 +87,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     let (master, origin) = master_key::find(&settings, data.path(), new, &*entropy)?;
     banner.master_key = Some(origin);
     let store = parts::Store::open(&settings.store)?;
-    same_master_key(&*store.records(), &master, &*entropy).await?;
+    sealing::admit(&*store.records(), &master, &*entropy).await?;
     let prices = Arc::new(settings.pricing.book(Arc::clone(&clock), Arc::clone(&entropy)));
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_prices(Arc::clone(&prices)));
     options.prices = Some(Arc::clone(&prices));
@@ -103,15 +100,16 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_store(store.records())
         .with_pricing(parts::pricing())
         .with_clock(Arc::clone(&clock))
-        .with_entropy(entropy)
+        .with_entropy(Arc::clone(&entropy))
         .with_limits(settings.limits.clone())
-        .with_master_key(master)
+        .with_master_key(master.clone())
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
         .with_observer(Arc::<Metrics>::clone(&metrics));
     for driver in parts::drivers(&settings, &sim, &prices)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;
+    banner.old_key = sealing::settle(&store, &infra, &master, &*entropy).await?;
     let router = router(infra.clone(), options);
     Ok(Server { banner, listener, router, door, work: Some((infra, store)), _data: data })
 }
@@ -180,40 +178,6 @@ fn admin_token(
         Some(token) => Ok((token.clone(), None)),
         None => Ok((data.admin_token(entropy)?, Some(data.admin_token_path()))),
     }
-}
-
-/// The store remembers which master key it was first opened with: a wrong one is an error now, not when the first
-/// sealed secret is needed.
-async fn same_master_key(
-    store: &dyn ReservationStore,
-    master: &MasterKey,
-    entropy: &dyn Entropy,
-) -> Result<(), StartError> {
-    let place = Key { tenant: system_tenant(), kind: RecordKind::FrontEnd, id: "master-key".to_owned() };
-    let first = Commit {
-        id: CommitId::draw(SystemClock.wall(), entropy),
-        changes: vec![Change::Put {
-            key: place.clone(),
-            expect: Expect::Absent,
-            index: Index::default(),
-            body: master.id().into_bytes(),
-        }],
-    };
-    match store.commit(&first).await {
-        Ok(_) => return Ok(()),
-        Err(StoreError::Conflict { .. }) => {}
-        Err(error) => return Err(store_failed(&error)),
-    }
-    let known = store.get(&[place]).await.map_err(|error| store_failed(&error))?;
-    let known = known.into_iter().flatten().next().map(|record| record.body).unwrap_or_default();
-    if known == master.id().as_bytes() {
-        return Ok(());
-    }
-    Err(StartError::Config(format!(
-        "wrong master key: this store is sealed under key {}, the key at hand is {}",
-        String::from_utf8_lossy(&known),
-        master.id()
-    )))
 }
 
 pub(super) fn store_failed(error: &StoreError) -> StartError {

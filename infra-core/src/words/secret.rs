@@ -180,7 +180,8 @@ impl MasterKey {
     #[must_use]
     pub fn tag(&self, text: &str) -> String {
         // The key has a fixed length and nobody is shown a tag to lengthen it: the plain form is enough.
-        let digest = Sha256::new().chain_update(self.bytes.as_slice()).chain_update(text.as_bytes()).finalize();
+        let digest =
+            Sha256::new().chain_update(self.bytes.as_slice()).chain_update(text.as_bytes()).finalize();
         hex(&digest)
     }
 

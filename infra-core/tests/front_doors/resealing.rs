@@ -36,7 +36,8 @@ async fn seals(house: &House) -> Vec<(RecordKind, String, Sealed)> {
         let (place, spec) = (format!("reservation/{}", row.value.id), row.value.spec);
         all.extend(spec.setup.map(|seal| (RecordKind::Reservation, format!("{place}/setup"), seal)));
         all.extend(spec.files.map(|seal| (RecordKind::Reservation, format!("{place}/files"), seal)));
-        let login = spec.login.map(|pair| (RecordKind::Reservation, format!("{place}/login"), pair.private_key));
+        let login =
+            spec.login.map(|pair| (RecordKind::Reservation, format!("{place}/login"), pair.private_key));
         all.extend(login);
     }
     for row in house.all::<Launch>().await {
