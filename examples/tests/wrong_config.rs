@@ -69,7 +69,7 @@ fn the_program_refuses_a_wrong_file_before_it_touches_anything() {
 fn the_printed_configuration_of_the_program_is_read_as_the_same() {
     let scratch = Scratch::new("print-config");
     let key = "77".repeat(32);
-    let env = [("INFRA_MASTER_KEY", &*key), ("INFRA_ADMIN_TOKEN", "planted-admin-token")];
+    let env = [("INFRA_MASTER_KEY", &*key), ("INFRA_ADMIN_TOKEN", "planted-admin-token-of-more-than-32")];
     let flags = ["--listen", "[::]:9", "--insecure", "--cloud", "lab=http://127.0.0.1:5000"];
     let file = scratch.0.join("some.toml");
     let text = "home = \"here\"\n[clouds.lab]\nkind = \"openstack\"\nregions = [\"one\"]\n[limits]\nmachines_max = 3\n\

@@ -139,6 +139,10 @@ pub struct Settings {
     pub metrics_open: bool,
 }
 
+/// Shortest token of an operator's own that is taken beyond this machine: 128 bits as hex digits. On loopback, where programs
+/// of this machine alone can guess, any is.
+pub(super) const TOKEN_LEN_MIN: usize = 32;
+
 /// Looks up an environment variable; tests pass a table.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -264,6 +268,14 @@ impl Settings {
         {
             if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic())) {
                 return config(format!("{name} must be printable ASCII without spaces"));
+            }
+            let short = token.as_ref().map(|token| token.expose().len()).filter(|long| *long < TOKEN_LEN_MIN);
+            if let Some(long) = short.filter(|_| !self.listen.ip().to_canonical().is_loopback()) {
+                return config(format!(
+                    "{name} has {long} characters: on {} anybody may guess at it. Give it {TOKEN_LEN_MIN} or more, drawn \
+                     and not chosen, as `openssl rand -hex 32` does",
+                    self.listen
+                ));
             }
         }
         Ok(())
@@ -485,6 +497,31 @@ mod tests {
         assert!(!format!("{settings:?}").contains("planted"));
         let file = crate::server::file::parse(&text).expect("what is printed can be read");
         assert_eq!(file.clouds["sim"].endpoint.as_deref(), Some("http://127.0.0.1:9"));
+    }
+
+    #[test]
+    fn a_token_of_a_word_guards_a_public_address() {
+        let word = "admin-of-this-stage";
+        let drawn = "5f".repeat(16);
+        for name in ["INFRA_ADMIN_TOKEN", "INFRA_METRICS_TOKEN"] {
+            for (listen, token, refused) in [
+                ("127.0.0.1:1", word, false),
+                ("[::1]:1", word, false),
+                ("0.0.0.0:1", word, true),
+                ("[::ffff:192.0.2.1]:1", &drawn[1..], true),
+                ("0.0.0.0:1", &*drawn, false),
+            ] {
+                let loaded = load(&["--listen", listen, "--insecure"], &[(name, token)]);
+                assert_eq!(loaded.is_err(), refused, "{name} {listen} {token}");
+                if let Err(why) = loaded {
+                    let why = why.to_string();
+                    assert!(
+                        why.contains(name) && why.contains("openssl rand") && !why.contains(token),
+                        "{why}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

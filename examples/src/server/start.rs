@@ -1,5 +1,6 @@
 //! From settings to a server that listens.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use infra_core::words::secret::Secret;
 use tokio::net::TcpListener;
 
 use super::banner::Banner;
-use super::config::Settings;
+use super::config::{Settings, TOKEN_LEN_MIN};
 use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Door, Stop, serve};
@@ -57,12 +58,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let door = door(&settings)?;
     let data = DataDir::open(&settings.data)?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| StartError::Config(format!("cannot listen on {}: {error}", settings.listen)))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
+    let (listener, address) = bind(&settings).await?;
     let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
     let sim = parts::Sim::open(&settings, &data).await?;
     let clock = sim.clock();
@@ -112,6 +108,16 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     banner.old_key = sealing::settle(&store, &infra, &master, &*entropy).await?;
     let router = router(infra.clone(), options);
     Ok(Server { banner, listener, router, door, work: Some((infra, store)), _data: data })
+}
+
+async fn bind(settings: &Settings) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| StartError::Config(format!("cannot listen on {}: {error}", settings.listen)))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
+    Ok((listener, address))
 }
 
 fn door(settings: &Settings) -> Result<Door, StartError> {
@@ -175,7 +181,17 @@ fn admin_token(
     entropy: &dyn Entropy,
 ) -> Result<(Secret, Option<std::path::PathBuf>), StartError> {
     match &settings.admin_token {
-        Some(token) => Ok((token.clone(), None)),
+        Some(token) => {
+            if token.expose().len() < TOKEN_LEN_MIN {
+                // Behind a proxy this address is public, too, and nothing here can see that.
+                let shortest = TOKEN_LEN_MIN;
+                tracing::warn!(
+                    shortest,
+                    "INFRA_ADMIN_TOKEN is short: who reaches this address may guess at it"
+                );
+            }
+            Ok((token.clone(), None))
+        }
         None => Ok((data.admin_token(entropy)?, Some(data.admin_token_path()))),
     }
 }

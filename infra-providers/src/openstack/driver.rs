@@ -51,7 +51,8 @@ impl OpenStackDriver {
         let session = sessions.entry(digest(&text)).or_insert_with(|| {
             let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
             let login = key.login.clone();
-            Arc::new(Session::new(transport, clock, auth_url, login, self.settings.call_timeout))
+            let session = Session::new(transport, clock, auth_url, login, self.settings.call_timeout);
+            Arc::new(session.exposed_if(self.settings.insecure))
         });
         let session = Arc::clone(session);
         Ok((key, session))
