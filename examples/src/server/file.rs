@@ -105,6 +105,10 @@ pub(super) struct HttpFile {
     pub address_rate: Option<RateFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_rate: Option<RateFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_header: Option<crate::http::ProxyHeader>,
 }
 
 /// Longest settings file that is read.

@@ -149,6 +149,7 @@ fn options(settings: &Settings, admin: &Secret) -> HttpOptions {
     options.rates.address = http.address_rate;
     options.rates.admin = http.admin_rate;
     options.rates.callers_max = http.callers_max;
+    options.proxies = http.proxies.clone();
     options
 }
 
