@@ -257,3 +257,33 @@ fn a_token_at_its_limit_is_told_when_to_come_back_and_slows_nobody() {
     std::thread::park_timeout(Duration::from_secs(after + 1));
     assert_eq!(ask("eve", &eve).status, 200, "who comes back as told is let in");
 }
+
+#[test]
+fn behind_a_proxy_one_guesser_keeps_out_whom_the_server_has_not_seen_yet() {
+    let from = |address: &str| format!("x-forwarded-for: {address}\r\n");
+    // Trusted as the proxy that these connections are; another one; and nobody.
+    for (trusted, believed) in [("[\"127.0.0.1\"]", true), ("[\"10.0.0.0/8\"]", false), ("[]", false)] {
+        let scratch = Scratch::new("proxied");
+        let first = scratch.start(&[], &[]);
+        let ada = first.user("ada", "user");
+        first.kill_9();
+        let path = scratch.0.join("proxied.toml");
+        let text = format!(
+            "[http]\naddress_rate = {{ per_second = 0.1, burst = 5 }}\ntrusted_proxies = {trusted}\n"
+        );
+        std::fs::write(&path, text).expect("the folder is ours");
+        // Started anew it has seen no token.
+        let server = scratch.start(&["--config", path.to_str().expect("text")], &[]);
+        let guess = |n: usize, address: &str| {
+            server.send_with("GET", "/users/ada/keys", &format!("infra_guess{n}"), "", &from(address)).status
+        };
+        let guesses: Vec<u16> = (0..8).map(|n| guess(n, "203.0.113.9, 198.51.100.7")).collect();
+        assert_eq!(guesses.iter().filter(|status| **status == 429).count(), 3, "{trusted}: {guesses:?}");
+        // What the guesser writes before the proxy's own word makes nobody else of it; nor does anything of whoever is
+        // not trusted at all.
+        assert_eq!(guess(9, "203.0.113.10, 198.51.100.7"), 429, "{trusted}");
+        assert_eq!(guess(10, "198.51.100.9") == 429, !believed, "{trusted}");
+        let other = server.send_with("GET", "/users/ada/keys", &ada, "", &from("198.51.100.8"));
+        assert_eq!(other.status, if believed { 200 } else { 429 }, "{trusted}: {other:?}");
+    }
+}

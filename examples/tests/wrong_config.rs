@@ -107,7 +107,7 @@ fn a_price_file_is_found_wrong_only_when_somebody_asks_for_a_price() {
 fn the_printed_configuration_of_the_program_is_read_as_the_same() {
     let scratch = Scratch::new("print-config");
     let key = "77".repeat(32);
-    let env = [("INFRA_MASTER_KEY", &*key), ("INFRA_ADMIN_TOKEN", "planted-admin-token")];
+    let env = [("INFRA_MASTER_KEY", &*key), ("INFRA_ADMIN_TOKEN", "planted-admin-token-of-more-than-32")];
     let flags = ["--listen", "[::]:9", "--insecure", "--cloud", "lab=http://127.0.0.1:5000"];
     let file = scratch.0.join("some.toml");
     let text = "home = \"here\"\n[clouds.lab]\nkind = \"openstack\"\nregions = [\"one\"]\n[limits]\nmachines_max = 3\n\

@@ -20,5 +20,6 @@ pub mod registry;
 pub mod sim;
 
 mod cidr;
+mod exposed;
 mod families;
 mod first_boot;

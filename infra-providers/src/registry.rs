@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::ImageSource;
 use crate::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
+use crate::exposed::is_exposed;
 use crate::http::Transport;
 use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings};
 use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver, Rates};
@@ -76,6 +77,10 @@ pub struct CloudSpec {
     /// Nothing behind the endpoint costs money: shown to users.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,
+    /// Keys may be sent over plain HTTP to other machines. Only where the network between is private: whoever reads it reads
+    /// them. A simulated cloud's keys are worth nothing, and need no such word.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
 }
 
 /// What every driver is made with.
@@ -282,6 +287,15 @@ fn find(name: &str, spec: &CloudSpec) -> Result<(CloudName, &'static Kind), Regi
         return Err(RegistryError::Misplaced { cloud: name.to_owned(), setting, kind: kind.word, of });
     }
     check_endpoint(name, spec)?;
+    if !spec.may_expose()
+        && let Some(url) = spec.endpoint.as_ref().filter(|url| is_exposed(url))
+    {
+        let why = format!(
+            "{url:?} is plain HTTP to another machine: whoever reads the network reads every key. Use https://, or say \
+             insecure = true where the network itself is private"
+        );
+        return Err(RegistryError::Setting { cloud: name.to_owned(), setting: "endpoint", why });
+    }
     if let Some(word) = spec.price_source.as_ref().filter(|word| !["api", "table"].contains(&word.as_str())) {
         let why = format!("{word:?} is not known; api and table are");
         return Err(RegistryError::Setting { cloud: name.to_owned(), setting: "price_source", why });
@@ -316,6 +330,11 @@ impl CloudSpec {
     #[must_use]
     pub fn with_prices(self, prices: Option<PathBuf>) -> Self {
         Self { prices, ..self }
+    }
+
+    /// May its keys cross a network in clear text?
+    const fn may_expose(&self) -> bool {
+        self.insecure || self.simulated
     }
 
     /// Settings that were said and that not every kind has.
@@ -396,6 +415,7 @@ fn openstack(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     }
     let mut settings = OpenStackSettings::new(name.clone(), auth_url, spec.regions.clone());
     settings.simulated = spec.simulated;
+    settings.insecure = spec.may_expose();
     if let Some(word) = &spec.interface {
         settings.interface = Interface::from_word(word).ok_or_else(|| {
             wrong("interface", format!("{word:?} is not known; public, internal and admin are"))

@@ -34,9 +34,9 @@ fn driver(name: &str, text: &str) -> Result<Arc<dyn CloudDriver>, RegistryError>
 #[test]
 fn several_clouds_of_one_kind_stand_side_by_side() {
     let lab =
-        driver("lab", r#"{"kind": "openstack", "endpoint": "http://k:5000", "regions": ["RegionOne"]}"#);
+        driver("lab", r#"{"kind": "openstack", "endpoint": "https://k:5000", "regions": ["RegionOne"]}"#);
     let lab = lab.expect("well written");
-    assert_eq!((lab.name().as_str(), lab.endpoint().0.as_str()), ("lab", "http://k:5000"));
+    assert_eq!((lab.name().as_str(), lab.endpoint().0.as_str()), ("lab", "https://k:5000"));
     let second =
         driver("do-team2", r#"{"kind": "digitalocean", "regions": ["ams3", "fra1"]}"#).expect("well written");
     assert_eq!((second.name().as_str(), second.regions().len()), ("do-team2", 2));
@@ -60,20 +60,31 @@ fn what_is_wrong_is_answered_with_what_there_is() {
         ),
         ("digitalocean", r#"{"endpoint": "ftp://x"}"#, "must begin with http:// or https://"),
         ("openstack", r#"{"regions": ["one"]}"#, "endpoint is missing"),
-        ("openstack", r#"{"endpoint": "http://k"}"#, "regions is missing"),
+        ("openstack", r#"{"endpoint": "https://k"}"#, "regions is missing"),
         (
             "openstack",
-            r#"{"endpoint": "http://k", "regions": ["one"], "interface": "sideways"}"#,
+            r#"{"endpoint": "https://k", "regions": ["one"], "interface": "sideways"}"#,
             "\"sideways\" is not known; public, internal and admin are",
         ),
         (
             "openstack",
-            r#"{"endpoint": "http://k", "regions": ["one"], "prices": "/does/not/exist.toml"}"#,
+            r#"{"endpoint": "https://k", "regions": ["one"], "prices": "/does/not/exist.toml"}"#,
             "/does/not/exist.toml cannot be read",
         ),
     ] {
         let error = driver(name, text).expect_err(text);
         assert!(error.to_string().contains(says), "{name} {text}: {error}");
+    }
+    for (text, says) in [
+        (r#"{"endpoint": "http://k"}"#, "\"http://k\" is plain HTTP to another machine"),
+        (r#"{"endpoint": "http://localhost.example.com"}"#, "insecure = true"),
+    ] {
+        let error = driver("digitalocean", text).expect_err("every key would be read on the way");
+        assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+    for said in ["insecure", "simulated"] {
+        let text = format!("{{\"endpoint\": \"http://k\", \"{said}\": true}}");
+        driver("digitalocean", &text).unwrap_or_else(|error| panic!("{said}: {error}"));
     }
     if !built().contains(&"aws") {
         let error = driver("aws", "{}").expect_err("it is not built in");

@@ -15,7 +15,7 @@ use super::answer::{Answer, Page, Pages};
 use super::error::{ClientError, Problem, chain};
 use super::repeat::{Ended, Patience, Twice, pause};
 use super::target::Target;
-use super::tls::transport;
+use super::tls::{transport, untrusted};
 
 /// Longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -267,6 +267,8 @@ impl Client {
         let never_left = error.is_connect() || error.is_builder();
         let why = if error.is_timeout() && !never_left {
             "no answer in time".to_owned()
+        } else if let Some(why) = untrusted(&error, &self.target) {
+            why
         } else {
             chain(&error.without_url())
         };

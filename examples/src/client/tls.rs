@@ -1,5 +1,6 @@
 //! The transport: `reqwest` on rustls and ring.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use super::error::{ClientError, chain};
 use super::target::{Target, is_here};
@@ -34,6 +35,74 @@ pub(crate) fn plain(address: &str) -> Result<reqwest::Client, String> {
         return Err("must begin with http:// or https://".to_owned());
     }
     built(&url, None)
+}
+
+/// Why no TLS was spoken, in words that say what to do about it; `None` when something else went wrong.
+pub(super) fn untrusted(error: &reqwest::Error, target: &Target) -> Option<String> {
+    let host = target.url.host_str().unwrap_or_default();
+    let wrong = match of_tls(error)? {
+        rustls::Error::InvalidCertificate(wrong) => wrong,
+        rustls::Error::InvalidMessage(_) => {
+            return Some("whatever answers there speaks no TLS: is it http://?".to_owned());
+        }
+        _ => return None,
+    };
+    Some(match wrong {
+        // Bad: two authorities of one name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => match &target.ca_file {
+            None => "its certificate is signed by nobody whom this machine trusts: if it is the right server, name the \
+                     certificate of its authority with --ca-file or INFRA_CA_FILE"
+                .to_owned(),
+            Some(file) => format!(
+                "its certificate is signed neither by {} nor by anybody whom this machine trusts: that is another \
+                 authority's file, or another server",
+                file.display()
+            ),
+        },
+        CertificateError::NotValidForNameContext { presented, .. } => format!(
+            "its certificate is not for {host} but for {}: use a name that it is for, or this is another server",
+            named(presented)
+        ),
+        CertificateError::NotValidForName => {
+            format!("its certificate is not for {host}: use a name that it is for, or this is another server")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired: whoever runs the server must renew it".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet: is the clock of this machine right?".to_owned()
+        }
+        other => format!("its certificate cannot be trusted: {other}"),
+    })
+}
+
+/// The names of a certificate as rustls shows them: `DnsName("localhost")`, `IpAddress(127.0.0.1)`.
+fn named(presented: &[String]) -> String {
+    let bare = |name: &String| match name.split_once('(') {
+        Some((_, name)) => name.trim_end_matches(')').trim_matches('"').to_owned(),
+        None => name.clone(),
+    };
+    if presented.is_empty() {
+        "no name at all".to_owned()
+    } else {
+        presented.iter().map(bare).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What rustls said, however many have wrapped it. An I/O error hides what it holds from its causes.
+fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(said) = error.downcast_ref::<rustls::Error>() {
+            return Some(said);
+        }
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match held {
+            Some(held) => Some(held as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 fn built(url: &reqwest::Url, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {

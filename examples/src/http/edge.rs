@@ -85,7 +85,8 @@ fn let_in(
 
 /// Charges the request to its caller; the error is how long to wait.
 fn charge(options: &HttpOptions, request: &Request) -> Result<(), Duration> {
-    let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let peer = request.extensions().get::<Peer>();
+    let from = peer.map(|peer| options.proxies.origin(peer.0, request.headers()));
     match auth::sent_digest(request.headers()) {
         None => options.meter.charge(&Payer::Stranger(from)),
         Some(sent) if auth::is_admins(&sent, options) => options.meter.charge(&Payer::Admin),

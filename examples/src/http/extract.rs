@@ -1,5 +1,7 @@
 //! Bodies, parameters and headers, read strictly: whatever is not understood is an error that says where.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,7 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use infra_core::words::lane::Version;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Shared;
 use super::problem::{Code, Problem};
@@ -64,15 +67,79 @@ async fn read(body: Body, shared: &Shared) -> Result<Vec<u8>, Problem> {
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Syntax first and alone: "not JSON" must not depend on which field happens to be read first.
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| syntax(&error))?;
+    // Maps and values that are read freely would keep the last of two: of two wishes one would be passed over.
+    read_strictly::<EachOnce>(bytes)?;
     // serde would take a list for a struct, field by field.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::field(Code::WrongType, "body", "must be a JSON object", None));
     }
+    read_strictly(bytes)
+}
+
+fn read_strictly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         data(&path, error.inner())
     })
+}
+
+/// Any JSON in which no object has a field twice, however deep.
+struct EachOnce;
+
+impl<'de> Deserialize<'de> for EachOnce {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for EachOnce {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if seen.contains(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            fields.next_value::<Self>()?;
+            seen.insert(name);
+        }
+        Ok(self)
+    }
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {
@@ -95,7 +162,9 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
     } else if message.starts_with("missing field") {
         Problem::field(Code::WrongType, &child(named(message)), "is required", None)
     } else if message.starts_with("duplicate field") {
-        Problem::field(Code::MalformedJson, &child(named(message)), "stands twice", None)
+        // A name that callers chose may have such a sign itself.
+        let twice = message.trim_start_matches("duplicate field `").trim_end_matches('`');
+        Problem::field(Code::MalformedJson, &child(twice.to_owned()), "stands twice", None)
     } else if let Some((given, wanted)) = mismatch(message, "invalid type: ") {
         Problem::field(
             Code::WrongType,
@@ -309,7 +378,7 @@ mod tests {
         cap: Money,
     }
 
-    fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> (Code, Option<String>) {
+    fn refused<T: DeserializeOwned + fmt::Debug>(text: &str) -> (Code, Option<String>) {
         let problem = parse::<T>(text.as_bytes()).expect_err(text);
         (problem.code, problem.errors.first().map(|error| error.field.clone()))
     }
@@ -323,6 +392,8 @@ mod tests {
             ("{\"count\":1,\"count\":2}", Code::MalformedJson, Some("count")),
             ("[]", Code::WrongType, Some("body")),
             ("null", Code::WrongType, Some("body")),
+            ("{\"tags\":{\"a\":\"1\",\"a\":\"2\"}}", Code::MalformedJson, Some("tags.a")),
+            ("{\"tags\":{\"a`b\":\"1\",\"a`b\":\"2\"}}", Code::MalformedJson, Some("tags.a`b")),
             ("{\"cuont\":1}", Code::UnknownField, Some("cuont")),
             ("{\"count\":\"two\"}", Code::WrongType, Some("count")),
             ("{\"count\":1.5}", Code::WrongType, Some("count")),

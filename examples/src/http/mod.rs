@@ -27,6 +27,7 @@ mod page;
 mod places;
 mod problem;
 mod profile;
+mod proxies;
 mod quotes;
 mod rates;
 mod refuse;
@@ -60,6 +61,7 @@ pub use metrics::Metrics;
 pub use openapi::additive::broken_promises;
 pub use openapi::{error_catalogue, openapi};
 pub use problem::{Code, FieldProblem, Problem};
+pub use proxies::{Block, ProxyHeader, TrustedProxies};
 pub use rates::{Peer, RateLimits};
 
 use self::places::Places;
@@ -101,6 +103,8 @@ pub struct HttpOptions {
     pub metrics_open: bool,
     /// How often callers may ask; nobody is limited unless said.
     pub rates: RateLimits,
+    /// Proxies that say for whom they ask; nobody is believed unless said.
+    pub proxies: TrustedProxies,
     /// The buckets themselves, made with the router.
     meter: Arc<rates::Rates>,
     /// Told when the server stops: whoever waits is answered at once.
@@ -135,6 +139,7 @@ impl HttpOptions {
             metrics_token: None,
             metrics_open: false,
             rates: RateLimits::OPEN,
+            proxies: TrustedProxies::default(),
             meter: Arc::new(rates::Rates::new(RateLimits::OPEN, Arc::clone(&clock))),
             stop: None,
             clock,

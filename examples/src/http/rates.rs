@@ -10,7 +10,8 @@
 //! * Memory is bounded: of each kind at most so many callers are remembered. Strangers never push out tokens.
 //!
 //! # Caveats
-//! Behind a proxy all strangers share the proxy's address, and so does a good token until its first request was let in.
+//! Behind a proxy all strangers share the proxy's address, and so does a good token until its first request was let in:
+//! unless the proxy is [trusted](super::TrustedProxies) to say for whom it asks.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -28,6 +28,9 @@ fn translate(error: InfraError) -> Problem {
                 .collect();
             problem
         }
+        InfraError::UnknownField { field, message } => {
+            Problem::field(Code::UnknownField, &field, message, None)
+        }
         InfraError::Unfulfillable { field, why } => Problem::field(Code::Unfulfillable, field, why, None),
         InfraError::NoFit { failed, nearest } => nothing(Code::NoFit, detail, *failed, &nearest),
         InfraError::UnknownRegion { failed, nearest } => {

@@ -15,6 +15,8 @@ pub struct Banner {
     pub(super) settings: Settings,
     pub(super) admin_token: Option<PathBuf>,
     pub(super) master_key: Option<Origin>,
+    /// What has become of replacing the master key, when an older one was given.
+    pub(super) old_key: Option<String>,
 }
 
 impl fmt::Display for Banner {
@@ -55,6 +57,9 @@ impl fmt::Display for Banner {
                 writeln!(f, "  master key   made in {}: keep a copy, apart from the data", path.display())?;
             }
             None => {}
+        }
+        if let Some(what) = &self.old_key {
+            writeln!(f, "  old key      {what}")?;
         }
         if settings.sim_only {
             let at = super::parts::DIGITALOCEAN;

@@ -125,6 +125,10 @@ pub struct Settings {
     pub master_key: Option<Secret>,
     /// The file of the master key, when one is named.
     pub master_key_file: Option<PathBuf>,
+    /// Older master keys, while a new one replaces them: when the environment carries any, separated by commas.
+    pub old_master_key: Option<Secret>,
+    /// The file of older master keys, one a line, when one is named.
+    pub old_master_key_file: Option<PathBuf>,
     /// Folder of the key file that is made when none is named; `None` when there is no home.
     pub config_home: Option<PathBuf>,
     /// The admin token, when the environment carries it.
@@ -134,6 +138,10 @@ pub struct Settings {
     /// Is `/metrics` open to everybody who reaches it?
     pub metrics_open: bool,
 }
+
+/// Shortest token of an operator's own that is taken beyond this machine: 128 bits as hex digits. On loopback, where programs
+/// of this machine alone can guess, any is.
+pub(super) const TOKEN_LEN_MIN: usize = 32;
 
 /// Looks up an environment variable; tests pass a table.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -176,6 +184,10 @@ impl Settings {
             pricing,
             master_key: env("INFRA_MASTER_KEY").map(Secret::new),
             master_key_file: env("INFRA_MASTER_KEY_FILE").map(PathBuf::from).or(file.master_key_file),
+            old_master_key: env("INFRA_OLD_MASTER_KEY").map(Secret::new),
+            old_master_key_file: env("INFRA_OLD_MASTER_KEY_FILE")
+                .map(PathBuf::from)
+                .or(file.old_master_key_file),
             config_home: config_home(&env),
             admin_token: env("INFRA_ADMIN_TOKEN").map(Secret::new),
             metrics_token: env("INFRA_METRICS_TOKEN").map(Secret::new),
@@ -201,6 +213,7 @@ impl Settings {
             store: Some(self.store.clone()),
             home: self.home.clone(),
             master_key_file: self.master_key_file.clone(),
+            old_master_key_file: self.old_master_key_file.clone(),
             sim_control: Some(self.sim_control),
             sim_only: Some(self.sim_only),
             tls: self.tls.as_ref().map(|tls| TlsFile { cert: tls.cert.clone(), key: tls.key.clone() }),
@@ -217,6 +230,7 @@ impl Settings {
         let mut text = toml::to_string(&file).expect("paths and texts are TOML");
         for (set, name) in [
             (self.master_key.is_some(), "INFRA_MASTER_KEY"),
+            (self.old_master_key.is_some(), "INFRA_OLD_MASTER_KEY"),
             (self.admin_token.is_some(), "INFRA_ADMIN_TOKEN"),
             (self.metrics_token.is_some(), "INFRA_METRICS_TOKEN"),
             (self.metrics_open, "INFRA_METRICS_OPEN"),
@@ -257,6 +271,14 @@ impl Settings {
         {
             if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic())) {
                 return config(format!("{name} must be printable ASCII without spaces"));
+            }
+            let short = token.as_ref().map(|token| token.expose().len()).filter(|long| *long < TOKEN_LEN_MIN);
+            if let Some(long) = short.filter(|_| !self.listen.ip().to_canonical().is_loopback()) {
+                return config(format!(
+                    "{name} has {long} characters: on {} anybody may guess at it. Give it {TOKEN_LEN_MIN} or more, drawn \
+                     and not chosen, as `openssl rand -hex 32` does",
+                    self.listen
+                ));
             }
         }
         Ok(())
@@ -478,6 +500,31 @@ mod tests {
         assert!(!format!("{settings:?}").contains("planted"));
         let file = crate::server::file::parse(&text).expect("what is printed can be read");
         assert_eq!(file.clouds["sim"].endpoint.as_deref(), Some("http://127.0.0.1:9"));
+    }
+
+    #[test]
+    fn a_token_of_a_word_guards_a_public_address() {
+        let word = "admin-of-this-stage";
+        let drawn = "5f".repeat(16);
+        for name in ["INFRA_ADMIN_TOKEN", "INFRA_METRICS_TOKEN"] {
+            for (listen, token, refused) in [
+                ("127.0.0.1:1", word, false),
+                ("[::1]:1", word, false),
+                ("0.0.0.0:1", word, true),
+                ("[::ffff:192.0.2.1]:1", &drawn[1..], true),
+                ("0.0.0.0:1", &*drawn, false),
+            ] {
+                let loaded = load(&["--listen", listen, "--insecure"], &[(name, token)]);
+                assert_eq!(loaded.is_err(), refused, "{name} {listen} {token}");
+                if let Err(why) = loaded {
+                    let why = why.to_string();
+                    assert!(
+                        why.contains(name) && why.contains("openssl rand") && !why.contains(token),
+                        "{why}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_master_key_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sim_control: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sim_only: Option<bool>,
@@ -103,6 +105,10 @@ pub(super) struct HttpFile {
     pub address_rate: Option<RateFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_rate: Option<RateFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_header: Option<crate::http::ProxyHeader>,
 }
 
 /// Longest settings file that is read.

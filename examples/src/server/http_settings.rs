@@ -7,6 +7,7 @@ use infra_core::words::limits::Rate;
 use super::file::HttpFile;
 use super::limits::{RateFile, Wrong};
 use super::span::Span;
+use crate::http::TrustedProxies;
 
 /// How the server deals with connections and requests.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,8 @@ pub struct HttpSettings {
     pub address_rate: Rate,
     /// Requests with the admin token.
     pub admin_rate: Rate,
+    /// Proxies that are believed where a request came from.
+    pub proxies: TrustedProxies,
 }
 
 impl Default for HttpSettings {
@@ -65,6 +68,7 @@ impl Default for HttpSettings {
             token_rate: Rate { per_second: 100.0, burst: 200 },
             address_rate: Rate { per_second: 20.0, burst: 100 },
             admin_rate: Rate { per_second: 1000.0, burst: 2000 },
+            proxies: TrustedProxies::default(),
         }
     }
 }
@@ -134,6 +138,10 @@ impl HttpSettings {
         rate("token_rate", file.token_rate, &mut http.token_rate)?;
         rate("address_rate", file.address_rate, &mut http.address_rate)?;
         rate("admin_rate", file.admin_rate, &mut http.admin_rate)?;
+        http.proxies.header = file.proxy_header.unwrap_or_default();
+        for text in file.trusted_proxies.iter().flatten() {
+            http.proxies.blocks.push(text.parse().map_err(|why| ("trusted_proxies", why))?);
+        }
         Ok(http)
     }
 
@@ -157,6 +165,8 @@ impl HttpSettings {
             token_rate: bucket(self.token_rate),
             address_rate: bucket(self.address_rate),
             admin_rate: bucket(self.admin_rate),
+            trusted_proxies: Some(self.proxies.blocks.iter().map(ToString::to_string).collect()),
+            proxy_header: Some(self.proxies.header),
         }
     }
 }

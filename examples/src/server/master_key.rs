@@ -22,12 +22,50 @@ pub(super) enum Origin {
     Made(PathBuf),
 }
 
+/// The master key, opening also what the older ones have sealed that are named beside it.
+///
+/// # Errors
+/// As [`find_one`]; [`StartError::Config`] for an older key that is none.
+pub(super) fn find(
+    settings: &Settings,
+    data: &Path,
+    store_is_new: bool,
+    entropy: &dyn Entropy,
+) -> Result<(MasterKey, Origin), StartError> {
+    let older = older(settings)?;
+    let (key, origin) = find_one(settings, data, store_is_new, entropy)?;
+    Ok((key.opening_also(older), origin))
+}
+
+/// The older keys, of the environment and of the file.
+fn older(settings: &Settings) -> Result<Vec<MasterKey>, StartError> {
+    let mut keys = Vec::new();
+    if let Some(texts) = &settings.old_master_key {
+        for text in texts.expose().split(',') {
+            let wrong = |why| StartError::Config(format!("INFRA_OLD_MASTER_KEY: {why}"));
+            keys.push(MasterKey::from_hex(text).map_err(wrong)?);
+        }
+    }
+    if let Some(path) = &settings.old_master_key_file {
+        let lines = read_private(path)?;
+        let lines: Vec<&str> = lines.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return Err(StartError::Config(format!("{} holds no key", path.display())));
+        }
+        for line in lines {
+            let wrong = |why| StartError::Config(format!("{}: {why}", path.display()));
+            keys.push(MasterKey::from_hex(line).map_err(wrong)?);
+        }
+    }
+    Ok(keys)
+}
+
 /// Finds the master key: `INFRA_MASTER_KEY`, then a named file, then the file in the user's configuration
 /// folder, which is made when it is missing *and* the store is new.
 ///
 /// A store without its key file is an error, never a reason to draw another key: what is sealed in the store
 /// would be lost behind it.
-pub(super) fn find(
+fn find_one(
     settings: &Settings,
     data: &Path,
     store_is_new: bool,
@@ -59,6 +97,7 @@ pub(super) fn find(
 
 /// Can a key be found or made? Reads, but writes nothing.
 pub(super) fn check(settings: &Settings) -> Result<(), StartError> {
+    older(settings)?;
     if let Some(hex) = &settings.master_key {
         return MasterKey::from_hex(hex.expose())
             .map(drop)
@@ -163,6 +202,8 @@ pub(super) mod tests {
             (vec![], "HOME"),
             (vec![("HOME", "relative")], "HOME"),
             (vec![("INFRA_MASTER_KEY", "planted")], "64 hex digits"),
+            (vec![("INFRA_OLD_MASTER_KEY", "planted")], "INFRA_OLD_MASTER_KEY: master key must be 64 hex"),
+            (vec![("INFRA_OLD_MASTER_KEY_FILE", open.to_str().expect("text"))], "chmod 600"),
             (vec![("INFRA_MASTER_KEY_FILE", "/does/not/exist")], "/does/not/exist"),
             (vec![("INFRA_MASTER_KEY_FILE", open.to_str().expect("text"))], "chmod 600"),
             (vec![("XDG_CONFIG_HOME", data.to_str().expect("text"))], "inside the data folder"),

@@ -24,6 +24,7 @@ mod parts;
 mod pricing;
 #[cfg(test)]
 mod reference_tests;
+mod sealing;
 mod shutdown;
 mod span;
 mod start;

@@ -6,7 +6,7 @@ use axum::Router;
 use infra_core::CheapestFit;
 use infra_core::contracts::pricing::PricingEngine;
 use infra_core::contracts::provider::CloudDriver;
-use infra_core::contracts::store::ReservationStore;
+use infra_core::contracts::store::{ReservationStore, StoreError};
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::ids::CloudName;
 
@@ -133,6 +133,14 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.location(),
             Self::Memory(_) => "memory".to_owned(),
+        }
+    }
+
+    /// Nothing of replaced records is in the store's file any more; one in memory has none.
+    pub(super) async fn wipe_replaced(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.wipe_replaced().await,
+            Self::Memory(_) => Ok(()),
         }
     }
 

@@ -1,27 +1,24 @@
 //! From settings to a server that listens.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use infra_core::contracts::store::{
-    Change, Commit, Expect, Index, Key, RecordKind, ReservationStore, StoreError,
-};
+use infra_core::contracts::store::StoreError;
 use infra_core::infra::{Infra, InfraError};
-use infra_core::records::system_tenant;
 use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::{Entropy, SystemEntropy};
-use infra_core::words::ids::CommitId;
-use infra_core::words::secret::{MasterKey, Secret};
+use infra_core::words::secret::Secret;
 use tokio::net::TcpListener;
 
 use super::banner::Banner;
-use super::config::Settings;
+use super::config::{Settings, TOKEN_LEN_MIN};
 use super::data_dir::DataDir;
 use super::error::StartError;
 use super::shutdown::{Door, Stop, serve};
 use super::tls::Tls;
-use super::{logging, master_key, parts, pricing};
+use super::{logging, master_key, parts, pricing, sealing};
 use crate::http::{HttpOptions, Metrics, admin_only, router};
 
 /// The engine gets this long to stop, after the requests had their time.
@@ -64,12 +61,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let door = door(&settings)?;
     let data = DataDir::open(&settings.data)?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| StartError::Config(format!("cannot listen on {}: {error}", settings.listen)))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
+    let (listener, address) = bind(&settings).await?;
     let (token, token_path) = admin_token(&settings, &data, &*entropy)?;
     let sim = parts::Sim::open(&settings, &data).await?;
     let clock = sim.clock();
@@ -81,6 +73,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         settings: settings.clone(),
         admin_token: token_path,
         master_key: None,
+        old_key: None,
     };
     if settings.sim_only {
         let (control, api) = parts::digitalocean(&data)?;
@@ -93,7 +86,7 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
     let (master, origin) = master_key::find(&settings, data.path(), new, &*entropy)?;
     banner.master_key = Some(origin);
     let store = parts::Store::open(&settings.store)?;
-    same_master_key(&*store.records(), &master, &*entropy).await?;
+    sealing::admit(&*store.records(), &master, &*entropy).await?;
     let prices = Arc::new(settings.pricing.book(Arc::clone(&clock), Arc::clone(&entropy)));
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)).with_prices(Arc::clone(&prices)));
     options.prices = Some(Arc::clone(&prices));
@@ -106,17 +99,28 @@ pub async fn start(settings: Settings, stop: Stop) -> Result<Server, StartError>
         .with_store(store.records())
         .with_pricing(parts::pricing())
         .with_clock(Arc::clone(&clock))
-        .with_entropy(entropy)
+        .with_entropy(Arc::clone(&entropy))
         .with_limits(settings.limits.clone())
-        .with_master_key(master)
+        .with_master_key(master.clone())
         .with_home(settings.home.clone().unwrap_or_else(|| store.location()))
         .with_observer(Arc::<Metrics>::clone(&metrics));
     for driver in parts::drivers(&settings, &sim, &prices)? {
         builder = builder.with_driver(driver);
     }
     let infra = builder.build().await.map_err(not_built)?;
+    banner.old_key = sealing::settle(&store, &infra, &master, &*entropy).await?;
     let router = router(infra.clone(), options);
     Ok(Server { banner, listener, router, door, work: Some((infra, store)), _data: data })
+}
+
+async fn bind(settings: &Settings) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| StartError::Config(format!("cannot listen on {}: {error}", settings.listen)))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Broken(format!("the listener has no address: {error}")))?;
+    Ok((listener, address))
 }
 
 fn door(settings: &Settings) -> Result<Door, StartError> {
@@ -148,6 +152,7 @@ fn options(settings: &Settings, admin: &Secret) -> HttpOptions {
     options.rates.address = http.address_rate;
     options.rates.admin = http.admin_rate;
     options.rates.callers_max = http.callers_max;
+    options.proxies = http.proxies.clone();
     options
 }
 
@@ -180,43 +185,19 @@ fn admin_token(
     entropy: &dyn Entropy,
 ) -> Result<(Secret, Option<std::path::PathBuf>), StartError> {
     match &settings.admin_token {
-        Some(token) => Ok((token.clone(), None)),
+        Some(token) => {
+            if token.expose().len() < TOKEN_LEN_MIN {
+                // Behind a proxy this address is public, too, and nothing here can see that.
+                let shortest = TOKEN_LEN_MIN;
+                tracing::warn!(
+                    shortest,
+                    "INFRA_ADMIN_TOKEN is short: who reaches this address may guess at it"
+                );
+            }
+            Ok((token.clone(), None))
+        }
         None => Ok((data.admin_token(entropy)?, Some(data.admin_token_path()))),
     }
-}
-
-/// The store remembers which master key it was first opened with: a wrong one is an error now, not when the first
-/// sealed secret is needed.
-async fn same_master_key(
-    store: &dyn ReservationStore,
-    master: &MasterKey,
-    entropy: &dyn Entropy,
-) -> Result<(), StartError> {
-    let place = Key { tenant: system_tenant(), kind: RecordKind::FrontEnd, id: "master-key".to_owned() };
-    let first = Commit {
-        id: CommitId::draw(SystemClock.wall(), entropy),
-        changes: vec![Change::Put {
-            key: place.clone(),
-            expect: Expect::Absent,
-            index: Index::default(),
-            body: master.id().into_bytes(),
-        }],
-    };
-    match store.commit(&first).await {
-        Ok(_) => return Ok(()),
-        Err(StoreError::Conflict { .. }) => {}
-        Err(error) => return Err(store_failed(&error)),
-    }
-    let known = store.get(&[place]).await.map_err(|error| store_failed(&error))?;
-    let known = known.into_iter().flatten().next().map(|record| record.body).unwrap_or_default();
-    if known == master.id().as_bytes() {
-        return Ok(());
-    }
-    Err(StartError::Config(format!(
-        "wrong master key: this store is sealed under key {}, the key at hand is {}",
-        String::from_utf8_lossy(&known),
-        master.id()
-    )))
 }
 
 pub(super) fn store_failed(error: &StoreError) -> StartError {

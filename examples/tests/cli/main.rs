@@ -15,6 +15,7 @@ mod lost;
 mod proxy;
 mod streams;
 mod talk;
+mod tls;
 mod wrong;
 
 use std::io::Write;

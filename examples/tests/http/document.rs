@@ -3,6 +3,7 @@
 use infra_examples::http::openapi;
 use serde_json::{Value, json};
 
+use crate::tenants::{operations, parameters};
 use crate::world::{ADMIN, World};
 use crate::{GOOD, OURS};
 
@@ -29,6 +30,45 @@ async fn parameters_that_are_documented_are_known_and_no_others() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_field_or_a_parameter_that_nobody_knows_is_passed_over() {
+    let world = World::new().await;
+    let before = world.newest().await;
+    let (mut fields, mut queries) = (0, 0);
+    for operation in operations().into_iter().filter(|operation| !operation.open) {
+        // Nothing of these names is there: whoever looks for it before reading what was asked is found out.
+        let fill = |path: String, name: &&str| {
+            path.replace(&format!("{{{name}}}"), if *name == "user" { "ada" } else { "none" })
+        };
+        let path = parameters(&operation.path).iter().fold(operation.path.clone(), fill);
+        let (method, what) = (operation.method.as_str(), format!("{} {path}", operation.method));
+        let body = operation.body.clone().unwrap_or_default();
+        let reply = world.send(method, &format!("{path}?no_such=1"), ADMIN, body.clone(), &[]).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, "unknown-field"), "{what}: {}", reply.json);
+        assert_eq!(reply.json["errors"][0]["field"], "?no_such", "{what}: {}", reply.json);
+        queries += 1;
+        let Some(body) = operation.body else { continue };
+        let inside = body.strip_prefix('{').expect("bodies are objects").trim_end_matches('}').trim();
+        let comma = if inside.is_empty() { "" } else { "," };
+        // Which fields a key has, its cloud says; the document says only that they are texts.
+        let number = if path.ends_with("/keys") { "wrong-type" } else { "unknown-field" };
+        for (more, code) in [
+            ("\"no_such\":1", number),
+            ("\"no_such\":\"text\"", "unknown-field"),
+            ("\"no_such\":1,\"no_such\":2", "malformed-json"),
+        ] {
+            let body = format!("{{{more}{comma}{}", &body[1..]);
+            let reply = world.send(method, &path, ADMIN, body.clone(), &[]).await;
+            assert_eq!((reply.status.as_u16(), reply.code()), (400, code), "{what} {body}: {}", reply.json);
+            assert_eq!(reply.json["errors"][0]["field"], "no_such", "{what} {body}: {}", reply.json);
+        }
+        fields += 1;
+    }
+    assert!(fields > 15 && queries > 40, "{fields} bodies, {queries} queries");
+    println!("COUNT unknown_fields bodies={fields} queries={queries}");
+    assert_eq!(world.newest().await, before, "something was stored");
 }
 
 #[tokio::test]

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::world::{ADMIN, Reply, World};
 
 /// One operation of the document.
-struct Operation {
-    method: String,
-    path: String,
-    body: Option<String>,
-    open: bool,
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Option<String>,
+    pub(crate) open: bool,
 }
 
 /// Follows a reference.
@@ -27,7 +27,7 @@ fn schema(schema: &Value) -> &Value {
 }
 
 /// Every operation, with a body that the document gives as example.
-fn operations() -> Vec<Operation> {
+pub(crate) fn operations() -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in openapi()["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
@@ -44,7 +44,7 @@ fn operations() -> Vec<Operation> {
 }
 
 /// Names of the parameters of a path.
-fn parameters(path: &str) -> Vec<&str> {
+pub(crate) fn parameters(path: &str) -> Vec<&str> {
     path.split(['{', '}']).skip(1).step_by(2).collect()
 }
 

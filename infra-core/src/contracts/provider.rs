@@ -293,6 +293,12 @@ pub trait CloudDriver: std::marker::Send + Sync + Debug {
     /// The regions it is configured for.
     fn regions(&self) -> Vec<Region>;
 
+    /// Fields that a key of this kind may have, by their wire names; `None` for a kind that is not known here, or when the
+    /// driver does not say. Asked before anything of a key leaves: a field that nobody reads is a mistake of whoever saves it.
+    fn key_fields(&self, _kind: &str) -> Option<Vec<&'static str>> {
+        None
+    }
+
     /// Who is this key? Asked before it is saved.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Putting the parts together.
 //!
 //! # Flow
-//! Parts are checked for being there, the store is opened, lanes of keys that were saved before are registered, and
-//! then the engine starts. Nothing of the engine runs before the installation was read.
+//! Parts are checked for being there, the store is opened, secrets under an older master key are sealed again, lanes of
+//! keys that were saved before are registered, and then the engine starts. Nothing of the engine runs before the installation was read.
 //!
 //! # Guarantees
 //! * A part that is missing is said before the installation's record is written.
@@ -11,7 +11,7 @@
 //! # Caveats
 //! The engine runs on the runtime that builds it. Shards and home must be the same at every start.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Infra;
 use super::core::Core;
@@ -93,6 +93,9 @@ impl InfraBuilder {
     }
 
     /// The key under which secrets are sealed. It lives outside the store. Needed.
+    ///
+    /// One that [opens older ones, too](MasterKey::opening_also) is how a key is replaced: building seals everything again
+    /// under it, and [`super::Operator::resealed`] says whether the older ones are needed any more.
     pub fn with_master_key(mut self, key: MasterKey) -> Self {
         self.master = Some(key);
         self
@@ -165,9 +168,11 @@ impl InfraBuilder {
             pulse,
             uses: Uses::default(),
             holders: Holders::default(),
+            resealed: OnceLock::new(),
         });
         let installation = open(&core).await?;
         if installation.frozen.is_none() {
+            super::reseal::at_start(&core).await?;
             // Regions may have been configured since a key was saved.
             core.connections.register_all_lanes().await.map_err(connect_error)?;
         }

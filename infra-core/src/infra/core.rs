@@ -1,8 +1,9 @@
 //! What all handles share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::health::Pulse;
+use super::reseal::Resealed;
 use super::tokens::{Holders, Uses};
 use crate::connect::Connections;
 use crate::contracts::pricing::PricingEngine;
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(super) uses: Uses,
     /// Whose tokens were when they were last used.
     pub(super) holders: Holders,
+    /// What came of sealing again at the start, when it was done.
+    pub(super) resealed: OnceLock<Resealed>,
 }
 
 impl Core {

@@ -38,6 +38,14 @@ pub enum InfraError {
         /// All of them; never empty.
         fields: Vec<FieldError>,
     },
+    /// A field that nobody reads. HTTP: 400 `unknown-field`.
+    #[error("{field} {message}")]
+    UnknownField {
+        /// The field.
+        field: String,
+        /// Of what it is none, and which ones are known.
+        message: String,
+    },
     /// Well formed, but nothing here can do it. HTTP: 422 `unfulfillable`.
     #[error("{field} cannot be fulfilled: {why}")]
     Unfulfillable {
@@ -267,6 +275,7 @@ impl Fault for InfraError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::OutOfRange { .. }
+            | Self::UnknownField { .. }
             | Self::Unfulfillable { .. }
             | Self::NoFit { .. }
             | Self::UnknownRegion { .. }

@@ -240,10 +240,10 @@ async fn in_use(
 ///
 /// Said before the cloud is asked: a form that cannot be saved costs no call.
 fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
-    if core.connections.driver(&key.provider).is_none() {
+    let Some(driver) = core.connections.driver(&key.provider) else {
         let known: Vec<String> = core.connections.clouds().iter().map(ToString::to_string).collect();
         return Err(InfraError::field("provider", format!("is not configured; {} are", known.join(", "))));
-    }
+    };
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if key.label.is_empty() || key.label.len() > LABEL_LEN_MAX || !key.label.chars().all(legal) {
         return Err(InfraError::field("label", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
@@ -252,13 +252,31 @@ fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     if key.kind.is_empty() || key.kind.len() > LABEL_LEN_MAX || !key.kind.chars().all(legal) {
         return Err(InfraError::field("kind", format!("must be 1 to {LABEL_LEN_MAX} of a-z A-Z 0-9 . _ -")));
     }
-    if key.fields.is_empty() || key.fields.len() > FIELDS_MAX {
-        return Err(InfraError::field("fields", format!("needs 1 to {FIELDS_MAX} fields")));
-    }
+    check_names(driver.key_fields(&key.kind).as_deref(), key)?;
     match key.fields.iter().find(|(_, value)| value.expose().len() > FIELD_LEN_MAX) {
         Some((name, _)) => Err(InfraError::field(name, format!("must be at most {FIELD_LEN_MAX} bytes"))),
         None => Ok(()),
     }
+}
+
+/// The names of a key's fields, by what its driver reads. One that nobody reads would be sealed and kept for nothing.
+fn check_names(known: Option<&[&str]>, key: &NewKey) -> Result<(), InfraError> {
+    let none = |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    if let Some(known) = known
+        && let Some(other) = key.fields.keys().find(|name| !known.contains(&name.as_str()))
+    {
+        let (provider, kind) = (&key.provider, &key.kind);
+        let message = format!("is no field of a {provider} key of kind {kind}; known: {}", none(known));
+        return Err(InfraError::UnknownField { field: other.clone(), message });
+    }
+    if key.fields.is_empty() && known != Some(&[]) {
+        let message = format!("needs fields beside it; known: {}", none(known.unwrap_or(&["see its cloud"])));
+        return Err(InfraError::field("kind", message));
+    }
+    if key.fields.len() > FIELDS_MAX {
+        return Err(InfraError::field("kind", format!("needs at most {FIELDS_MAX} fields beside it")));
+    }
+    Ok(())
 }
 
 /// Asks the cloud who a key is, with the key in memory only. One call, outside of any lane's brakes: there may be no

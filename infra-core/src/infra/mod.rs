@@ -40,6 +40,7 @@ mod page;
 mod profile;
 mod quote;
 mod recover;
+mod reseal;
 mod reserve;
 mod rows;
 mod sharing;
@@ -60,6 +61,7 @@ pub use error::{FieldError, InfraError};
 pub use health::{Component, Condition, Health};
 pub use history::{HistoryEntry, HistoryOptions, HistoryPage, Told, Watch};
 pub use operator::Operator;
+pub use reseal::Resealed;
 pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{

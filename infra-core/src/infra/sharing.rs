@@ -27,6 +27,8 @@
 //! # Errors
 //! [`InfraError::NotFound`] for what the caller may not see; [`InfraError::NotAllowed`] for what it may see but not do.
 
+use std::collections::BTreeMap;
+
 use super::change::{Draft, How, Kind};
 use super::core::Core;
 use super::error::InfraError;
@@ -36,7 +38,7 @@ use super::operator::Operator;
 use super::rows;
 use super::user::UserHandle;
 use super::views::{ShareView, Shares};
-use crate::contracts::store::Expect;
+use crate::contracts::store::{Expect, Key};
 use crate::nouns::account::User;
 use crate::nouns::actor::Actor;
 use crate::nouns::event::Event;
@@ -44,6 +46,7 @@ use crate::nouns::installation::Installation;
 use crate::nouns::reservation::{Reservation, Role, Share};
 use crate::plan::budget::standing;
 use crate::records::{Stored, Txn, Versioned};
+use crate::words::clock::Timestamp;
 use crate::words::ids::{ReservationId, UserId};
 use crate::words::lane::Version;
 
@@ -84,12 +87,30 @@ pub(super) fn allowed(id: &ReservationId, role: Role, least: Role) -> Result<(),
     Err(InfraError::NotAllowed { what: "reservation", id: id.to_string(), role, why: why.to_owned() })
 }
 
-/// A reservation's shares, as stored.
+/// A reservation's shares that count.
 ///
-/// The line of somebody who left stands there, too, until it is taken back. It opens nothing.
-fn view(record: &Versioned<Reservation>) -> Shares {
+/// The line of somebody who left stands in the record until the next one is given. It opens nothing, and is not shown.
+async fn view(core: &Core, record: &Versioned<Reservation>) -> Result<Shares, InfraError> {
+    let left = who_left(core, &record.value).await?;
+    let lines = record.value.shares.iter().filter(|(user, share)| left.get(*user) != Some(&share.since));
     let one = |(user, share): (&UserId, &Share)| ShareView { user: user.clone(), role: share.role };
-    Shares { items: record.value.shares.iter().map(one).collect(), version: record.version }
+    Ok(Shares { items: lines.map(one).collect(), version: record.version })
+}
+
+/// Lines of users who are gone, or no longer in the membership that they were given to: by user, with that membership.
+/// One question to the store.
+async fn who_left(core: &Core, of: &Reservation) -> Result<BTreeMap<UserId, Timestamp>, InfraError> {
+    let places: Vec<Key> = of.shares.keys().map(User::place).collect();
+    if places.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let users = core.repo.get_all::<User>(&places).await?;
+    let lines = of.shares.iter().zip(users);
+    let gone = lines.filter(|((_, share), user)| {
+        let member = user.as_ref().map(|user| &user.value).filter(|user| user.tenant == of.tenant);
+        member.is_none_or(|user| user.member_since() != share.since)
+    });
+    Ok(gone.map(|((user, share), _)| (user.clone(), share.since)).collect())
 }
 
 impl UserHandle {
@@ -99,7 +120,7 @@ impl UserHandle {
     /// [`InfraError::NotFound`] (`reservation`); [`InfraError::NotAllowed`] when it is a team mate's.
     pub async fn shares(&self, id: &ReservationId) -> Result<Shares, InfraError> {
         let user = self.core.user(&self.id).await?;
-        Ok(view(&self.core.mine(&user.value, id).await?))
+        view(&self.core, &self.core.mine(&user.value, id).await?).await
     }
 
     /// Lets a team mate look at one of the user's own reservations (`viewer`), or look, stop, start and extend (`user`).
@@ -124,7 +145,7 @@ impl UserHandle {
         }
         let me = self.core.user(&self.id).await?.value;
         // First of all: whether there is such a user is nobody's business who may not share this reservation.
-        self.core.mine(&me, id).await?;
+        let left = who_left(&self.core, &self.core.mine(&me, id).await?.value).await?;
         let other = self.core.mate(&me, with).await?;
         if other.id == me.id {
             return Err(InfraError::field("user", "is its owner already"));
@@ -132,15 +153,17 @@ impl UserHandle {
         let given = Share { role, since: other.member_since() };
         let change = |draft: &mut Draft| {
             let shares = &mut draft.reservation.shares;
+            // They would count against the limit for ever, and nobody sees them. A line given anew meanwhile stays.
+            shares.retain(|user, share| left.get(user) != Some(&share.since));
             shares.insert(other.id.clone(), given.clone());
             if shares.len() > SHARES_MAX {
                 return Err(InfraError::field("user", format!("would be more than {SHARES_MAX} team mates")));
             }
             Ok(())
         };
-        Ok(view(
-            &self.core.change(self, id, if_match, How::repeatable(Kind::Other, Role::Owner), change).await?,
-        ))
+        let how = How::repeatable(Kind::Other, Role::Owner);
+        let changed = self.core.change(self, id, if_match, how, change).await?;
+        view(&self.core, &changed).await
     }
 
     /// Takes a share back. What the team mate did stays.
@@ -158,9 +181,9 @@ impl UserHandle {
             Some(_) => Ok(()),
             None => Err(InfraError::missing("share", with)),
         };
-        Ok(view(
-            &self.core.change(self, id, if_match, How::repeatable(Kind::Other, Role::Owner), change).await?,
-        ))
+        let how = How::repeatable(Kind::Other, Role::Owner);
+        let changed = self.core.change(self, id, if_match, how, change).await?;
+        view(&self.core, &changed).await
     }
 }
 

@@ -497,7 +497,7 @@ fn sealed(core: &Core, of: TemplateRef, drafted: &Drafted, created_at: Timestamp
 /// What a secret of a version is sealed for.
 ///
 /// The version is part of it: a secret that is copied to another version's record does not open there.
-fn place(of: &TemplateRef, what: &str) -> String {
+pub(super) fn place(of: &TemplateRef, what: &str) -> String {
     format!("template/{}/{}/{}/{what}", of.owner, of.name, of.version)
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::contracts::observer::{NoObserver, Observer};
 use crate::contracts::store::{
-    Changes, DueQuery, Key, ListBy, ListQuery, Record, RecordKind, ReservationStore, StoreError,
+    Changes, DueQuery, Key, ListBy, ListQuery, Page, Record, RecordKind, ReservationStore, StoreError,
 };
 use crate::words::clock::{Clock, Timestamp};
 use crate::words::entropy::Entropy;
@@ -313,6 +313,14 @@ impl Repo {
         let page = self.store.list(query).await?;
         let items = page.items.iter().map(decode).collect::<Result<_, _>>()?;
         Ok((items, page.next))
+    }
+
+    /// One page of a list, as it stands: for whoever looks for something in records of every kind.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub async fn list_raw(&self, query: &ListQuery) -> Result<Page<Record>, RepoError> {
+        Ok(self.store.list(query).await?)
     }
 
     /// Records of a kind that are due in a shard.

@@ -78,8 +78,13 @@ pub enum SealError {
 }
 
 /// The key under which all secrets of a store are sealed. It lives outside the store.
+///
+/// While one key replaces another, the new one [opens what the older ones sealed](Self::opening_also), and seals alone.
 #[derive(Clone)]
-pub struct MasterKey(Arc<Zeroizing<[u8; 32]>>);
+pub struct MasterKey {
+    bytes: Arc<Zeroizing<[u8; 32]>>,
+    older: Arc<[MasterKey]>,
+}
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +96,22 @@ impl MasterKey {
     /// Takes 32 bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Arc::new(Zeroizing::new(bytes)))
+        Self { bytes: Arc::new(Zeroizing::new(bytes)), older: Arc::new([]) }
+    }
+
+    /// The same key, which also opens what these have sealed: for as long as anything is sealed under them. Itself among
+    /// them counts for nothing.
+    #[must_use]
+    pub fn opening_also(self, older: impl IntoIterator<Item = Self>) -> Self {
+        let id = self.id();
+        let older = older.into_iter().filter(|key| key.id() != id).collect();
+        Self { older, ..self }
+    }
+
+    /// Names of the older keys that it opens, too.
+    #[must_use]
+    pub fn older_ids(&self) -> Vec<String> {
+        self.older.iter().map(Self::id).collect()
     }
 
     /// Draws a new key.
@@ -115,13 +135,13 @@ impl MasterKey {
     /// The key as 64 hex digits, for the file it is kept in.
     #[must_use]
     pub fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex(self.0.as_slice()))
+        Zeroizing::new(hex(self.bytes.as_slice()))
     }
 
     /// A name for this key that says nothing about it: the first bytes of its digest.
     #[must_use]
     pub fn id(&self) -> String {
-        hex(&Sha256::digest(self.0.as_slice())[..6])
+        hex(&Sha256::digest(self.bytes.as_slice())[..6])
     }
 
     /// Seals a secret for one place; `place` is authenticated, so the row cannot be moved to another owner.
@@ -137,12 +157,15 @@ impl MasterKey {
         Sealed { kek: self.id(), nonce: hex(&nonce), box_: hex(&sealed) }
     }
 
-    /// Opens what [`Self::seal`] sealed for the same place.
+    /// Opens what [`Self::seal`] sealed for the same place, under this key or an older one that it opens.
     ///
     /// # Errors
     /// [`SealError::OtherKey`] or [`SealError::Altered`].
     pub fn open(&self, place: &str, sealed: &Sealed) -> Result<Secret, SealError> {
         if sealed.kek != self.id() {
+            if let Some(older) = self.older.iter().find(|key| key.id() == sealed.kek) {
+                return older.open(place, sealed);
+            }
             return Err(SealError::OtherKey { sealed_under: sealed.kek.clone(), at_hand: self.id() });
         }
         let altered = || SealError::Altered { place: place.to_owned() };
@@ -157,12 +180,13 @@ impl MasterKey {
     #[must_use]
     pub fn tag(&self, text: &str) -> String {
         // The key has a fixed length and nobody is shown a tag to lengthen it: the plain form is enough.
-        let digest = Sha256::new().chain_update(self.0.as_slice()).chain_update(text.as_bytes()).finalize();
+        let digest =
+            Sha256::new().chain_update(self.bytes.as_slice()).chain_update(text.as_bytes()).finalize();
         hex(&digest)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.0.as_slice().try_into().expect("a master key has 32 bytes"))
+        XChaCha20Poly1305::new(self.bytes.as_slice().try_into().expect("a master key has 32 bytes"))
     }
 }
 
@@ -212,6 +236,12 @@ mod tests {
         assert!(matches!(key.open("tenant-b/aws/default", &sealed), Err(SealError::Altered { .. })));
         let other = MasterKey::draw(&SystemEntropy);
         assert!(matches!(other.open("tenant-a/aws/default", &sealed), Err(SealError::OtherKey { .. })));
+        let both = other.clone().opening_also([key.clone(), other.clone()]);
+        assert_eq!((both.id(), both.older_ids()), (other.id(), vec![key.id()]));
+        assert_eq!(both.open("tenant-a/aws/default", &sealed).expect("an older key").expose(), "hunter2");
+        assert!(matches!(both.open("tenant-b/aws/default", &sealed), Err(SealError::Altered { .. })));
+        let again = both.seal("tenant-a/aws/default", "hunter2", &SystemEntropy);
+        assert!(matches!(key.open("tenant-a/aws/default", &again), Err(SealError::OtherKey { .. })));
         assert!(!format!("{key:?} {sealed:?} {:?}", Secret::new("hunter2".into())).contains("hunter2"));
     }
 }

@@ -126,6 +126,7 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
     let mut driver = MockCloudDriver::new();
     driver.expect_name().returning(|| "sim".parse().expect("legal"));
     driver.expect_endpoint().returning(Endpoint::default);
+    driver.expect_key_fields().returning(|_| None);
     driver.expect_regions().returning(|| vec!["sim-east".parse().expect("legal")]);
     driver.expect_identify().returning(|_| {
         Ok(Identity { account: "acc-1".parse().expect("legal"), principal: "mock".to_owned() })

@@ -384,6 +384,7 @@ async fn a_cloud_that_repeats_the_secret_does_not_make_us_repeat_it() {
     ] {
         let mut driver = MockCloudDriver::new();
         driver.expect_name().returning(|| "parrot".parse().expect("legal"));
+        driver.expect_key_fields().returning(|_| None);
         driver.expect_identify().returning(move |credential| {
             let message = format!("key {} is unknown", credential.fields["token"].expose());
             Err(make(Said { code: "Denied".to_owned(), message, request_id: None }))

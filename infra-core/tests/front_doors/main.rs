@@ -15,6 +15,7 @@ mod market;
 mod overlays;
 mod people;
 mod profile;
+mod resealing;
 mod reserving;
 mod sharing;
 mod spending;

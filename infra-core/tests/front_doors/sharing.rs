@@ -225,3 +225,36 @@ async fn what_ends_after_a_transfer_frees_the_new_owners_limit() {
     house.infra.shutdown().await;
     let _ = Arc::strong_count(&house.store);
 }
+
+#[tokio::test]
+async fn a_share_of_somebody_who_is_gone_is_listed_or_counts() {
+    let house = House::quiet().await;
+    let (ada, qa) = (house.mate("qa", "ada").await, "qa".parse().expect("legal"));
+    let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    // As many as there may be, and then one of them stays.
+    let mut mates = Vec::new();
+    for n in 0..50 {
+        let mate = house.mate("qa", &format!("mate-{n:02}")).await;
+        ada.share(&id, mate.id(), Role::Viewer, None).await.expect("shares");
+        mates.push(mate);
+    }
+    assert_eq!(ada.shares(&id).await.expect("reads").items.len(), 50);
+    house.operator().remove_user(mates[0].id()).await.expect("holds nothing");
+    let stay = [ada.id().clone(), mates[1].id().clone()];
+    house.operator().set_team(&qa, &stay, None).await.expect("the others leave");
+    let names = |shares: &infra_core::infra::Shares| {
+        shares.items.iter().map(|share| share.user.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&ada.shares(&id).await.expect("reads")), ["mate-01"]);
+    // The name of who was removed is given to another, who was given nothing.
+    let next = house.mate("qa", "mate-00").await;
+    assert_eq!(names(&ada.shares(&id).await.expect("reads")), ["mate-01"]);
+    let given = ada.share(&id, next.id(), Role::User, None).await.expect("lines of the gone take no room");
+    assert_eq!(names(&given), ["mate-00", "mate-01"]);
+    let kept = house.all::<Reservation>().await;
+    assert_eq!(kept[0].value.shares.len(), 2, "and are not kept");
+    // An earlier line can be taken back all the same.
+    house.operator().remove_user(next.id()).await.expect("holds nothing");
+    ada.unshare(&id, next.id(), None).await.expect("its line stands there");
+    assert_eq!(names(&ada.shares(&id).await.expect("reads")), ["mate-01"]);
+}

@@ -290,6 +290,10 @@ impl CloudDriver for GateDriver {
         self.driver.regions()
     }
 
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        self.driver.key_fields(kind)
+    }
+
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
         self.driver.identify(credential).await
     }

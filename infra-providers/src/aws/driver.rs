@@ -128,6 +128,10 @@ impl CloudDriver for AwsDriver {
         self.settings.regions.clone()
     }
 
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        Form::known_fields(kind)
+    }
+
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
         let region = self.settings.regions.first().ok_or_else(|| invalid("no region is configured"))?;
         identity_of(&*self.api(credential, region)?).await

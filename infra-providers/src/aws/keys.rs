@@ -35,6 +35,16 @@ const KEYS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
 const ROLE: [&str; 2] = ["role_arn", "external_id"];
 
 impl Form {
+    /// Fields that a credential of this kind may have; `None` for a kind that there is not.
+    pub(super) fn known_fields(kind: &str) -> Option<Vec<&'static str>> {
+        match kind {
+            "static" => Some(KEYS.to_vec()),
+            "assume_role" => Some([&KEYS[..], &ROLE[..]].concat()),
+            "ambient" => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
     /// Takes a credential apart.
     ///
     /// # Errors

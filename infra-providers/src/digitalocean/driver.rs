@@ -89,6 +89,10 @@ impl CloudDriver for DigitalOceanDriver {
         self.settings.regions.clone()
     }
 
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        (kind == "token").then(|| vec!["token"])
+    }
+
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
         identity_of(&self.api(credential)?).await
     }

@@ -24,6 +24,7 @@ use super::auth::Login;
 use super::errors::said;
 use super::settings::{Interface, versioned};
 use super::shapes::{CatalogService, TokenAnswer, TokenBody};
+use crate::exposed::is_exposed;
 use crate::failure::{Answer, ApiFailure, Reached, own};
 use crate::http::{self, HttpRequest, HttpResponse, Method, Transport};
 
@@ -93,6 +94,7 @@ pub(super) struct Session {
     identity: String,
     login: Login,
     call_timeout: Duration,
+    insecure: bool,
     token: Mutex<Option<Arc<Token>>>,
 }
 
@@ -151,7 +153,13 @@ impl Session {
         call_timeout: Duration,
     ) -> Self {
         let identity = versioned(auth_url);
-        Self { transport, clock, identity, login, call_timeout, token: Mutex::default() }
+        Self { transport, clock, identity, login, call_timeout, insecure: false, token: Mutex::default() }
+    }
+
+    /// The same, which may send its token over plain HTTP to other machines, or may not.
+    pub(super) const fn exposed_if(mut self, insecure: bool) -> Self {
+        self.insecure = insecure;
+        self
     }
 
     /// Who this key is, asked now.
@@ -241,6 +249,15 @@ impl Session {
     async fn send_with(&self, token: &Token, place: &Place, ask: &Ask) -> Answer<HttpResponse> {
         place.admits(token)?;
         let address = place.address(ask.service, &token.body.catalog)?;
+        // Whoever runs Keystone without TLS has said so of the whole cloud.
+        if !self.insecure && is_exposed(&address) && !is_exposed(&self.identity) {
+            let why = format!(
+                "the catalogue's {} address {address} is plain HTTP to another machine, and would show the token to \
+                 whoever is on the way: name another interface, or allow it with the cloud's insecure = true",
+                ask.service.types()[0]
+            );
+            return Err(nothing_sent("clear-text", why));
+        }
         let mut request = self.request(ask.method, format!("{address}{}", ask.path));
         if let Some(deadline) = ask.deadline {
             let left = deadline.saturating_sub(self.clock.mono());

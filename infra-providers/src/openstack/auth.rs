@@ -216,14 +216,19 @@ impl Key {
     }
 }
 
+/// Fields that a credential of this kind may have; `None` for a kind that there is not.
+pub(super) fn known_fields(kind: &str) -> Option<Vec<&'static str>> {
+    match kind {
+        "password" => Some([&USER[..], &["password"], &PROJECT, &DOMAIN].concat()),
+        "token" => Some([&["token"][..], &PROJECT, &DOMAIN].concat()),
+        "application_credential" => Some([&APPLICATION[..], &USER, &DOMAIN].concat()),
+        "clouds_yaml" => Some(vec!["clouds_yaml", "cloud"]),
+        _ => None,
+    }
+}
+
 fn check_names(credential: &Credential) -> Result<(), ProviderError> {
-    let known: Vec<&str> = match credential.kind.as_str() {
-        "password" => [&USER[..], &["password"], &PROJECT, &DOMAIN].concat(),
-        "token" => [&["token"][..], &PROJECT, &DOMAIN].concat(),
-        "application_credential" => [&APPLICATION[..], &USER, &DOMAIN].concat(),
-        "clouds_yaml" => vec!["clouds_yaml", "cloud"],
-        _ => return Ok(()),
-    };
+    let Some(known) = known_fields(&credential.kind) else { return Ok(()) };
     match credential.fields.keys().find(|name| !known.contains(&name.as_str())) {
         Some(other) => {
             Err(invalid(format!("credential field {other:?} is not known; {} are", known.join(", "))))

@@ -12,7 +12,7 @@ use infra_core::words::lane::{Endpoint, Lane};
 use infra_core::words::secret::digest;
 
 use super::api::{Api, Place, Session};
-use super::auth::Key;
+use super::auth::{Key, known_fields};
 use super::provider::{OpenStackProvider, identity_of};
 use super::settings::OpenStackSettings;
 use crate::failure::invalid;
@@ -51,7 +51,8 @@ impl OpenStackDriver {
         let session = sessions.entry(digest(&text)).or_insert_with(|| {
             let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
             let login = key.login.clone();
-            Arc::new(Session::new(transport, clock, auth_url, login, self.settings.call_timeout))
+            let session = Session::new(transport, clock, auth_url, login, self.settings.call_timeout);
+            Arc::new(session.exposed_if(self.settings.insecure))
         });
         let session = Arc::clone(session);
         Ok((key, session))
@@ -84,6 +85,10 @@ impl CloudDriver for OpenStackDriver {
 
     fn regions(&self) -> Vec<Region> {
         self.settings.regions.clone()
+    }
+
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        known_fields(kind)
     }
 
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {

@@ -65,6 +65,9 @@ pub struct OpenStackSettings {
     pub page: u32,
     /// Nothing behind the endpoint costs money: shown to users.
     pub simulated: bool,
+    /// The token may be sent to addresses of the catalogue that are plain HTTP, though Keystone's own is not: Keystone
+    /// behind TLS often lists its services without.
+    pub insecure: bool,
 }
 
 impl OpenStackSettings {
@@ -83,6 +86,7 @@ impl OpenStackSettings {
             visible_within: Duration::from_secs(60),
             page: 500,
             simulated: false,
+            insecure: false,
         }
     }
 }

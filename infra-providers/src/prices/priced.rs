@@ -58,6 +58,10 @@ impl CloudDriver for PricedDriver {
         self.inner.regions()
     }
 
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        self.inner.key_fields(kind)
+    }
+
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
         self.inner.identify(credential).await
     }

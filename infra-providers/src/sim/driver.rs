@@ -78,6 +78,10 @@ impl CloudDriver for SimDriver {
         self.about.regions.clone()
     }
 
+    fn key_fields(&self, kind: &str) -> Option<Vec<&'static str>> {
+        (kind == "static").then(|| vec!["token"])
+    }
+
     async fn identify(&self, credential: &Credential) -> Result<Identity, ProviderError> {
         let key = key_of(credential)?.expose().to_owned();
         let region = self

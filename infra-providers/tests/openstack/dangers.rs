@@ -1,18 +1,20 @@
 //! What loses, doubles or endangers machines, and what is seen of it.
 
 use std::slice::from_ref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::nouns::cloud::{Act, PowerMode, Sighting, ThingState};
 use infra_core::nouns::launch::LaunchBody;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::ResourceId;
-use infra_core::words::lane::ResourceKind;
+use infra_core::words::lane::{Endpoint, Lane, ResourceKind};
 use infra_core::{Clock, CloudDriver};
-use infra_providers::openstack::OpenStackFake;
+use infra_providers::http::{HttpRequest, HttpResponse, Transport, TransportError};
+use infra_providers::openstack::{OpenStackDriver, OpenStackFake};
 use infra_providers::sim::{FaultEffect, Rule};
 
-use crate::cloud::{Cloud, credential, look, query, state};
+use crate::cloud::{Cloud, credential, look, password, query, settings, state};
 
 fn cloud() -> Cloud {
     Cloud::new(OpenStackFake::config(1))
@@ -345,4 +347,38 @@ async fn a_bad_day_loses_no_machine_and_leaves_none() {
         cloud.clock.sleep(SETTLED).await;
     }
     assert!(rounds > 1, "no delete was stuck: the helper does nothing");
+}
+
+/// Keystone behind TLS, its services without, as many installations list them.
+#[derive(Debug)]
+struct BehindTls(Arc<OpenStackFake>);
+
+#[async_trait::async_trait]
+impl Transport for BehindTls {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        request.url = request.url.replace("https://", "http://");
+        self.0.call(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_follows_a_catalogue_out_of_tls() {
+    for insecure in [false, true] {
+        let cloud = cloud();
+        let mut settings = settings(&OpenStackFake::config(1));
+        settings.endpoint = Endpoint(settings.endpoint.0.replace("http://", "https://"));
+        settings.insecure = insecure;
+        let lane = Lane { endpoint: settings.endpoint.clone(), ..cloud.lane.clone() };
+        let transport = Arc::new(BehindTls(Arc::clone(&cloud.fake)));
+        let driver = OpenStackDriver::new(settings, transport, cloud.clock.clone());
+        let key = password("sim-laws");
+        driver.identify(&key).await.expect("Keystone itself speaks TLS");
+        let provider = driver.connect(&key, &lane, cloud.installation).await.expect("connects");
+        let listed = provider.list_owned(None).await;
+        assert_eq!(listed.is_ok(), insecure, "{listed:?}");
+        if let Err(error) = listed {
+            assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+            assert!(error.to_string().contains("insecure = true"), "{error}");
+        }
+    }
 }

@@ -149,6 +149,22 @@ impl SqliteStore {
         }
     }
 
+    /// Writes the file anew, so that nothing of replaced or removed records is in it or in its log any more: after
+    /// secrets were sealed again under another key, say. Copies that were made earlier are not touched.
+    ///
+    /// Commits wait while it works, about as long as a copy of the file takes; the disk needs room for two more. May be
+    /// repeated at any time.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], effect NotApplied: no record has changed, but the old ones may still be there.
+    pub async fn wipe_replaced(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        if self.queue().send(Job::Wipe { reply }).await.is_err() {
+            return Err(self.refused());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.refused()))
+    }
+
     fn queue(&self) -> &mpsc::Sender<Job> {
         self.queue.as_ref().expect("only dropping takes the queue")
     }

@@ -43,6 +43,11 @@ pub(super) enum Job {
         /// Whom to tell.
         reply: Reply,
     },
+    /// Write the file anew without what was replaced, after what was queued before.
+    Wipe {
+        /// Whom to tell.
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
     /// Do what was queued before, then end.
     Stop {
         /// Dropped when everything is closed.
@@ -124,21 +129,26 @@ impl Writer {
         let mut done = None;
         while done.is_none() {
             let Some(first) = jobs.blocking_recv() else { break };
-            let mut batch = Vec::new();
+            let (mut batch, mut wipe) = (Vec::new(), None);
             let mut next = Some(first);
             while let Some(job) = next.take() {
                 match job {
                     Job::Commit { commit, reply } => batch.push((commit, reply)),
+                    Job::Wipe { reply } => wipe = Some(reply),
                     Job::Stop { done: asked } => done = Some(asked),
                     #[cfg(test)]
                     Job::Fail(at) => self.fail_at = Some(at),
                 }
-                if done.is_none() && batch.len() < BATCH_MAX {
+                if done.is_none() && wipe.is_none() && batch.len() < BATCH_MAX {
                     next = jobs.try_recv().ok();
                 }
             }
             if !batch.is_empty() {
                 self.work(batch);
+            }
+            if let Some(reply) = wipe {
+                // Nobody listens when the caller's future was dropped.
+                let _nobody = reply.send(self.wipe());
             }
         }
         self.stop(jobs);
@@ -204,6 +214,22 @@ impl Writer {
         }
         self.connection = Some(connection);
         Ok((newest, outcomes))
+    }
+
+    /// Every page anew, and nothing of the old ones in the log. Records stay what they are, so a failure undoes nothing.
+    fn wipe(&mut self) -> Result<(), StoreError> {
+        let wiped = self.take_connection().and_then(|connection| {
+            connection.execute_batch("VACUUM")?;
+            // Busy while a reader still looks at the log as it was: then it stays for now.
+            let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+            self.connection = Some(connection);
+            Ok(busy == 0)
+        });
+        match wiped {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(unavailable("somebody reads the log".to_owned(), Effect::NotApplied)),
+            Err(error) => Err(refusal(&error, Effect::NotApplied)),
+        }
     }
 
     fn take_connection(&mut self) -> rusqlite::Result<Connection> {

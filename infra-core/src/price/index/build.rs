@@ -117,7 +117,8 @@ impl LaneIndex {
     }
 }
 
-/// An offering as a row; `None` without a price.
+/// An offering as a row; `None` without a price, and for the price of another system: who boots that is answered
+/// without an index.
 fn row<'n>(
     nth: u32,
     offering: &'n Offering,
