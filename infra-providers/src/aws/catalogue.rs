@@ -101,7 +101,7 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
 
 /// GB, as disks are sold, in whole GiB, rounded down.
 fn gib(gb: u64) -> u32 {
-    u32::try_from(u128::from(gb) * 1_000_000_000 >> 30).unwrap_or(u32::MAX)
+    u32::try_from((u128::from(gb) * 1_000_000_000) >> 30).unwrap_or(u32::MAX)
 }
 
 /// One offering per architecture and market, without a price yet; none when no zone has the type.
