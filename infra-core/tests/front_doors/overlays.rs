@@ -96,7 +96,7 @@ async fn a_discount_is_set_over_somebody_elses_or_for_nobody_or_makes_no_sense()
     let set = set.expect("nobody was before");
     let late = operator.set_overlays(&crew(), &[], Some(Version::default())).await;
     assert!(matches!(late, Err(InfraError::Conflict { version, .. }) if version == Some(set.version)));
-    assert_eq!(ada.overlays().await.expect("is there").overlays, [half.clone()]);
+    assert_eq!(ada.overlays().await.expect("is there").overlays, std::slice::from_ref(&half));
     let nobody = "nobody".parse().expect("legal");
     let unknown = operator.set_overlays(&nobody, std::slice::from_ref(&half), None).await;
     assert!(matches!(unknown, Err(InfraError::NotFound { .. })), "{unknown:?}");

@@ -123,14 +123,12 @@ fn rule_costs_so(cost: &RuleCost, with: &Row, free: &Row) -> Result<(), TestCase
     Ok(())
 }
 
+/// Limits, each with the share of what was asked that is lacking.
+type Missed = Vec<(&'static str, f64)>;
+
 /// What one offering misses, each with the share of what was asked that is lacking; `None` for what is no offer at all.
 /// Every limit by itself, in the plainest way.
-fn missed(
-    world: &PriceWorld,
-    lane: &WorldLane,
-    it: &Offering,
-    need: &Request,
-) -> Option<Vec<(&'static str, f64)>> {
+fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -> Option<Missed> {
     let Price::Known { per_hour, .. } = &it.price else { return None };
     let boots = lane.catalogue.images.iter().any(|image| image.arch == it.arch);
     if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots {
@@ -204,10 +202,7 @@ fn missed(
 }
 
 /// Every offering that could be one, with what it misses.
-fn all_missed<'w>(
-    world: &'w PriceWorld,
-    need: &Request,
-) -> Vec<(&'w WorldLane, &'w Offering, Vec<(&'static str, f64)>)> {
+fn all_missed<'w>(world: &'w PriceWorld, need: &Request) -> Vec<(&'w WorldLane, &'w Offering, Missed)> {
     let all = world.lanes.iter().flat_map(|lane| lane.catalogue.offerings.iter().map(move |it| (lane, it)));
     all.filter_map(|(lane, it)| Some((lane, it, missed(world, lane, it, need)?))).collect()
 }

@@ -106,7 +106,7 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
 
 /// GB, as disks are sold, in whole GiB, rounded down.
 fn gib(gb: u64) -> u32 {
-    u32::try_from(u128::from(gb) * 1_000_000_000 >> 30).unwrap_or(u32::MAX)
+    u32::try_from((u128::from(gb) * 1_000_000_000) >> 30).unwrap_or(u32::MAX)
 }
 
 /// What EC2 charges for an image by its platform details; what comes with a licence of its own is charged as Linux

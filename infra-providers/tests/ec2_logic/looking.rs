@@ -130,6 +130,8 @@ async fn the_catalogue_offers_only_what_can_be_had_and_prices_only_what_is_known
             ("t4g.micro", Arch::Arm64, Market::OnDemand),
         ]
     );
+    let local: Vec<u32> = catalogue.offerings.iter().map(|one| one.local_disk_gib).collect();
+    assert_eq!(local, [0, 0, 69], "75 GB as they are sold");
     let zones: Vec<_> = catalogue.offerings[0].zones.iter().map(ToString::to_string).collect();
     assert_eq!(zones, ["us-east-1a", "us-east-1b"]);
     assert!(matches!(catalogue.offerings[0].price, Price::Known { live: false, .. }));

@@ -94,15 +94,14 @@ impl Column {
         values.sort_unstable();
         values.dedup();
         // Few values, many rows: counted into place instead of sorted.
-        let places: Vec<u32> =
-            of.iter().map(|it| values.partition_point(|value| value < it) as u32).collect();
+        let places: Vec<usize> = of.iter().map(|it| values.partition_point(|value| value < it)).collect();
         let mut starts = vec![0; values.len() + 1];
-        places.iter().for_each(|place| starts[*place as usize + 1] += 1);
+        places.iter().for_each(|place| starts[*place + 1] += 1);
         (0..values.len()).for_each(|place| starts[place + 1] += starts[place]);
         let mut next = starts.clone();
         let mut order = vec![0; of.len()];
         for (row, place) in (0..).zip(&places) {
-            let next = &mut next[*place as usize];
+            let next = &mut next[*place];
             order[*next] = row;
             *next += 1;
         }
