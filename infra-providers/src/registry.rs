@@ -400,7 +400,10 @@ fn digitalocean(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     if !spec.regions.is_empty() {
         settings.regions.clone_from(&spec.regions);
     }
-    Ok(Arc::new(DigitalOceanDriver::new(settings, Arc::clone(&parts.transport), Arc::clone(&parts.clock))))
+    let driver = DigitalOceanDriver::new(settings, Arc::clone(&parts.transport), Arc::clone(&parts.clock));
+    // Where a file says what sizes cost, the file's age is the one that counts.
+    let priced = if spec.prices.is_none() { driver.with_prices(&parts.prices) } else { driver };
+    Ok(Arc::new(priced))
 }
 
 fn openstack(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {

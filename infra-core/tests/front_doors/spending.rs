@@ -232,6 +232,7 @@ where
 }
 
 /// Seven of twenty fit, and the others read which limit it is and what is left of it.
+#[allow(clippy::print_stdout, reason = "figures, for --show-output")]
 async fn seven_fit(house: &House, door: &str, kind: BudgetKind, answers: Vec<Result<(), InfraError>>) {
     let fits = accepted(&answers);
     let budget = is_exact(house, &team()).await;

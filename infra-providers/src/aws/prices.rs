@@ -169,7 +169,7 @@ impl Today {
         let table = if offering.market == Market::Spot { &self.spot } else { &self.list };
         match table {
             Ok(table) => {
-                let split = priced(offering, table, &self.rates);
+                let split = priced(&offering, table, &self.rates);
                 split.into_iter().map(|one| self.plausible(one)).collect()
             }
             Err(why) => {

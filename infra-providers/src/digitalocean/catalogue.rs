@@ -15,7 +15,7 @@ use super::list::Pages;
 use super::provider::DigitalOceanProvider;
 use super::wire;
 use crate::families;
-use crate::prices::{Amount, CurrencyCode};
+use crate::prices::{Amount, CurrencyCode, PriceOf, PriceTable, Scope};
 
 /// Who says what a size costs.
 const SOURCE: &str = "digitalocean /v2/sizes";
@@ -42,8 +42,11 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
         let here = found.items.iter().filter(|one| one.regions.iter().any(|slug| slug == region));
         images.extend(here.flat_map(|one| named(which, one)));
     }
+    let offerings: Vec<Offering> =
+        sizes.items.iter().filter_map(|size| offering(region, size, as_of)).collect();
+    note(provider, &offerings, as_of);
     Ok(Catalogue {
-        offerings: sizes.items.iter().filter_map(|size| offering(region, size, as_of)).collect(),
+        offerings,
         images,
         // A disk comes with its size; volumes are not made here.
         disk_gib_hour: Money::default(),
@@ -56,6 +59,20 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
         options: [MachineOption::Network, MachineOption::Off(PowerMode::Snapshot)].into(),
         as_of,
     })
+}
+
+/// Notes how old these prices are, where somebody looks. A list without a price leaves the last one in sight.
+fn note(provider: &DigitalOceanProvider, offerings: &[Offering], as_of: Timestamp) {
+    let Some(feed) = &provider.prices else { return };
+    let mut table = PriceTable::new(SOURCE, as_of, true);
+    for one in offerings {
+        let says = match &one.price {
+            Price::Unknown { reason } => Err(reason.clone()),
+            price => Amount::of_nanos(price.per_hour().unwrap_or_default().nanos, CurrencyCode::USD),
+        };
+        table.add(PriceOf::on_demand(one.type_name.as_str()), says);
+    }
+    feed.heard(&Scope { region: provider.lane.region.clone(), account: None }, table);
 }
 
 /// `None` for what cannot be ordered here.

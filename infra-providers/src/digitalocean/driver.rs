@@ -15,6 +15,7 @@ use super::provider::{DigitalOceanProvider, identity_of};
 use super::settings::DigitalOceanSettings;
 use crate::failure::invalid;
 use crate::http::Transport;
+use crate::prices::{PriceBook, PriceFeed};
 
 /// DigitalOcean as a [`CloudDriver`]. Its credentials are of kind `token` and have the one field `token`: an access
 /// token that may read the account, and create, read, change and end droplets, images, tags and firewalls.
@@ -23,13 +24,21 @@ pub struct DigitalOceanDriver {
     settings: Arc<DigitalOceanSettings>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
+    prices: Option<Arc<PriceFeed>>,
 }
 
 impl DigitalOceanDriver {
     /// DigitalOcean through a transport.
     #[must_use]
     pub fn new(settings: DigitalOceanSettings, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { settings: Arc::new(settings), transport, clock }
+        Self { settings: Arc::new(settings), transport, clock, prices: None }
+    }
+
+    /// The same; how old its prices are is then seen in an installation's book, beside those of other clouds.
+    #[must_use]
+    pub fn with_prices(self, book: &PriceBook) -> Self {
+        let prices = Some(book.list_feed(&self.settings.name, "list"));
+        Self { prices, ..self }
     }
 
     fn api(&self, credential: &Credential) -> Result<Api, ProviderError> {
@@ -106,6 +115,7 @@ impl CloudDriver for DigitalOceanDriver {
         self.check(lane)?;
         let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock));
         let api = self.api(credential)?;
-        Ok(Arc::new(DigitalOceanProvider::new(api, lane.clone(), installation, settings, clock)))
+        let provider = DigitalOceanProvider::new(api, lane.clone(), installation, settings, clock);
+        Ok(Arc::new(provider.with_prices(self.prices.clone())))
     }
 }

@@ -21,6 +21,7 @@ use super::errors::provider_error;
 use super::settings::DigitalOceanSettings;
 use super::{act, catalogue, firewall, launch, list, snapshot};
 use crate::failure::{ApiFailure, Verb, garbled, invalid, time_left};
+use crate::prices::PriceFeed;
 
 /// DigitalOcean in one lane.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct DigitalOceanProvider {
     pub(super) installation: InstallationId,
     pub(super) settings: Arc<DigitalOceanSettings>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Where it is noted how old prices are.
+    pub(super) prices: Option<Arc<PriceFeed>>,
     facts: Facts,
 }
 
@@ -44,7 +47,13 @@ impl DigitalOceanProvider {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let facts = facts(&settings);
-        Self { api, lane, installation, settings, clock, facts }
+        Self { api, lane, installation, settings, clock, prices: None, facts }
+    }
+
+    /// The same, noting in a feed what it hears of prices.
+    #[must_use]
+    pub fn with_prices(self, prices: Option<Arc<PriceFeed>>) -> Self {
+        Self { prices, ..self }
     }
 
     /// How long a create call may still take; an error when it may not leave any more.

@@ -226,6 +226,18 @@ mod tests {
             "os_distro": "Ubuntu", "os_version": "24.04", "hw_architecture": "aarch64", "min_disk": 0,
         }));
         assert_eq!(seen, Some(("ubuntu 24.04".to_owned(), Arch::Arm64)));
+        let system = |property: &str, value: &str| {
+            let mut image = serde_json::json!({
+                "id": "1", "name": "golden", "status": "active", "created_at": "2026-01-31T12:00:00Z",
+                "os_distro": "golden", "os_version": "1",
+            });
+            image[property] = value.into();
+            let image = serde_json::from_value(image).expect("an image");
+            named(image, Arch::X86_64).map(|image| image.system)
+        };
+        assert_eq!(system("os_type", "Windows"), Some(System::Windows), "by what Nova is told of it");
+        assert_eq!(system("os_distro", "windows"), Some(System::Windows));
+        assert_eq!(system("os_type", "linux"), Some(System::Linux));
         let copy = image(serde_json::json!({
             "id": "1", "name": "debian 12", "status": "active", "created_at": "2026-01-31T12:00:00Z",
             "image_type": "snapshot",

@@ -135,6 +135,16 @@ impl PriceFeed {
             .and_then(|slot| slot.read(|state| state.last_error.clone()))
     }
 
+    /// Keeps a table that came with something else: nobody is asked for it. One without any price is passed over.
+    pub fn heard(&self, scope: &Scope, table: PriceTable) {
+        if table.counts().0 == 0 {
+            return;
+        }
+        let used = self.clock.mono();
+        let slot = self.slot(scope);
+        slot.write(|state| *state = State { table: Some(Arc::new(table)), used, ..State::default() });
+    }
+
     /// What is known; asks the source in the background when it is time, and waits for it only where nothing was ever
     /// heard of this scope.
     pub async fn known(

@@ -110,7 +110,7 @@ impl CloudProvider for Priced {
             || self.feed.last_error(&self.scope).unwrap_or_else(|| "no price file was read yet".to_owned());
         catalogue.offerings = match table {
             Some(table) => {
-                catalogue.offerings.into_iter().flat_map(|one| priced(one, &table, &self.rates)).collect()
+                catalogue.offerings.into_iter().flat_map(|one| priced(&one, &table, &self.rates)).collect()
             }
             None => {
                 let price = Price::Unknown { reason: why() };
@@ -148,7 +148,7 @@ impl CloudProvider for Priced {
 
 /// An offering with a table's prices: one for each system that the table names it with, and of each one for each price
 /// that its zones have, so that a quote in a zone is that zone's.
-pub(crate) fn priced(one: Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
+pub(crate) fn priced(one: &Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
     let (name, market) = (one.type_name.clone(), one.market);
     let named = |system: &System| system.is_linux() || table.names(name.as_str(), market, *system);
     let systems = System::PRICED.into_iter().filter(named);

@@ -1,19 +1,24 @@
 //! What can be seen, and what an answer may claim.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use infra_core::nouns::cloud::{Act, Cursor, Sighting};
 use infra_core::nouns::offering::{Billing, Price};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::Arch;
+use infra_core::testing::{SeededEntropy, VirtualClock};
 use infra_core::words::fault::{Effect, Fault, FaultKind};
-use infra_core::words::ids::ResourceId;
+use infra_core::words::ids::{InstallationId, ResourceId};
 use infra_core::words::lane::ResourceKind;
 use infra_core::words::money::Money;
 use infra_core::{Clock, CloudDriver};
-use infra_providers::sim::{FaultEffect, Rule};
+use infra_providers::digitalocean::DigitalOceanDriver;
+use infra_providers::digitalocean::fake::DigitalOceanFake;
+use infra_providers::prices::PriceBook;
+use infra_providers::sim::{FaultEffect, Rule, SimWorld};
 
-use crate::bench::{Bench, key};
+use crate::bench::{Bench, key, lane, settings};
 
 #[tokio::test]
 async fn no_page_of_a_listing_is_forgotten() {
@@ -209,6 +214,26 @@ async fn the_catalogue_is_of_this_region_with_live_prices() {
     assert_eq!(offered, ["c", "gpu"]);
     assert!(matches!(catalogue.offerings[0].price, Price::Unknown { .. }), "nothing is free");
     assert_eq!((catalogue.offerings[1].gpus, catalogue.offerings[1].gpu_model.as_deref()), (8, Some("h100")));
+}
+
+#[tokio::test]
+async fn nobody_sees_how_old_the_prices_are_that_came_with_the_sizes() {
+    let clock = Arc::new(VirtualClock::default());
+    let world = SimWorld::new(DigitalOceanFake::config(1), clock.clone());
+    let book = PriceBook::new(clock.clone(), Arc::new(SeededEntropy::new(1)));
+    let transport = Arc::new(DigitalOceanFake::new(world));
+    let driver = DigitalOceanDriver::new(settings(2), transport, clock.clone()).with_prices(&book);
+    let installation = InstallationId::draw(clock.wall(), &SeededEntropy::new(2));
+    let provider = driver.connect(&key("sim-lab"), &lane("ams3"), installation).await.expect("connects");
+    assert!(book.ages().is_empty(), "nobody said anything yet");
+    let offerings = provider.catalogue().await.expect("has a catalogue").offerings;
+    clock.advance(Duration::from_secs(7200));
+    let age = book.ages().remove(0);
+    let known = offerings.iter().filter(|one| one.price.per_hour().is_some()).count();
+    let cloud = (age.cloud.as_str(), age.region.as_str(), age.source.as_str());
+    assert_eq!(cloud, ("digitalocean", "ams3", "digitalocean /v2/sizes"));
+    assert!(age.live && age.known == known && known > 0, "{age:?}");
+    assert!(age.age.is_some_and(|age| age >= Duration::from_secs(7200)), "{age:?}");
 }
 
 #[tokio::test]
