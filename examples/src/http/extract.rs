@@ -158,7 +158,7 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
     if message.starts_with("unknown field") {
         // Here the path ends in the unknown name itself.
         let field = if path.is_empty() { named(message) } else { path.to_owned() };
-        Problem::field(Code::UnknownField, &field, message, None)
+        Problem::field(Code::UnknownField, &field, not_known(message), None)
     } else if message.starts_with("missing field") {
         Problem::field(Code::WrongType, &child(named(message)), "is required", None)
     } else if message.starts_with("duplicate field") {
@@ -166,14 +166,10 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
         let twice = message.trim_start_matches("duplicate field `").trim_end_matches('`');
         Problem::field(Code::MalformedJson, &child(twice.to_owned()), "stands twice", None)
     } else if let Some((given, wanted)) = mismatch(message, "invalid type: ") {
-        Problem::field(
-            Code::WrongType,
-            here,
-            format!("must be {}, not {}", plain(wanted), plain(given)),
-            None,
-        )
+        let message = format!("must be {}, not {}", in_words(wanted), in_words(given));
+        Problem::field(Code::WrongType, here, message, None)
     } else if let Some((_, wanted)) = mismatch(message, "invalid value: ") {
-        let wanted = plain(wanted);
+        let wanted = in_words(wanted);
         Problem::field(Code::OutOfRange, here, format!("must be {wanted}"), Some(wanted.to_owned()))
     } else if message.starts_with("number out of range") {
         Problem::field(Code::OutOfRange, here, message, None)
@@ -183,24 +179,58 @@ fn data(path: &str, error: &serde_json::Error) -> Problem {
     } else if error.is_syntax() || error.is_eof() {
         Problem::field(Code::MalformedJson, here, message, None)
     } else {
-        // An unknown variant, or a name that breaks its rules.
-        let limit = message.split_once("expected ").map(|(_, limit)| limit.replace('`', ""));
-        Problem::field(Code::OutOfRange, here, message, limit)
+        out_of_range(here, message)
     }
 }
 
-/// serde's words for types, as people say them.
-fn plain(word: &str) -> &str {
-    match word {
+/// An unknown word, a moment that is none, or a name that breaks its rules.
+fn out_of_range(here: &str, message: &str) -> Problem {
+    if let Some((_, known)) =
+        message.split_once("`, expected ").filter(|_| message.starts_with("unknown variant"))
+    {
+        let known = known.replace('`', "");
+        return Problem::field(Code::OutOfRange, here, format!("must be {known}"), Some(known));
+    }
+    // A clock's own words for each of its digits say little to whoever wrote "tomorrow".
+    let is_moment = here.ends_with("_at") || here == "until";
+    let message = match message {
+        _ if is_moment => "must be a moment like 2026-11-21T12:00:00Z",
+        // Any id may have a slash; what is said of templates' names must be their own rule, or it is broken next.
+        _ if message.starts_with("template \"") => {
+            "must be 1 to 64 of a-z A-Z 0-9 . _ - and not begin with a dot"
+        }
+        _ => message,
+    };
+    Problem::field(Code::OutOfRange, here, message, None)
+}
+
+/// An unknown field, with the one that was meant, or all that there are.
+fn not_known(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let said = words.next().unwrap_or_default();
+    let known: Vec<&str> = words.collect();
+    match crate::server::nearest(said, known.iter().copied()) {
+        Some(meant) => format!("is not known; did you mean {meant}?"),
+        None if known.is_empty() => "is not known; there are no fields".to_owned(),
+        None => format!("is not known; there are {}", known.join(", ")),
+    }
+}
+
+/// Names of types as people know them from JSON.
+fn in_words(of_serde: &str) -> &str {
+    match of_serde {
+        "f64" | "f32" => "a number",
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number from 0 up",
-        "f64" => "a number",
-        "floating point" => "a fraction",
-        "sequence" | "a sequence" => "a list",
-        "map" | "a map" => "an object",
+        "u16" | "u8" => "a whole number, not below zero and not too large",
+        "i64" | "i32" => "a whole number, not too large",
         "integer" => "a whole number",
-        "string" => "a text",
+        "floating point" => "a fraction",
+        "string" => "a string",
         "boolean" | "a boolean" => "true or false",
+        "map" | "a map" => "an object",
+        "sequence" | "a sequence" => "a list",
+        other if other.starts_with("struct ") => "an object",
         other => other,
     }
 }
@@ -419,6 +449,20 @@ mod tests {
         ] {
             assert_eq!(refused::<Deep>(text), (code, Some(field.to_owned())), "{text}");
         }
+        for (text, says) in [
+            ("{\"duration\":60}", "duration: is not known; did you mean duration_s?"),
+            ("{\"zzz\":60}", "there are resource, count, vcpus"),
+            ("{\"vcpus\":\"two\"}", "vcpus: must be a number, not a string"),
+            ("{\"tags\":[]}", "tags: must be an object, not a list"),
+            ("{\"duration_s\":-1}", "must be a whole number, not below zero"),
+            ("{\"resource\":\"k8s\"}", "resource: must be one of vm, cluster, device"),
+            ("{\"ends_at\":\"tomorrow\"}", "must be a moment like 2026-11-21T12:00:00Z"),
+        ] {
+            let told = parse::<Request>(text.as_bytes()).expect_err(text);
+            assert!(told.detail.contains(says), "{text}: {}", told.detail);
+        }
+        let told = parse::<Deep>(b"{\"cap\":\"500\"}").expect_err("money is an object");
+        assert_eq!(told.detail, "cap: must be an object, not a string");
         let told = parse::<Request>(b"{\"count\":\"planted-secret\"}").expect_err("a text is no number");
         assert!(!format!("{told:?}").contains("planted"), "{told:?}");
         let deep = "[".repeat(100_000);

@@ -199,7 +199,7 @@ fn helpful(what: &str) -> String {
 }
 
 /// The known word that somebody may have meant.
-pub(super) fn nearest<'w>(said: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(said: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     // Jaro-Winkler likes a common beginning, as typos have it; below this they have little in common.
     let near = known.into_iter().map(|word| (strsim::jaro_winkler(said, word), word));
     let near = near.filter(|(score, _)| *score >= 0.8).max_by(|a, b| a.0.total_cmp(&b.0));

@@ -35,6 +35,7 @@ pub use banner::Banner;
 pub use config::{Environment, LogFormat, Settings, StoreUrl, TlsFiles};
 pub use data_dir::DataDir;
 pub use error::StartError;
+pub(crate) use file::nearest;
 pub use http_settings::HttpSettings;
 pub use infra_providers::registry::CloudSpec;
 pub use logging::{Logging, install as install_logging};

@@ -1,16 +1,16 @@
 //! TLS as the command line speaks it: with whom it talks, and what it says when it does not.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use super::{Ran, command, run};
 use crate::common::{Scratch, Server};
 
-fn written(path: PathBuf, text: &str) -> String {
-    std::fs::write(&path, text).expect("the folder is ours");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+fn written(path: &Path, text: &str) -> String {
+    std::fs::write(path, text).expect("the folder is ours");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
     path.to_str().expect("text").to_owned()
 }
 
@@ -35,9 +35,9 @@ fn signed(folder: &Path, who: &str, name: &str, expired: bool) -> Pair {
     }
     let cert = params.signed_by(&key, &issuer).expect("signs");
     Pair {
-        ca: written(folder.join(format!("{who}-ca.pem")), &ca.pem()),
-        cert: written(folder.join(format!("{who}.pem")), &cert.pem()),
-        key: written(folder.join(format!("{who}-key.pem")), &key.serialize_pem()),
+        ca: written(&folder.join(format!("{who}-ca.pem")), &ca.pem()),
+        cert: written(&folder.join(format!("{who}.pem")), &cert.pem()),
+        key: written(&folder.join(format!("{who}-key.pem")), &key.serialize_pem()),
     }
 }
 

@@ -297,3 +297,15 @@ async fn bad_input_is_named_and_changes_nothing() {
     assert_eq!(world.launches(), 0, "something was launched");
     println!("COUNT bad_input rows={}", rows.len());
 }
+
+#[tokio::test]
+async fn a_name_that_breaks_one_rule_is_told_another_one() {
+    let world = World::new().await;
+    for name in ["my template", "", "a/b", "..", ".hidden", &"n".repeat(65), &"n".repeat(300)] {
+        let body = serde_json::json!({"name": name, "request": {}}).to_string();
+        let reply = world.post("/users/ada/templates", "ada", &body).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, "out-of-range"), "{name}: {}", reply.json);
+        let said = reply.json["errors"][0]["message"].as_str().expect("a message");
+        assert_eq!(said, "must be 1 to 64 of a-z A-Z 0-9 . _ - and not begin with a dot", "{name}");
+    }
+}

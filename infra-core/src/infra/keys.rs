@@ -242,7 +242,7 @@ async fn in_use(
 fn check(core: &Core, key: &NewKey) -> Result<(), InfraError> {
     let Some(driver) = core.connections.driver(&key.provider) else {
         let known: Vec<String> = core.connections.clouds().iter().map(ToString::to_string).collect();
-        return Err(InfraError::field("provider", format!("is not configured; {} are", known.join(", "))));
+        return Err(InfraError::field("provider", format!("is not configured; known: {}", known.join(", "))));
     };
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if key.label.is_empty() || key.label.len() > LABEL_LEN_MAX || !key.label.chars().all(legal) {
