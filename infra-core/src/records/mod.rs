@@ -3,10 +3,12 @@
 mod keys;
 mod pricing;
 mod repo;
+mod seen;
 mod txn;
 
 pub use keys::{
     Stored, TokenRef, history_prefix, launch_prefix, shard_of, state, system_tenant, unit_prefix,
 };
 pub use repo::{Repo, RepoError, Versioned};
+pub(crate) use seen::Seen;
 pub use txn::Txn;

@@ -273,17 +273,31 @@ impl Repo {
         by: ListBy,
         state_max: Option<u8>,
     ) -> Result<Vec<Versioned<T>>, RepoError> {
-        let limit = self.store.limits().page_max;
-        let mut query = ListQuery { by, kind: T::KIND, state_max, after: None, limit };
         let mut all = Vec::new();
+        self.each(by, T::KIND, state_max, |record| {
+            all.push(decode(record)?);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Hands every record of a list to `take`, in order, page by page; ends with its first error.
+    pub(super) async fn each(
+        &self,
+        by: ListBy,
+        kind: RecordKind,
+        state_max: Option<u8>,
+        mut take: impl FnMut(&Record) -> Result<(), RepoError> + Send,
+    ) -> Result<(), RepoError> {
+        let limit = self.store.limits().page_max;
+        let mut query = ListQuery { by, kind, state_max, after: None, limit };
         loop {
             let page = self.store.list(&query).await?;
-            for record in &page.items {
-                all.push(decode(record)?);
-            }
+            page.items.iter().try_for_each(&mut take)?;
             match page.next {
                 Some(next) => query.after = Some(next),
-                None => return Ok(all),
+                None => return Ok(()),
             }
         }
     }
@@ -341,7 +355,7 @@ impl Repo {
 /// Two records, where they are.
 type Both<A, B> = (Option<Versioned<A>>, Option<Versioned<B>>);
 
-fn decode<T: Stored>(record: &Record) -> Result<Versioned<T>, RepoError> {
+pub(super) fn decode<T: Stored>(record: &Record) -> Result<Versioned<T>, RepoError> {
     let value = serde_json::from_slice(&record.body).map_err(|source| RepoError::Unreadable {
         kind: record.key.kind,
         id: record.key.id.clone(),

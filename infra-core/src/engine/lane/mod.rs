@@ -49,6 +49,7 @@ pub(super) use state::LaneWorker;
 use super::claims::Ownership;
 use super::world::Engine;
 use crate::contracts::provider::{CloudProvider, KindFacts};
+use crate::contracts::store::ListBy;
 use crate::nouns::cloud::{Observed, PowerMode};
 use crate::nouns::installation::Installation;
 use crate::nouns::launch::{EndCause, Launch, LaunchBody, LaunchState, Thing, Want};
@@ -127,7 +128,8 @@ impl LaneWorker {
     ///
     /// Closed rows are not among them, however many there are: a late birth finds its row by its token.
     async fn rows(&self, engine: &Engine) -> Result<Vec<Versioned<Launch>>, RepoError> {
-        engine.parts.repo.list_lane(&self.lane.id(), Some(index_state::OPEN)).await
+        let here = ListBy::Lane(self.lane.id());
+        engine.parts.repo.list_again(here, Some(index_state::OPEN), &self.rows_seen).await
     }
 }
 

@@ -33,7 +33,7 @@ use crate::nouns::switch::{Switch, SwitchScope, SwitchValue};
 use crate::plan::brake::{Breaker, Bucket, VerbClass};
 use crate::plan::guard;
 use crate::plan::reservation::LaneView;
-use crate::records::{RepoError, Stored, Txn, Versioned, system_tenant};
+use crate::records::{RepoError, Seen, Stored, Txn, Versioned, system_tenant};
 use crate::words::clock::Timestamp;
 use crate::words::fault::FaultKind;
 use crate::words::ids::{CredentialId, ResourceId, TenantId};
@@ -45,6 +45,8 @@ use crate::words::planted::Bug;
 #[derive(Debug)]
 pub(in crate::engine) struct LaneWorker {
     pub(super) lane: Lane,
+    /// The rows as they were read last: every pass reads them again.
+    pub(super) rows_seen: Seen<Launch>,
     observer: Arc<dyn Observer>,
     reads: Arc<Reads>,
     state: Mutex<State>,
@@ -148,7 +150,7 @@ impl LaneWorker {
             key: None,
             passed_over: BTreeMap::new(),
         };
-        Self { lane, observer, reads, state: Mutex::new(state) }
+        Self { lane, rows_seen: Seen::default(), observer, reads, state: Mutex::new(state) }
     }
 
     /// What this lane shares with `other` when both are of one account.
