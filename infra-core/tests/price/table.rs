@@ -3,12 +3,13 @@
 
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
-use infra_core::contracts::pricing::Ranking;
+use infra_core::contracts::pricing::{Quote, Ranking};
 use infra_core::nouns::offering::Offering;
 use infra_core::nouns::request::Request;
 use infra_core::testing::SeededEntropy;
 use infra_core::testing::price_world::{PriceWorld, offering};
 use infra_core::words::entropy::Entropy;
+use infra_core::words::ids::Zone;
 
 use crate::mutants::{Defect, Mutant};
 
@@ -67,4 +68,41 @@ fn the_founding_grid_never_gets_a_dearer_type_than_another_that_fits() {
     println!("COUNT price-grid asked={asked} wrong={wrong} first-by-size-wrong={founding}");
     assert_eq!(wrong, 0);
     assert!(founding > 0, "the grid would not notice the founding service's mistake");
+}
+
+/// `types` types in six zones each, each dearer than the one before.
+fn in_six_zones(types: usize, limit: usize) -> Vec<(String, String)> {
+    let zones: Vec<_> = ["a", "b", "c", "d", "e", "f"].iter().filter_map(|it| it.parse().ok()).collect();
+    let offers = (1..=types).map(|nth| {
+        let one = offering(&format!("t{nth:02}"), 1, 1, &format!("0.{nth:02}"));
+        Offering { zones: zones.clone(), ..one }
+    });
+    let world = PriceWorld { limit, ..PriceWorld::default() }.with_lane("cloud", "here", offers.collect());
+    let Ranking::Fits(quotes) = world.rank(&CheapestFit, &Request::default()) else { return Vec::new() };
+    let zone = |zone: &Option<Zone>| zone.as_ref().map(ToString::to_string);
+    let place =
+        |it: &Quote| (it.choice.offering.type_name.to_string(), zone(&it.choice.zone).unwrap_or_default());
+    quotes.iter().map(place).collect()
+}
+
+#[test]
+fn a_list_is_used_up_by_the_zones_of_a_few_types() {
+    let list = in_six_zones(40, 25);
+    assert_eq!(list.len(), 25);
+    for (name, zone) in &list {
+        assert!(zone.as_str() <= "c", "{name} has a fourth place while other types have none: {list:?}");
+    }
+    let mut types: Vec<_> = list.iter().map(|(name, _)| name.clone()).collect();
+    assert!(types.is_sorted(), "the cheaper ones stand first: {list:?}");
+    types.dedup();
+    assert_eq!(types.len(), 9, "{list:?}");
+}
+
+#[test]
+fn zones_are_lost_although_the_list_has_room() {
+    assert_eq!(in_six_zones(2, 25).len(), 12, "all zones of both");
+    let list = in_six_zones(2, 8);
+    let of = |name: &str| list.iter().filter(|(it, _)| it == name).count();
+    assert_eq!((of("t01"), of("t02")), (5, 3), "what room is left goes to the best: {list:?}");
+    assert!(list.is_sorted(), "zones of one offering stay together: {list:?}");
 }
