@@ -135,6 +135,26 @@ async fn ranked(
     Ok((Explained { quotes, rules, skipped }, kept))
 }
 
+/// The best offers for a request that are neither known already nor refused lately.
+///
+/// # Errors
+/// As [`rank`].
+pub(super) async fn more(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+    known: &[Choice],
+) -> Result<Vec<Choice>, InfraError> {
+    let (quotes, _) = rank(core, tenant, request).await?;
+    let memory = memory(core, quotes.iter().map(|quote| &quote.choice.lane)).await?;
+    let place = |it: &Choice| {
+        (it.lane.id(), it.offering.type_name.clone(), it.offering.market, it.zone.clone(), it.image.clone())
+    };
+    let known: BTreeSet<_> = known.iter().map(place).collect();
+    let choices = quotes.into_iter().map(|quote| quote.choice);
+    Ok(choices.filter(|it| memory.until(it).is_none() && !known.contains(&place(it))).collect())
+}
+
 /// The list that a reservation keeps: what may be taken now, and the best of what was refused a moment ago, each where it
 /// ranks. The planner skips the latter while they are remembered.
 ///
