@@ -288,6 +288,8 @@ pub struct MachineImage {
     pub root_device: Option<String>,
     /// Device names of every disk it makes.
     pub devices: Vec<String>,
+    /// Size of its root disk, GiB: EC2 makes none that is smaller than the snapshot.
+    pub root_gib: Option<u32>,
 }
 
 /// The calls this crate makes.

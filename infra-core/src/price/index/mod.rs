@@ -88,6 +88,26 @@ impl LaneIndex {
         &catalogue.offerings[self.offerings[row] as usize]
     }
 
+    /// May what boots here make a disk larger than the request alone does, of any row?
+    fn image_decides(&self, need: &Need<'_>, lane: &LaneView<'_>) -> bool {
+        let least = lane.image_disk();
+        if least == 0
+            || (need.disk_gib == 0 && least <= ROOT_DISK_GIB && self.own_disk.most().unwrap_or(0) == 0)
+        {
+            return false;
+        }
+        if need.disk_gib > 0 || least > ROOT_DISK_GIB {
+            return true;
+        }
+        let rows = |least: u32| {
+            let mut rows = Bits::all(self.rows());
+            self.own_disk.keep_at_least(least.into(), &mut rows);
+            rows
+        };
+        // Types with a disk of their own that is too small.
+        rows(1) != rows(least)
+    }
+
     /// Rows and rows on skylines: what an index is made of, for whoever measures it.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.rows(), self.skylines.iter().flatten().map(Skyline::len).sum())

@@ -157,6 +157,7 @@ pub(super) fn image(one: &Image) -> MachineImage {
         platform: Some("Linux/UNIX".to_owned()),
         root_device: Some(ROOT.to_owned()),
         devices: vec![ROOT.to_owned()],
+        root_gib: Some(one.min_disk_gib).filter(|gib| *gib > 0),
     }
 }
 

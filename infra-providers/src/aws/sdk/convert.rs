@@ -197,7 +197,10 @@ pub(super) fn machine_type(one: ec2::InstanceTypeInfo) -> Option<MachineType> {
 
 /// An image; `None` when it has no id.
 pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
-    let mappings = one.block_device_mappings.unwrap_or_default().into_iter();
+    let mappings = one.block_device_mappings.unwrap_or_default();
+    let root = mappings.iter().find(|disk| disk.device_name == one.root_device_name);
+    let root_gib = root.and_then(|disk| u32::try_from(disk.ebs.as_ref()?.volume_size?).ok());
+    let mappings = mappings.into_iter();
     Some(MachineImage {
         id: one.image_id?,
         name: one.name.unwrap_or_default(),
@@ -207,6 +210,7 @@ pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
         root_device: one.root_device_name,
         // Ephemeral disks have no EBS part: they go with the machine whatever the call says.
         devices: mappings.filter(|disk| disk.ebs.is_some()).filter_map(|disk| disk.device_name).collect(),
+        root_gib,
     })
 }
 
