@@ -100,7 +100,7 @@ async fn ranked(
         })
         .collect();
     let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
-    let excluded = memory.excluded();
+    let (excluded, nothing_excluded) = (memory.excluded(), BTreeSet::new());
     let overlays = overlays::of(core, tenant).await?.overlays;
     let context = PriceContext {
         lanes: &priced,
@@ -110,23 +110,27 @@ async fn ranked(
         stale_after: core.limits.price_stale_after,
         limit: core.limits.offers_kept,
     };
-    let quotes = match core.pricing.rank(request, &context) {
-        Ranking::Fits(quotes) if !quotes.is_empty() => quotes,
+    let (quotes, answered) = match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) if !quotes.is_empty() => (quotes, context),
         Ranking::Fits(_) => {
             return Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() });
         }
-        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed)?,
+        Ranking::Nothing(_) if !excluded.is_empty() => {
+            let all = PriceContext { excluded: &nothing_excluded, ..context };
+            (without_memory(core, request, &all, failed)?, all)
+        }
         Ranking::Nothing(why) => {
             return Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why)));
         }
     };
-    let rules = if explain { rule_costs(&*core.pricing, request, &context) } else { Vec::new() };
+    let rules = if explain { rule_costs(&*core.pricing, request, &answered) } else { Vec::new() };
     let skipped = if explain { memory.skipped() } else { Vec::new() };
-    let quotes = tariffs(quotes, &offered);
+    let mut quotes = tariffs(quotes, &offered);
+    quotes.iter_mut().for_each(|quote| quote.refused_until = memory.until(&quote.choice));
     let mut kept: Vec<Choice> = quotes.iter().map(|quote| quote.choice.clone()).collect();
     // Where nothing else fits, what lacks capacity is the list already.
     if !excluded.is_empty() && kept.first().is_some_and(|first| memory.until(first).is_none()) {
-        let context = PriceContext { excluded: &BTreeSet::new(), ..context };
+        let context = PriceContext { excluded: &nothing_excluded, ..context };
         if let Ranking::Fits(all) = core.pricing.rank(request, &context) {
             kept = with_remembered(kept, tariffs(all, &offered), &memory);
         }
@@ -175,15 +179,14 @@ fn with_remembered(open: Vec<Choice>, all: Vec<Quote>, memory: &Memory) -> Vec<C
 }
 
 /// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what
-/// is true for three minutes; the engine, which has the same memory, says when it is tried.
+/// is true for three minutes; the engine, which has the same memory, says when it is tried. `context` excludes nothing.
 fn without_memory(
     core: &Core,
     request: &Request,
     context: &PriceContext<'_>,
     failed: Vec<(Lane, ConnectError)>,
 ) -> Result<Vec<Quote>, InfraError> {
-    let context = PriceContext { excluded: &BTreeSet::new(), ..*context };
-    match core.pricing.rank(request, &context) {
+    match core.pricing.rank(request, context) {
         Ranking::Fits(quotes) => Ok(quotes),
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }

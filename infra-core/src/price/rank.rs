@@ -159,6 +159,7 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_, '_>, zone: Option<&Zone>) -> 
         saved_per_hour: shown(i128::from(fit.saved) * i128::from(need.count)),
         stale: fit.stale,
         beats_next: None,
+        refused_until: None,
         choice,
     }
 }

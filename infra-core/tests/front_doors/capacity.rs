@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use infra_core::infra::UserHandle;
 use infra_core::nouns::launch::{Closed, Launch, LaunchBody, LaunchState};
+use infra_core::nouns::policy::Burstable;
 use infra_core::nouns::reservation::{Heal, Phase};
 use infra_core::nouns::scarcity::Scarcity;
 use infra_core::words::ids::{ReservationId, TypeName};
@@ -263,6 +264,12 @@ async fn a_used_up_list_fails_the_reservation_or_says_nothing() {
     assert!(matches!(view.state, Phase::Pending | Phase::Creating), "{view:?}");
     let asked_for = asked(&house).await.len();
     assert!(asked_for <= limits().offers_kept * 4, "bounded by the list, filled three times: {asked_for}");
+    // Who asks for a price now reads when it may be had, and what the rules cost all the same.
+    let mut ruled = wish(1);
+    ruled.policy.burstable = Burstable::Deny;
+    let told = ada.explain(&ruled).await.expect("it fits, but for capacity");
+    assert!(told.quotes.iter().all(|quote| quote.refused_until.is_some()), "{:?}", told.quotes);
+    assert!(!told.rules.is_empty(), "the rules' costs do not vanish in a shortage");
     // A second one waits, too, without asking the cloud for anything.
     let other = ada.reserve(&wish(1), None).await.expect("accepted and waiting").view.id;
     house.sim.clear_rules();
