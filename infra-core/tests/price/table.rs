@@ -118,7 +118,8 @@ fn for_a_large_image(own: &[(&str, u32)], gib_hour: i64, asked: Option<f64>) -> 
     let catalogue = world.last();
     catalogue.disk_gib_hour = Money::usd_nanos(gib_hour);
     catalogue.images.iter_mut().for_each(|image| image.min_disk_gib = 30);
-    let need = Request { disk_gib: asked, ..Request::default() };
+    let mut need = Request::default();
+    need.disk_gib = asked;
     match world.rank(&CheapestFit, &need) {
         Ranking::Fits(quotes) => {
             let best = &quotes.first()?.choice;

@@ -33,6 +33,8 @@ mod sky;
 use std::sync::OnceLock;
 
 use super::ROOT_DISK_GIB;
+use super::fit::LaneView;
+use super::need::Need;
 use crate::nouns::offering::{Catalogue, Offering};
 use crate::nouns::request::{Arch, Market};
 use bits::{Bits, Column, Names};
