@@ -264,15 +264,33 @@ async fn a_used_up_list_fails_the_reservation_or_says_nothing() {
     assert!(matches!(view.state, Phase::Pending | Phase::Creating), "{view:?}");
     let asked_for = asked(&house).await.len();
     assert!(asked_for <= limits().offers_kept * 4, "bounded by the list, filled three times: {asked_for}");
-    // Who asks for a price now reads when it may be had, and what the rules cost all the same.
-    let mut ruled = wish(1);
-    ruled.policy.burstable = Burstable::Deny;
-    let told = ada.explain(&ruled).await.expect("it fits, but for capacity");
-    assert!(told.quotes.iter().all(|quote| quote.refused_until.is_some()), "{:?}", told.quotes);
-    assert!(!told.rules.is_empty(), "the rules' costs do not vanish in a shortage");
     // A second one waits, too, without asking the cloud for anything.
     let other = ada.reserve(&wish(1), None).await.expect("accepted and waiting").view.id;
     house.sim.clear_rules();
     come_to(&ada, &id, Phase::Ready).await;
     come_to(&ada, &other, Phase::Ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_shortage_nobody_says_what_a_rule_costs_or_that_all_was_refused() {
+    let house = house(limits(), Planted::NONE).await;
+    let ada = house.user("ada").await;
+    let mut ruled = wish(1);
+    ruled.policy.burstable = Burstable::Deny;
+    let before = ada.explain(&ruled).await.expect("it fits");
+    assert!(before.quotes.iter().all(|quote| quote.refused_until.is_none()), "nothing was refused yet");
+    assert!(!before.rules.is_empty());
+    let machine = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
+    house.sim.rule(Rule::once("launch", FaultEffect::Capacity).times(None).only(machine));
+    ada.reserve(&ruled, None).await.expect("accepted");
+    let until = SystemClock.mono() + PATIENCE;
+    let told = loop {
+        let told = ada.explain(&ruled).await.expect("it fits, but for capacity");
+        if told.quotes.iter().all(|quote| quote.refused_until.is_some()) {
+            break told;
+        }
+        assert!(SystemClock.mono() < until, "not marked: {:?}", told.quotes.len());
+        SystemClock.sleep(Duration::from_millis(20)).await;
+    };
+    assert!(!told.rules.is_empty(), "the costs of rules do not vanish in a shortage");
 }
