@@ -109,6 +109,8 @@ pub struct RunInstances {
     pub disks: Vec<Disk>,
     /// One-time spot, ended on interruption.
     pub spot: bool,
+    /// `SpotOptions.MaxPrice`, US dollars an hour; EC2 takes the on-demand price when `None`.
+    pub spot_max: Option<String>,
     /// User data as base64.
     pub user_data: Option<Secret>,
     /// `SecurityGroupId` of the primary interface; the VPC's default group when empty.

@@ -64,7 +64,7 @@ pub(super) fn run_instances(
     if ask.spot {
         // A one-time request, never a persistent one, which would buy again after every ending. What a shutdown from
         // inside does cannot be chosen for these: it ends them.
-        call.instance_market_options(one_time_spot())
+        call.instance_market_options(one_time_spot(ask.spot_max.clone()))
     } else {
         call.instance_initiated_shutdown_behavior(ec2::ShutdownBehavior::Stop)
     }
@@ -78,9 +78,10 @@ fn hibernation() -> ec2::HibernationOptionsRequest {
     ec2::HibernationOptionsRequest::builder().configured(true).build()
 }
 
-fn one_time_spot() -> ec2::InstanceMarketOptionsRequest {
+fn one_time_spot(most: Option<String>) -> ec2::InstanceMarketOptionsRequest {
     let options = ec2::SpotMarketOptions::builder()
         .spot_instance_type(ec2::SpotInstanceType::OneTime)
+        .set_max_price(most)
         .instance_interruption_behavior(ec2::InstanceInterruptionBehavior::Terminate)
         .build();
     ec2::InstanceMarketOptionsRequest::builder()
