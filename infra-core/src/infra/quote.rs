@@ -17,6 +17,9 @@
 //! # Errors
 //! One for each thing that a person would mend in another way: no keys, a pause, an option that no cloud has, a lane
 //! that is silent, and each kind of "nothing fits" with what misses by the least.
+//!
+//! # Caveats
+//! A quote holds nothing: prices and capacity may be others when the reservation is asked for, which is ranked anew.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

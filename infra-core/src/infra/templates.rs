@@ -6,8 +6,9 @@
 //! any other reservation: the caller's keys, profile and limits, the caller as owner.
 //!
 //! # Assumptions
-//! What is sealed opens under the master key of this process. A store whose master key was changed keeps its templates,
-//! but those with a script cannot be asked again: that is an internal error, and its log line names both keys.
+//! What is sealed opens under the master key of this process, or under an older one that it was given as well. Where
+//! neither does, the template is kept, but one with a script cannot be asked again: that is an internal error, and its
+//! log line names both keys.
 //!
 //! # Errors
 //! [`InfraError::NotFound`] (`template`) for a name or a number that there is not, that was deleted, or that is somebody's

@@ -9,6 +9,14 @@
 //!   neither be chosen nor be named as near.
 //! * A price counts for the system that it is of, and for no other.
 //! * An hourly price that no amount can say counts as disk that cannot be had.
+//!
+//! # Assumptions
+//! A view is made for one need and one moment, and is dropped with the answer: what it found once for its lane is true
+//! of no other need.
+//!
+//! # Caveats
+//! A place that was not asked for is a limit that is missed, like a size: so what would do elsewhere can be named as
+//! near. Whoever wants only what fits asks whether nothing is missed.
 
 use super::ROOT_DISK_GIB;
 use super::cost::Meter;

@@ -10,6 +10,12 @@
 //!   out the same, and those cut off at the limit are the same too.
 //! * Zones are no part of the order among offerings: those of one offering stay together.
 //! * A fallback is never crowded out: where a later class fits, it has a quarter of the list at least, and one place.
+//!
+//! # Assumptions
+//! Whatever comes in fits, and its cost was counted for the time asked: neither is looked at again here.
+//!
+//! # Caveats
+//! A list is of its moment. Whoever keeps one keeps its prices, and pays what the choice in it says.
 
 use std::cmp::Ordering;
 

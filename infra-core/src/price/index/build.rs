@@ -9,6 +9,13 @@
 //! # Guarantees
 //! * The same catalogue gives the same index: rows of one price stand as in the list, and nothing hangs on chance.
 //! * The time grows as n log n, however many different sizes and names there are.
+//!
+//! # Assumptions
+//! A catalogue has fewer offerings than a `u32` counts; those beyond would not be found.
+//!
+//! # Caveats
+//! What costs nothing, costs less than nothing or has no known price is in no index, and neither is the price of another
+//! system than Linux: whoever boots one has the lane looked through whole.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};

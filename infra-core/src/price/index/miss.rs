@@ -9,6 +9,14 @@
 //! * All rows that miss the fewest limits are answered: which limit stands in the way is a question about all of them.
 //! * Counts are those of [`Fit::assess`]. Where an amount would have to be known row by row (overlays under a cap, disks
 //!   of several sizes), the lane is looked through whole.
+//!
+//! # Assumptions
+//! Single rows miss fewer than sixteen limits of one request: a count has four bits. What the whole lane misses is
+//! counted once beside them, however much that is.
+//!
+//! # Caveats
+//! Only a refusal comes here, so it may take longer than an answer does; it still reads no text but the names that were
+//! asked for, and each of those once.
 
 use super::bits::{Bits, WORD, rows_of};
 use super::{ARCHES, LaneIndex, MARKETS, default_disk};
