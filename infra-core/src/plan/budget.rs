@@ -7,17 +7,23 @@
 //! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
 //! * A month's limit is asked of the next month, too: what is asked for in the last hour of one costs the other. What
 //!   goes on for longer costs no later month more than a whole one, so nobody has to look further.
+//! * What is there after its end (an end that is stuck, held or not believed) goes on to count: up to now, and for
+//!   [`BEYOND`] more, anew with every plan that finds less than half of that left.
 //!
 //! # Caveats
 //! Until its end the estimate counts from admission, so time spent waiting for capacity counts as if machines had run;
 //! the end replaces it by what was really paid.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::nouns::budget::{Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Totals};
 use crate::nouns::reservation::{Choice, DeadlineKind, Phase, Power, Reservation};
-use crate::words::clock::Timestamp;
+use crate::words::clock::{Timestamp, later};
 use crate::words::money::Money;
+
+/// How far ahead of now machines count that should have ended: longer than it takes until they are planned again.
+pub const BEYOND: Duration = Duration::from_secs(15 * 60);
 
 /// A number of things or an amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +90,7 @@ pub fn each(choice: &Choice) -> Each {
 #[must_use]
 pub fn standing(reservation: &Reservation) -> Charge {
     let first = || reservation.spec.choices.first().map(each).unwrap_or_default();
-    let made = || counted(reservation, first(), Money::default(), reservation.created_at);
+    let made = || counted(reservation, first(), Money::default(), (reservation.created_at, None));
     reservation.charge.clone().unwrap_or_else(made)
 }
 
@@ -94,7 +100,7 @@ pub fn standing(reservation: &Reservation) -> Charge {
 #[must_use]
 pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
     let was = standing(reservation);
-    let new = counted(reservation, was.each, spent(reservation, &was, now), now);
+    let new = counted(reservation, was.each, spent(reservation, &was, now), (now, was.until));
     let counts = |of: &Charge| (of.machines, of.vcpus_milli, of.per_hour, of.until);
     if counts(&was) == counts(&new) { Charge { each: new.each, ..was } } else { new }
 }
@@ -102,11 +108,16 @@ pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
 /// What a new reservation counts for, when its machines are of this choice.
 #[must_use]
 pub fn first_charge(reservation: &Reservation, choice: Option<&Choice>, now: Timestamp) -> Charge {
-    counted(reservation, choice.map(each).unwrap_or_default(), Money::default(), now)
+    counted(reservation, choice.map(each).unwrap_or_default(), Money::default(), (now, None))
 }
 
-/// A charge that begins at a moment, with what was spent before.
-fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestamp) -> Charge {
+/// A charge that begins at a moment, with what was spent before, and until when it counted so far.
+fn counted(
+    reservation: &Reservation,
+    each: Each,
+    before: Money,
+    (since, counted_until): (Timestamp, Option<Timestamp>),
+) -> Charge {
     let (over, off) = (reservation.over_at.is_some(), is_off(reservation));
     let machines = if over { 0 } else { reservation.counted };
     let one = if off { each.off_per_hour } else { each.per_hour };
@@ -115,7 +126,7 @@ fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestam
         machines,
         vcpus_milli: running * u64::from(each.vcpus_milli),
         per_hour: one.times(i64::from(machines)),
-        until: ends(reservation),
+        until: ends(reservation).map(|ends| reaching(ends, machines, counted_until, since)),
         since,
         month: Month::of(since),
         before,
@@ -133,6 +144,16 @@ fn spent(reservation: &Reservation, was: &Charge, now: Timestamp) -> Money {
 /// Turned off, and arrived there: until then its machines run.
 fn is_off(reservation: &Reservation) -> bool {
     reservation.desired.power == Power::Off && reservation.summary.phase == Phase::Stopped
+}
+
+/// Until when it counts: to its end, and beyond it while machines are there.
+fn reaching(ends: Timestamp, machines: u32, counted: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    if machines == 0 || ends > now {
+        return ends;
+    }
+    // Not moved by every plan: each move is a commit.
+    let far_enough = later(now, BEYOND / 2)..=later(now, BEYOND);
+    counted.filter(|until| far_enough.contains(until)).unwrap_or(later(now, BEYOND))
 }
 
 fn ends(reservation: &Reservation) -> Option<Timestamp> {
