@@ -182,10 +182,12 @@ fn counted(
     let machines = if over { 0 } else { reservation.counted };
     let one = if off { each.off_per_hour } else { each.per_hour };
     let running = if off { 0 } else { u64::from(machines) };
+    // Of what is parked nothing is there but a snapshot: it was off only once its machine had ended.
+    let paid = if off { machines.min(reservation.summary.have) } else { machines };
     Charge {
         machines,
         vcpus_milli: running * u64::from(each.vcpus_milli),
-        per_hour: one.times(i64::from(machines)),
+        per_hour: one.times(i64::from(paid)),
         until: ends(reservation).map(|ends| reaching(ends, machines, counted_until, since)),
         since,
         month: Month::of(since),

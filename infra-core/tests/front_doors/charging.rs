@@ -8,7 +8,7 @@ use infra_core::nouns::budget::{BudgetLimits, Month};
 use infra_core::nouns::launch::{Launch, LaunchBody, LaunchPrice, SendRecord, Thing};
 use infra_core::nouns::offering::Billing;
 use infra_core::nouns::request::Request;
-use infra_core::nouns::reservation::{DeadlineKind, Heal, Reservation};
+use infra_core::nouns::reservation::{DeadlineKind, Heal, Phase, Power, Reservation};
 use infra_core::plan::budget::charge;
 use infra_core::price::usage::spending;
 use infra_core::testing::fixtures;
@@ -122,4 +122,21 @@ fn a_forecast_promises_more_than_a_month_is_charged() {
     let quoted =
         infra_core::price::charge(billing, usd("1"), born, Duration::from_secs(31 * 86_400 + 3 * 3600));
     assert_eq!(spent.at_end, Some(quoted), "as it was quoted");
+}
+
+#[tokio::test]
+async fn a_machine_that_is_off_is_free_where_its_cloud_bills_it() {
+    let (_, ada, mut reservation) = admitted(&wish(1)).await;
+    let choice = ada.quote(&wish(1)).await.expect("fits").remove(0).choice;
+    assert_eq!(choice.disk_gib, 0, "this cloud sells no disks, so it is billed as it is");
+    assert_eq!(choice.tariff.expect("is known").off_per_hour, choice.per_hour);
+    let now = later(reservation.created_at, Duration::from_secs(600));
+    (reservation.desired.power, reservation.summary.phase) = (Power::Off, Phase::Stopped);
+    reservation.summary.have = 1;
+    let off = charge(&reservation, now);
+    assert_eq!((off.per_hour, off.vcpus_milli, off.machines), (choice.per_hour, 0, 1));
+    // Parked: what is off is a snapshot, and its machine has ended.
+    reservation.summary.have = 0;
+    let parked = charge(&reservation, now);
+    assert_eq!((parked.per_hour, parked.machines), (Money::default(), 1));
 }
