@@ -116,6 +116,7 @@ async fn launches() -> Vec<f64> {
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         });
         let zone = offering.zones.first().cloned();
         let name = format!("bench-{no}");

@@ -71,6 +71,7 @@ impl CloudProvider for Shelf {
             arch: choice.offering.arch,
             created_at: as_of,
             system: Default::default(),
+            min_disk_gib: 0,
         };
         let offering = infra_core::nouns::offering::Offering { zones: Vec::new(), ..choice.offering };
         Ok(Catalogue {

@@ -454,7 +454,7 @@ mod tests {
             ("{\"zzz\":60}", "there are resource, count, vcpus"),
             ("{\"vcpus\":\"two\"}", "vcpus: must be a number, not a string"),
             ("{\"tags\":[]}", "tags: must be an object, not a list"),
-            ("{\"duration_s\":-1}", "must be a whole number, not below zero"),
+            ("{\"duration_s\":-1}", "must be a whole number from 0 up"),
             ("{\"resource\":\"k8s\"}", "resource: must be one of vm, cluster, device"),
             ("{\"ends_at\":\"tomorrow\"}", "must be a moment like 2026-11-21T12:00:00Z"),
         ] {

@@ -220,6 +220,10 @@ pub struct Quote {
     pub stale: bool,
     /// Why it stands before the next; `None` for the last of what fits, and for near misses.
     pub beats_next: Option<Advantage>,
+    /// Refused a moment ago, like everything else that fits, and not asked for until then: who asked the clouds knows, so
+    /// that an engine says `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_until: Option<Timestamp>,
 }
 
 /// What one rule of a request costs: the best offer with it, beside the best one without it and all else as asked.

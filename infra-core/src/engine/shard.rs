@@ -237,10 +237,15 @@ impl Engine {
             let shard = shard_of(tenant, self.parts.repo.shards());
             self.tallies.lock().expect("no panic under this lock").note(shard, &draft);
             let decided = draft.reservation.desired != read.reservation.value.desired;
+            let dry = draft.is_dry(&self.parts.limits);
             let writer = Writer { engine: self, installation, ownership, read: &read, budgets: &budgets };
             if !decided {
                 let left = writer.write(draft).instrument(span).await?;
                 self.planned(whose.clone(), read.units.len() + read.launches.len(), left);
+                if let Some(refill) = self.parts.refill.as_ref().filter(|_| dry) {
+                    // One that is not heard is said again with the next plan.
+                    let _ = refill.try_send(whose.clone());
+                }
                 return Ok(());
             }
             // What is desired changes first, alone: nothing may end because of a decision that was not written.

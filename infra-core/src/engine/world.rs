@@ -24,6 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::claims::{Claims, Moment, Ownership};
 use super::dirty::Dirty;
 use super::lane::LaneWorker;
@@ -33,7 +35,7 @@ use crate::contracts::store::{ListBy, RecordKind};
 use crate::nouns::installation::{Heartbeat, Installation, LaneRecord};
 use crate::nouns::launch::Launch;
 use crate::plan::clock_guard::ClockGuard;
-use crate::plan::fold::Rests;
+use crate::plan::fold::{Rests, Whose};
 use crate::records::{Repo, RepoError, Versioned};
 use crate::words::clock::{Clock, Timestamp};
 use crate::words::entropy::Entropy;
@@ -62,6 +64,8 @@ pub struct EngineParts {
     pub home: String,
     /// The store's newest commit when this process opened it, before any of its own.
     pub opened_at: Version,
+    /// Who ranks again when a reservation's list of offers is used up; without anybody it waits for those it has.
+    pub refill: Option<mpsc::Sender<Whose>>,
     /// A defect on purpose, if any.
     pub planted: Planted,
 }

@@ -1,7 +1,7 @@
 //! Where the engine is hung in: started by the builder, stopped by [`super::Infra::shutdown`].
 //!
 //! # Flow
-//! One task runs the engine's own loop and ends when it is told to. Front doors never call into it: they commit what
+//! One task runs the engine's own loop, another ranks again what the engine found no offer for; both end when told to. Front doors never call into it: they commit what
 //! is wished, and the engine reads that from the change feed, as a replica on another machine does.
 //!
 //! # Guarantees
@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::core::Core;
+use super::refill;
 use crate::engine::{Engine, EngineParts};
 
 /// A running engine, or none.
@@ -49,6 +50,7 @@ pub(crate) fn start_engine(core: &Arc<Core>, wanted: bool) -> Running {
     let (stop, stopping) = watch::channel(false);
     let mut tasks = Vec::new();
     if wanted {
+        let (refill, asked) = refill::channel();
         let engine = Arc::new(Engine::new(EngineParts {
             repo: core.repo.clone(),
             connections: Arc::new(core.connections.clone()),
@@ -58,10 +60,12 @@ pub(crate) fn start_engine(core: &Arc<Core>, wanted: bool) -> Running {
             master: core.master.clone(),
             home: core.home.clone(),
             opened_at: core.opened_at,
+            refill: Some(refill),
             planted: core.planted,
         }));
         core.pulse.started();
-        tasks.push(tokio::spawn(engine.run(stopping)));
+        tasks.push(tokio::spawn(engine.run(stopping.clone())));
+        tasks.push(tokio::spawn(refill::run(Arc::clone(core), asked, stopping)));
     }
     Running { stop, tasks: Mutex::new(tasks) }
 }

@@ -40,6 +40,7 @@ mod page;
 mod profile;
 mod quote;
 mod recover;
+mod refill;
 mod reseal;
 mod reserve;
 mod rows;

@@ -100,7 +100,7 @@ async fn ranked(
         })
         .collect();
     let memory = memory(core, offered.iter().map(|(lane, ..)| lane)).await?;
-    let excluded = memory.excluded();
+    let (excluded, nothing_excluded) = (memory.excluded(), BTreeSet::new());
     let overlays = overlays::of(core, tenant).await?.overlays;
     let context = PriceContext {
         lanes: &priced,
@@ -110,29 +110,53 @@ async fn ranked(
         stale_after: core.limits.price_stale_after,
         limit: core.limits.offers_kept,
     };
-    let quotes = match core.pricing.rank(request, &context) {
-        Ranking::Fits(quotes) if !quotes.is_empty() => quotes,
+    let (quotes, answered) = match core.pricing.rank(request, &context) {
+        Ranking::Fits(quotes) if !quotes.is_empty() => (quotes, context),
         Ranking::Fits(_) => {
             return Err(InfraError::Internal { why: "pricing answered an empty ranking".to_owned() });
         }
-        Ranking::Nothing(_) if !excluded.is_empty() => without_memory(core, request, &context, failed)?,
+        Ranking::Nothing(_) if !excluded.is_empty() => {
+            let all = PriceContext { excluded: &nothing_excluded, ..context };
+            (without_memory(core, request, &all, failed)?, all)
+        }
         Ranking::Nothing(why) => {
             return Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why)));
         }
     };
-    let rules = if explain { rule_costs(&*core.pricing, request, &context) } else { Vec::new() };
+    let rules = if explain { rule_costs(&*core.pricing, request, &answered) } else { Vec::new() };
     let skipped = if explain { memory.skipped() } else { Vec::new() };
-    let quotes = tariffs(quotes, &offered);
+    let mut quotes = tariffs(quotes, &offered);
+    quotes.iter_mut().for_each(|quote| quote.refused_until = memory.until(&quote.choice));
     let mut kept: Vec<Choice> = quotes.iter().map(|quote| quote.choice.clone()).collect();
     // Where nothing else fits, what lacks capacity is the list already.
     if !excluded.is_empty() && kept.first().is_some_and(|first| memory.until(first).is_none()) {
-        let context = PriceContext { excluded: &BTreeSet::new(), ..context };
+        let context = PriceContext { excluded: &nothing_excluded, ..context };
         if let Ranking::Fits(all) = core.pricing.rank(request, &context) {
             kept = with_remembered(kept, tariffs(all, &offered), &memory);
         }
     }
     kept.truncate(core.limits.offers_kept);
     Ok((Explained { quotes, rules, skipped }, kept))
+}
+
+/// The best offers for a request that are neither known already nor refused lately.
+///
+/// # Errors
+/// As [`rank`].
+pub(super) async fn more(
+    core: &Core,
+    tenant: &TenantId,
+    request: &Request,
+    known: &[Choice],
+) -> Result<Vec<Choice>, InfraError> {
+    let (quotes, _) = rank(core, tenant, request).await?;
+    let memory = memory(core, quotes.iter().map(|quote| &quote.choice.lane)).await?;
+    let place = |it: &Choice| {
+        (it.lane.id(), it.offering.type_name.clone(), it.offering.market, it.zone.clone(), it.image.clone())
+    };
+    let known: BTreeSet<_> = known.iter().map(place).collect();
+    let choices = quotes.into_iter().map(|quote| quote.choice);
+    Ok(choices.filter(|it| memory.until(it).is_none() && !known.contains(&place(it))).collect())
 }
 
 /// The list that a reservation keeps: what may be taken now, and the best of what was refused a moment ago, each where it
@@ -155,15 +179,14 @@ fn with_remembered(open: Vec<Choice>, all: Vec<Quote>, memory: &Memory) -> Vec<C
 }
 
 /// Nothing fits but what was refused a moment ago: that is taken, and waited for. "Nothing fits" would say for ever what
-/// is true for three minutes; the engine, which has the same memory, says when it is tried.
+/// is true for three minutes; the engine, which has the same memory, says when it is tried. `context` excludes nothing.
 fn without_memory(
     core: &Core,
     request: &Request,
     context: &PriceContext<'_>,
     failed: Vec<(Lane, ConnectError)>,
 ) -> Result<Vec<Quote>, InfraError> {
-    let context = PriceContext { excluded: &BTreeSet::new(), ..*context };
-    match core.pricing.rank(request, &context) {
+    match core.pricing.rank(request, context) {
         Ranking::Fits(quotes) => Ok(quotes),
         Ranking::Nothing(why) => Err(unanswered(request, failed).unwrap_or_else(|| nothing(*why))),
     }

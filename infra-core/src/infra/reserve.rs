@@ -12,7 +12,8 @@
 //! * Switches, budgets and the frozen store are checked in the commit itself.
 //!
 //! # Caveats
-//! Offers are ranked once. A reservation keeps the best few and walks down them when a cloud has no capacity.
+//! A reservation keeps the best few offers and walks down them when a cloud has no capacity; they are ranked again only
+//! when all were refused (`infra/refill.rs`).
 
 use super::change::held;
 use super::core::Core;

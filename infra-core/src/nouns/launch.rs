@@ -114,6 +114,10 @@ pub struct MachineBody {
     /// before the call.
     #[serde(default)]
     pub files: Option<Sealed>,
+    /// What the machine alone may cost an hour as spot prices move, by the cloud's list; `None` where nobody set a cap.
+    // Left out when there is none: what an older program froze has the same hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot_max: Option<Money>,
 }
 
 /// Ingress rules: nothing is open but what stands here.

@@ -152,6 +152,9 @@ pub struct Image {
     /// What the cloud charges for what boots from it.
     #[serde(default, skip_serializing_if = "System::is_linux")]
     pub system: System,
+    /// The smallest disk it boots from, GiB: clouds refuse a smaller one. 0 where the cloud does not say.
+    #[serde(default)]
+    pub min_disk_gib: u32,
 }
 
 /// How a cloud turns an hourly price and a running time into a charge, per machine with its disk.

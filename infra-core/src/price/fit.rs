@@ -134,6 +134,12 @@ impl<'a> LaneView<'a> {
         self.boot(arch).wanted.is_some()
     }
 
+    /// The largest of the smallest disks that what boots here needs, GiB.
+    pub(super) fn image_disk(&self) -> u32 {
+        let images = [self.x86_64, self.arm64].into_iter().filter_map(|boot| boot.any);
+        images.map(|image| image.min_disk_gib).max().unwrap_or(0)
+    }
+
     /// Does anything boot on machines of this architecture?
     pub(super) const fn boots_anything(&self, arch: Arch) -> bool {
         self.boot(arch).any.is_some()
@@ -270,7 +276,7 @@ impl<'v, 'a> Fit<'v, 'a> {
         misses.add_if(!policy.takes_family(&offering.family), Limit::Families);
         let gib_hour = lane.priced.catalogue.disk_gib_hour;
         let lowered = lane.lowered(compute.nanos, &offering.family, offering.market);
-        let bought = disk_to_buy(need.disk_gib, offering.disk_gib, gib_hour);
+        let bought = disk_to_buy(need.disk_gib, image.min_disk_gib, offering.disk_gib, gib_hour);
         let priced = bought.and_then(|gib| {
             let disk = gib_hour.nanos.checked_mul(i64::from(gib))?;
             let sum = lowered.checked_add(fee)?.checked_add(lane.ipv4)?.checked_add(disk)?;
@@ -305,10 +311,19 @@ fn has_model(offering: &Offering, asked: &str) -> bool {
     offering.gpus > 0 && offering.gpu_model.as_deref().is_some_and(|has| has.eq_ignore_ascii_case(asked))
 }
 
-/// GiB of disk to buy beside the type's own; `None` when more is asked than can be had.
-fn disk_to_buy(asked: u64, own: u32, gib_hour: Money) -> Option<u32> {
-    let sold = gib_hour.nanos > 0;
-    let wanted = if own == 0 && sold { asked.max(u64::from(ROOT_DISK_GIB)) } else { asked };
+/// GiB of disk to buy beside the type's own; `None` when more is asked than can be had, or than the own disk has that
+/// the image needs.
+///
+/// A disk that is bought holds the image, too: where a type's own disk is no root disk, that one is. A type without a disk
+/// of its own, where none is sold, has one as large as its image.
+fn disk_to_buy(asked: u64, image: u32, own: u32, gib_hour: Money) -> Option<u32> {
+    let (sold, image) = (gib_hour.nanos > 0, u64::from(image));
+    let wanted = match (own, sold) {
+        (0, true) => asked.max(image).max(u64::from(ROOT_DISK_GIB)),
+        (0, false) => asked,
+        _ => asked.max(image),
+    };
     let missing = wanted.saturating_sub(u64::from(own));
-    u32::try_from(missing).ok().filter(|gib| *gib == 0 || sold)
+    let bought = if missing > 0 && sold { missing.max(image) } else { missing };
+    u32::try_from(bought).ok().filter(|gib| *gib == 0 || sold)
 }

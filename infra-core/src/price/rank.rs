@@ -2,8 +2,8 @@
 //!
 //! # Flow
 //! Fits come in by class: one for each market that the request wishes, the first wished first. Each class is ordered
-//! by itself, gets its share of the list, and becomes quotes, one per open zone; then each quote is told why it stands
-//! before the next.
+//! by itself, gets its share of the list, and becomes quotes, one per open zone (of which the first few come before any
+//! other of their type); then each quote is told why it stands before the next.
 //!
 //! # Guarantees
 //! * The order is total over everything that shows in a quote: however lanes and offerings come in, the quotes go
@@ -24,6 +24,10 @@ use crate::words::ids::Zone;
 /// One part in so many of a list is kept for the fallback.
 const FALLBACK_SHARE: usize = 4;
 
+/// Zones that an offering has in a list before the next one is in it: capacity lacks by type and by zone, and a list of
+/// few types in all of their zones has nowhere to go when those types are sold out.
+const ZONES_FIRST: usize = 3;
+
 /// At most `limit` quotes of what misses nothing, best first.
 pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usize) -> Vec<Quote> {
     // Of each class all, or the best `limit` and more.
@@ -37,11 +41,12 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
     } else {
         fits.sort_unstable_by(order);
         let later = fits.partition_point(|fit| fit.class == 0);
-        let second = in_zones(&fits[later..], later, limit);
-        let kept = second.len().min((limit / FALLBACK_SHARE).max(1)).min(limit.saturating_sub(1));
+        let second = in_zones(&fits[later..], later, limit).len();
+        let kept = second.min((limit / FALLBACK_SHARE).max(1)).min(limit.saturating_sub(1));
         places.extend(in_zones(&fits[..later], 0, limit - kept));
-        places.extend(second);
-        places.truncate(limit);
+        // Once more, for the room that there really is.
+        let room = limit - places.len();
+        places.extend(in_zones(&fits[later..], later, room));
     }
     let mut quotes: Vec<Quote> = places.iter().map(|(at, zone)| quote(need, &fits[*at], *zone)).collect();
     for (nth, pair) in places.windows(2).enumerate() {
@@ -51,14 +56,28 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
     quotes
 }
 
-/// The first `limit` of these fits in their open zones, each by its place when the first has the place `from`.
+/// The best `limit` of these fits in their open zones, each by its place when the first has the place `from`.
+///
+/// Of each at most [`ZONES_FIRST`] zones, as long as there are others to fill the list; what room is left then goes to
+/// the further zones of the best.
 fn in_zones<'a>(fits: &[Fit<'a, 'a>], from: usize, limit: usize) -> Vec<(usize, Option<&'a Zone>)> {
-    let mut places = Vec::with_capacity(limit.min(fits.len()));
-    for (nth, fit) in fits.iter().enumerate() {
-        if places.len() >= limit {
+    let mut zones: Vec<Vec<Option<&Zone>>> = Vec::with_capacity(limit.min(fits.len()));
+    let mut first = 0;
+    for fit in fits {
+        if first >= limit {
             break;
         }
-        places.extend(fit.lane.open_zones(fit.offering).into_iter().map(|zone| (from + nth, zone)));
+        let open = fit.lane.open_zones(fit.offering);
+        first += open.len().min(ZONES_FIRST);
+        zones.push(open);
+    }
+    let mut room = limit.saturating_sub(first);
+    let mut places = Vec::with_capacity(limit.min(zones.iter().map(Vec::len).sum()));
+    for (nth, mut open) in zones.into_iter().enumerate() {
+        let more = open.len().saturating_sub(ZONES_FIRST).min(room);
+        room -= more;
+        open.truncate(ZONES_FIRST + more);
+        places.extend(open.into_iter().map(|zone| (from + nth, zone)));
     }
     places.truncate(limit);
     places
@@ -140,6 +159,7 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_, '_>, zone: Option<&Zone>) -> 
         saved_per_hour: shown(i128::from(fit.saved) * i128::from(need.count)),
         stale: fit.stale,
         beats_next: None,
+        refused_until: None,
         choice,
     }
 }

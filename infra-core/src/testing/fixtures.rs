@@ -109,6 +109,7 @@ pub fn machine() -> MachineBody {
         private_only: false,
         options: MachineOptions::default(),
         files: None,
+        spot_max: None,
     }
 }
 

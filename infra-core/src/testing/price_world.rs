@@ -96,6 +96,7 @@ impl PriceWorld {
             arch,
             created_at: PRICED_AT,
             system: System::default(),
+            min_disk_gib: 0,
         };
         self.lanes.push(WorldLane {
             lane: Lane {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use infra_core::infra::UserHandle;
 use infra_core::nouns::launch::{Closed, Launch, LaunchBody, LaunchState};
+use infra_core::nouns::policy::Burstable;
 use infra_core::nouns::reservation::{Heal, Phase};
 use infra_core::nouns::scarcity::Scarcity;
 use infra_core::words::ids::{ReservationId, TypeName};
@@ -100,6 +101,24 @@ async fn the_memory_dies_with_the_process_or_never() {
         SystemClock.sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ranked(&ada).await[0], types[0], "what was lacking is offered again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_list_waits_although_other_types_have_capacity() {
+    let mut limits = limits();
+    limits.offers_kept = 2;
+    let house = house(limits, Planted::NONE).await;
+    let ada = house.user("ada").await;
+    let types = ranked(&ada).await;
+    types.iter().for_each(|name| house.sim.set_capacity(name, None, false));
+    let id = ada.reserve(&wish(2), None).await.expect("accepted").view.id;
+    come_to(&ada, &id, Phase::Ready).await;
+    let view = ada.get(&id).await.expect("is there");
+    let gone = |offer: &str| types.iter().any(|name| offer.contains(name.as_str()));
+    assert!(view.units.iter().all(|unit| unit.type_.as_deref().is_some_and(|it| !gone(it))), "{view:?}");
+    let offers: BTreeSet<_> = view.tries.iter().map(|one| &one.offer).collect();
+    assert!(offers.len() >= 2, "what was tried before the list was filled is told, too: {:?}", view.tries);
+    assert!(offers.iter().all(|offer| gone(offer)), "{:?}", view.tries);
 }
 
 /// Waits until nothing is remembered any more.
@@ -244,10 +263,34 @@ async fn a_used_up_list_fails_the_reservation_or_says_nothing() {
     assert!(view.reason.as_ref().is_some_and(|why| why.contains("no offer has capacity now")), "{view:?}");
     assert!(matches!(view.state, Phase::Pending | Phase::Creating), "{view:?}");
     let asked_for = asked(&house).await.len();
-    assert!(asked_for <= limits().offers_kept, "bounded by the list: {asked_for}");
+    assert!(asked_for <= limits().offers_kept * 4, "bounded by the list, filled three times: {asked_for}");
     // A second one waits, too, without asking the cloud for anything.
     let other = ada.reserve(&wish(1), None).await.expect("accepted and waiting").view.id;
     house.sim.clear_rules();
     come_to(&ada, &id, Phase::Ready).await;
     come_to(&ada, &other, Phase::Ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_shortage_nobody_says_what_a_rule_costs_or_that_all_was_refused() {
+    let house = house(limits(), Planted::NONE).await;
+    let ada = house.user("ada").await;
+    let mut ruled = wish(1);
+    ruled.policy.burstable = Burstable::Deny;
+    let before = ada.explain(&ruled).await.expect("it fits");
+    assert!(before.quotes.iter().all(|quote| quote.refused_until.is_none()), "nothing was refused yet");
+    assert!(!before.rules.is_empty());
+    let machine = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
+    house.sim.rule(Rule::once("launch", FaultEffect::Capacity).times(None).only(machine));
+    ada.reserve(&ruled, None).await.expect("accepted");
+    let until = SystemClock.mono() + PATIENCE;
+    let told = loop {
+        let told = ada.explain(&ruled).await.expect("it fits, but for capacity");
+        if told.quotes.iter().all(|quote| quote.refused_until.is_some()) {
+            break told;
+        }
+        assert!(SystemClock.mono() < until, "not marked: {:?}", told.quotes.len());
+        SystemClock.sleep(Duration::from_millis(20)).await;
+    };
+    assert!(!told.rules.is_empty(), "the costs of rules do not vanish in a shortage");
 }

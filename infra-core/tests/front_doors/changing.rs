@@ -149,6 +149,7 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
                     arch,
                     created_at: as_of,
                     system: Default::default(),
+                    min_disk_gib: 0,
                 }],
                 disk_gib_hour: Money::usd_nanos(1000),
                 ipv4_hour: Money::default(),

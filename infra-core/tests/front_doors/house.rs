@@ -14,7 +14,7 @@ use infra_core::contracts::store::{
 use infra_core::infra::{IdempotencyKey, NewKey, NewTemplate, Operator, TemplateFrom, UserHandle};
 use infra_core::nouns::request::Request;
 use infra_core::records::{Repo, Stored, Versioned};
-use infra_core::testing::SeededEntropy;
+use infra_core::words::entropy::SystemEntropy;
 use infra_core::words::fault::Effect;
 use infra_core::words::ids::{CloudName, UserId};
 use infra_core::words::lane::Version;
@@ -141,7 +141,8 @@ impl House {
     }
 
     pub fn repo(&self) -> Repo {
-        let entropy = Arc::new(SeededEntropy::new(3));
+        // Drawn, not seeded: two repositories of one millisecond would give two commits the same id.
+        let entropy = Arc::new(SystemEntropy);
         Repo::new(
             self.store.clone(),
             Arc::new(SystemClock),

@@ -10,6 +10,7 @@ use infra_core::contracts::pricing::{NoFit, NoFitReason, Quote, Ranking, RuleCos
 use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::policy::Burstable;
 use infra_core::nouns::request::{MarketWish, Request};
+use infra_core::nouns::system::System;
 use infra_core::price::rule_costs;
 use infra_core::testing::price_world::{PriceWorld, WorldLane};
 use proptest::collection::vec;
@@ -131,7 +132,8 @@ type Missed = Vec<(&'static str, f64)>;
 fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -> Option<Missed> {
     let Price::Known { per_hour, .. } = &it.price else { return None };
     let boots = lane.catalogue.images.iter().any(|image| image.arch == it.arch);
-    if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots {
+    let system = oracle::image(lane, it, need).map_or_else(System::default, |image| image.system);
+    if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots || it.system != system {
         return None;
     }
     let mut missed = Vec::new();
@@ -283,7 +285,9 @@ fn run(engine: &dyn PricingEngine, worlds: u32) -> Result<Said, String> {
             let sound =
                 sizes.into_iter().flatten().all(|it| it.is_finite() && it >= 0.0) && need.count != Some(0);
             let Ranking::Nothing(why) = world.rank_prepared(engine, need) else { continue };
-            if sound && why.reason == NoFitReason::TooDemanding {
+            // Where a system has no price at all no limit is to blame, and what is near is not it.
+            let priced = !why.failed.detail.starts_with("nobody names a price");
+            if sound && priced && why.reason == NoFitReason::TooDemanding {
                 said.refused += 1;
                 said.alone += usize::from(helps_most(&why, &world, need)?);
                 nearest(&why, &world, need)?;

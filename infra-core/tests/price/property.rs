@@ -111,6 +111,7 @@ fn images() -> impl Strategy<Value = Vec<Image>> {
             arch,
             created_at: PRICED_AT - SignedDuration::from_secs(age),
             system,
+            min_disk_gib: 0,
         };
         all.into_iter().enumerate().map(image).collect()
     })

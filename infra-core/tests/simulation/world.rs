@@ -178,6 +178,7 @@ impl World {
             master,
             home: home.to_owned(),
             opened_at,
+            refill: None,
             planted: self.planted,
         });
         Replica { gate, clock, infra, engine: Arc::new(engine) }

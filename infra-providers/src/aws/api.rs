@@ -109,6 +109,8 @@ pub struct RunInstances {
     pub disks: Vec<Disk>,
     /// One-time spot, ended on interruption.
     pub spot: bool,
+    /// `SpotOptions.MaxPrice`, US dollars an hour; EC2 takes the on-demand price when `None`.
+    pub spot_max: Option<String>,
     /// User data as base64.
     pub user_data: Option<Secret>,
     /// `SecurityGroupId` of the primary interface; the VPC's default group when empty.
@@ -288,6 +290,8 @@ pub struct MachineImage {
     pub root_device: Option<String>,
     /// Device names of every disk it makes.
     pub devices: Vec<String>,
+    /// Size of its root disk, GiB: EC2 makes none that is smaller than the snapshot.
+    pub root_gib: Option<u32>,
 }
 
 /// The calls this crate makes.

@@ -101,6 +101,7 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
         arch: image.arch.filter(|arch| *arch == source.arch)?,
         created_at: image.created_at?,
         system,
+        min_disk_gib: image.root_gib.unwrap_or(0),
     })
 }
 

@@ -100,6 +100,7 @@ fn ask(
         image: body.image.to_string(),
         disks: disks(image, body.disk_gib, hibernate)?,
         spot: body.market == Market::Spot,
+        spot_max: body.spot_max.map(|most| most.to_string()),
         user_data: user_data.map(encoded).transpose()?,
         groups: body.firewall.iter().map(ToString::to_string).collect(),
         key_name: body.key_pair.clone(),

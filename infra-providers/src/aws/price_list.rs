@@ -58,8 +58,10 @@ const LICENSED: (&str, &str) = ("licenseModel", "No License required");
 /// What disks are made as.
 const DISK: &str = "gp3";
 
-/// Hours that AWS reckons a month of storage with are those of the month; the shortest makes an hour dearest.
-const MONTH_H: i64 = 28 * 24;
+/// A month of storage is charged by the hours of that month, 744 of them in one of 31 days
+/// (<https://repost.aws/knowledge-center/ebs-volume-charges>); of a year's months the average is this, which no month is
+/// more than a tenth away from.
+const MONTH_H: i64 = 365 * 24 / 12;
 
 /// The families of products that are machines.
 const FAMILIES: [&str; 2] = ["Compute Instance", "Compute Instance (bare metal)"];

@@ -151,8 +151,16 @@ fn named(which: Images, one: &wire::Image) -> Vec<Image> {
     let name = format!("{} {}", one.distribution, one.name);
     // Droplets cost the same whatever they boot: no licences are sold.
     let system = System::Linux;
-    let image =
-        |os| Image { id: id.clone(), name: name.clone(), os, arch, created_at: one.created_at, system };
+    let min_disk_gib = one.min_disk_size.unwrap_or(0);
+    let image = |os| Image {
+        id: id.clone(),
+        name: name.clone(),
+        os,
+        arch,
+        created_at: one.created_at,
+        system,
+        min_disk_gib,
+    };
     names.into_iter().map(image).collect()
 }
 

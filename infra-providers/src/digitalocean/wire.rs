@@ -265,6 +265,9 @@ pub struct Image {
     /// How large it is.
     #[serde(default)]
     pub size_gigabytes: Option<f64>,
+    /// The smallest disk it boots from, GB.
+    #[serde(default)]
+    pub min_disk_size: Option<u32>,
     /// Why it failed.
     #[serde(default)]
     pub error_message: Option<String>,

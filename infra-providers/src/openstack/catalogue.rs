@@ -126,7 +126,10 @@ fn named(image: Picture, usual: Arch) -> Option<Image> {
     // What a licence costs here is the operator's to say, of each of them.
     let windows = image.property("os_type").is_some_and(|kind| kind.eq_ignore_ascii_case("windows"));
     let system = if windows { System::Windows } else { System::of_os(&os) };
-    Some(Image { id: ImageId::new(image.id).ok()?, name, os, arch, created_at, system })
+    // Whole GiB; a flavor whose own disk is smaller is refused.
+    let min_disk = image.properties.get("min_disk").and_then(serde_json::Value::as_u64);
+    let min_disk_gib = min_disk.map_or(0, |gib| u32::try_from(gib).unwrap_or(u32::MAX));
+    Some(Image { id: ImageId::new(image.id).ok()?, name, os, arch, created_at, system, min_disk_gib })
 }
 
 /// `debian-12-generic-amd64` is a `debian 12`.
@@ -238,6 +241,12 @@ mod tests {
         assert_eq!(system("os_type", "Windows"), Some(System::Windows), "by what Nova is told of it");
         assert_eq!(system("os_distro", "windows"), Some(System::Windows));
         assert_eq!(system("os_type", "linux"), Some(System::Linux));
+        let least = serde_json::json!({
+            "id": "1", "name": "debian 12", "status": "active", "created_at": "2026-01-31T12:00:00Z",
+            "min_disk": 30,
+        });
+        let least = named(serde_json::from_value(least).expect("an image"), Arch::X86_64);
+        assert_eq!(least.map(|image| image.min_disk_gib), Some(30), "a smaller flavor is refused");
         let copy = image(serde_json::json!({
             "id": "1", "name": "debian 12", "status": "active", "created_at": "2026-01-31T12:00:00Z",
             "image_type": "snapshot",

@@ -148,7 +148,13 @@ impl CloudProvider for Priced {
 
 /// An offering with a table's prices: one for each system that the table names it with, and of each one for each price
 /// that its zones have, so that a quote in a zone is that zone's.
+///
+/// None of one that is of another system than Linux: that is what a cloud made of its own prices, and its Linux sibling
+/// becomes all that the table names.
 pub(crate) fn priced(one: &Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
+    if !one.system.is_linux() {
+        return Vec::new();
+    }
     let (name, market) = (one.type_name.clone(), one.market);
     let named = |system: &System| system.is_linux() || table.names(name.as_str(), market, *system);
     let systems = System::PRICED.into_iter().filter(named);
@@ -177,4 +183,28 @@ fn by_zone(one: Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
         }
     }
     split
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_core::nouns::request::{Arch, Market};
+
+    use super::*;
+    use crate::prices::Form;
+
+    #[test]
+    fn a_file_over_a_cloud_with_licensed_prices_offers_everything_twice() {
+        let text = "type,price_per_hour,currency,as_of,os\n\
+            a,0.5,USD,2026-11-01,\na,0.9,USD,2026-11-01,Windows\n";
+        let table = Form::Csv.parse("p.csv", text.as_bytes(), None).expect("a table");
+        let name: infra_core::words::ids::TypeName = "a".parse().expect("a name");
+        let linux = Offering::new(name, Arch::X86_64, Market::OnDemand);
+        let windows = Offering { system: System::Windows, ..linux.clone() };
+        let all = [linux, windows]
+            .iter()
+            .flat_map(|one| priced(one, &table, &Rates::default()))
+            .collect::<Vec<_>>();
+        let systems: Vec<_> = all.iter().map(|one| one.system).collect();
+        assert_eq!(systems, [System::Linux, System::Windows], "{all:?}");
+    }
 }

@@ -119,7 +119,15 @@ pub(super) fn images(os: &str, serial: u64, created_at: Timestamp) -> Vec<Image>
             let word = if arch == Arch::X86_64 { "x86_64" } else { "arm64" };
             let name = format!("sim-{slug}-{word}-{serial}");
             let id = ImageId::new(name.clone()).expect("operating systems have plain names");
-            Image { id, name, os: os.to_owned(), arch, created_at, system: System::of_os(os) }
+            Image {
+                id,
+                name,
+                os: os.to_owned(),
+                arch,
+                created_at,
+                system: System::of_os(os),
+                min_disk_gib: 0,
+            }
         })
         .collect()
 }

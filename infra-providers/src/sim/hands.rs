@@ -129,6 +129,7 @@ impl SimWorld {
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         });
         let (number, id) = state.draw_id("vm");
         state.put(SimThing {

@@ -200,6 +200,7 @@ pub(crate) fn body() -> MachineBody {
         private_only: false,
         options: Default::default(),
         files: None,
+        spot_max: None,
     }
 }
 

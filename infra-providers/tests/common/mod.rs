@@ -66,6 +66,7 @@ pub(crate) async fn subject(
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         },
         zones: offering.zones.clone(),
         unknown_id: ResourceId::new("i-0123456789abcdef0").expect("a legal name"),

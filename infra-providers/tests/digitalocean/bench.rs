@@ -142,6 +142,7 @@ impl Bench {
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         };
         wire.forget();
         Self { world, wire, clock, driver, provider, installation, machine, entropy }

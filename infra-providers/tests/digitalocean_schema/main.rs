@@ -72,6 +72,7 @@ async fn fresh(between: &Arc<Between>, seed: u64) -> Subject {
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         },
         zones: Vec::new(),
         unknown_id: ResourceId::new("987654321").expect("a legal name"),

@@ -93,6 +93,7 @@ impl Bench {
             private_only: false,
             options: Default::default(),
             files: None,
+            spot_max: None,
         };
         Self { ec2, clock, driver, provider, installation, machine, zones, entropy }
     }

@@ -315,6 +315,7 @@ impl Ec2Api for FakeEc2 {
             platform: None,
             root_device: Some("/dev/sda1".into()),
             devices: vec!["/dev/sda1".into(), "/dev/sdb".into()],
+            root_gib: Some(30),
         };
         let all = vec![
             image("ami-1", Arch::X86_64, 1),

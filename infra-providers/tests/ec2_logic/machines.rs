@@ -107,12 +107,14 @@ async fn a_body_that_cannot_work_is_refused_before_anything_leaves() {
 #[tokio::test]
 async fn spot_is_asked_for_as_spot_and_first_boot_data_never_prints() {
     let bench = Bench::new().await;
-    let body = infra_core::nouns::launch::MachineBody { market: Market::Spot, ..machine_body() };
+    let spot_max = infra_core::words::money::Money::parse_usd("0.0125");
+    let body = infra_core::nouns::launch::MachineBody { market: Market::Spot, spot_max, ..machine_body() };
     let frozen = bench.frozen(1, LaunchBody::Machine(body));
     let send = Send { user_data: Some(Secret::new("password=hunter2".into())), ..bench.send() };
     bench.provider.launch(&frozen, &send).await.expect("launched");
     let ask = bench.ec2.with(|world| world.runs.pop()).expect("one call");
     assert!(ask.spot);
+    assert_eq!(ask.spot_max.as_deref(), Some("0.0125"), "never dearer than this");
     let secret = ask.user_data.as_ref().expect("user data").expose().to_owned();
     assert!(!format!("{ask:?} {send:?}").contains(&secret));
 }

@@ -134,5 +134,6 @@ pub(crate) fn machine_body() -> MachineBody {
         private_only: true,
         options: Default::default(),
         files: None,
+        spot_max: None,
     }
 }

@@ -127,6 +127,7 @@ pub(crate) fn machine() -> MachineBody {
         private_only: false,
         options: Default::default(),
         files: None,
+        spot_max: None,
     }
 }
 

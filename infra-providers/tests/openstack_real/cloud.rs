@@ -118,6 +118,7 @@ impl Cloud {
             private_only: false,
             options,
             files: None,
+            spot_max: None,
         }
     }
 

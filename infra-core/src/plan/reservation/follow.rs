@@ -366,6 +366,12 @@ fn forgive(draft: &mut Draft, row: &Launch) {
 /// How the reason of a slot begins for which every offer was refused.
 pub(super) const EXHAUSTED: &str = "no offer has capacity now";
 
+/// Waits a slot because every offer of its list was refused?
+pub fn is_dry(unit: &Unit) -> bool {
+    let waits = unit.current.is_none() && unit.stage == Stage::Waiting && unit.want == Want::On;
+    waits && unit.reason.as_ref().is_some_and(|reason| reason.starts_with(EXHAUSTED))
+}
+
 /// What the user reads when the list is used up: how long it was, what was said last, and when it is tried again.
 pub(super) fn exhausted(offers: usize, said: Option<&str>, at: Timestamp) -> String {
     let said = said.map_or_else(String::new, |said| format!("; the last one said: {said}"));

@@ -24,10 +24,12 @@ use crate::nouns::launch::{
 };
 use crate::nouns::offering::Billing;
 use crate::nouns::options::MachineOptions;
+use crate::nouns::request::{Market, Request};
 use crate::nouns::reservation::{Choice, Reservation};
 use crate::words::clock::Timestamp;
 use crate::words::ids::{CredentialId, InstallationId, LaunchToken, ReservationId, ResourceId, TenantId};
 use crate::words::lane::{Lane, Mark, ResourceKind, Version};
+use crate::words::money::Money;
 
 /// What machines of one choice are made with.
 #[derive(Debug, Clone, Default)]
@@ -61,11 +63,20 @@ pub(super) fn machines(
         private_only: request.private_only,
         options: MachineOptions { files: [].into(), ..request.options.clone() },
         files: reservation.spec.files.clone(),
+        spot_max: spot_max(request, choice),
     });
     let count = u16::try_from(slots.len()).unwrap_or(u16::MAX);
     let wants = slots.clone().map(|no| (no, Want::On)).collect();
     let price = Some(price(choice));
     Launch { units: slots, wants, price, ..row(reservation, choice, body, count, token, now) }
+}
+
+/// What a spot machine alone may cost an hour by the cloud's list: what it does now, and what is left under the cap. What
+/// the team pays rises no faster than the list.
+fn spot_max(request: &Request, choice: &Choice) -> Option<Money> {
+    let cap = request.price_cap().filter(|_| choice.offering.market == Market::Spot)?;
+    let left = cap.nanos.saturating_sub(choice.per_hour.nanos);
+    Some(choice.offering.price.per_hour()?.plus(Money::usd_nanos(left.max(0))))
 }
 
 /// What a machine of this choice costs: frozen with it, since choices are ranked anew and prices move.
@@ -187,5 +198,28 @@ fn planned(
         request_id: None,
         told: [].into(),
         price: None,
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures;
+
+    #[test]
+    fn a_spot_machine_is_paid_dearer_than_its_cap() {
+        let mut choice = fixtures::choice();
+        let list = choice.offering.price.per_hour().expect("it has a price").nanos;
+        choice.per_hour = Money::usd_nanos(list + 1_000);
+        let mut request = Request::default();
+        choice.offering.market = Market::Spot;
+        assert_eq!(spot_max(&request, &choice), None, "nobody set a cap");
+        request.max_price_per_hour = Some(9.0);
+        let most = spot_max(&request, &choice).map(|most| most.nanos);
+        assert_eq!(most, Some(9_000_000_000 - 1_000), "what disk and address cost is taken off");
+        choice.offering.market = Market::OnDemand;
+        assert_eq!(spot_max(&request, &choice), None, "its price does not move");
+        let old = serde_json::to_string(&fixtures::machine()).expect("text");
+        assert!(!old.contains("spot_max"), "what was frozen without a cap has the same hash: {old}");
     }
 }

@@ -28,6 +28,7 @@ mod phase;
 mod wishes;
 
 pub use deadlines::{is_end_due, is_end_past, provisional_end};
+pub use follow::is_dry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,7 +141,17 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
     draft
 }
 
+/// How often the list of a reservation grows by another one's length when all in it were refused, the first included.
+pub const LISTS_MAX: usize = 4;
+
 impl Draft {
+    /// Has a slot no offer left that was not refused lately, and may the list still grow?
+    pub fn is_dry(&self, limits: &Limits) -> bool {
+        let (wanted, kept) = (&self.reservation.desired, &self.reservation.spec.choices);
+        let room = kept.len() < limits.offers_kept * LISTS_MAX;
+        room && wanted.present && self.reservation.hold.is_none() && self.units.values().any(is_dry)
+    }
+
     /// Something must be looked at again by then.
     fn look_at(&mut self, when: Timestamp) {
         self.next_look = self.next_look.min(when);

@@ -123,6 +123,9 @@ impl LaneIndex {
 
     /// What is added to the plain price of every row to get what it costs an hour; `None` when that differs by row.
     fn row_costs(&self, need: &Need<'_>, lane: &LaneView<'_>) -> Option<i64> {
+        if self.image_decides(need, lane) {
+            return None;
+        }
         let gib_hour = lane.priced.catalogue.disk_gib_hour.nanos.max(0);
         let asked = i64::try_from(need.disk_gib).ok().filter(|gib| *gib <= i64::from(u32::MAX))?;
         let whole = gib_hour.checked_mul(asked)?;

@@ -33,6 +33,8 @@ mod sky;
 use std::sync::OnceLock;
 
 use super::ROOT_DISK_GIB;
+use super::fit::LaneView;
+use super::need::Need;
 use crate::nouns::offering::{Catalogue, Offering};
 use crate::nouns::request::{Arch, Market};
 use bits::{Bits, Column, Names};
@@ -86,6 +88,26 @@ impl LaneIndex {
     /// The offering that a row is.
     fn offering<'a>(&self, catalogue: &'a Catalogue, row: usize) -> &'a Offering {
         &catalogue.offerings[self.offerings[row] as usize]
+    }
+
+    /// May what boots here make a disk larger than the request alone does, of any row?
+    fn image_decides(&self, need: &Need<'_>, lane: &LaneView<'_>) -> bool {
+        let least = lane.image_disk();
+        if least == 0
+            || (need.disk_gib == 0 && least <= ROOT_DISK_GIB && self.own_disk.most().unwrap_or(0) == 0)
+        {
+            return false;
+        }
+        if need.disk_gib > 0 || least > ROOT_DISK_GIB {
+            return true;
+        }
+        let rows = |least: u32| {
+            let mut rows = Bits::all(self.rows());
+            self.own_disk.keep_at_least(least.into(), &mut rows);
+            rows
+        };
+        // Types with a disk of their own that is too small.
+        rows(1) != rows(least)
     }
 
     /// Rows and rows on skylines: what an index is made of, for whoever measures it.

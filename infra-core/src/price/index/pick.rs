@@ -126,7 +126,7 @@ fn of_lane<'a>(
     let index = view.index()?;
     let sold = priced.catalogue.disk_gib_hour.nanos > 0;
     let same_disk = need.disk_gib == 0 || (sold && index.own_disk.most().unwrap_or(0) == 0);
-    if !view.overlays.is_empty() || !same_disk {
+    if !view.overlays.is_empty() || !same_disk || index.image_decides(need, &view) {
         return None;
     }
     let mut best: Option<Fit<'_, 'a>> = None;

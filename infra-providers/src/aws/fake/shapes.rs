@@ -48,6 +48,7 @@ pub(super) fn machine(ask: &RunInstances) -> Result<MachineBody, &'static str> {
         type_name: TypeName::new(ask.type_name.clone()).map_err(|_| "InstanceType")?,
         image: ImageId::new(ask.image.clone()).map_err(|_| "ImageId")?,
         disk_gib: root.and_then(|disk| disk.size_gib).unwrap_or(0),
+        spot_max: ask.spot_max.as_deref().and_then(infra_core::words::money::Money::parse_usd),
         market: if ask.spot { Market::Spot } else { Market::OnDemand },
         user_data: None,
         ssh_public_keys: Vec::new(),
@@ -157,6 +158,7 @@ pub(super) fn image(one: &Image) -> MachineImage {
         platform: Some("Linux/UNIX".to_owned()),
         root_device: Some(ROOT.to_owned()),
         devices: vec![ROOT.to_owned()],
+        root_gib: Some(one.min_disk_gib).filter(|gib| *gib > 0),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn run_instances(
     if ask.spot {
         // A one-time request, never a persistent one, which would buy again after every ending. What a shutdown from
         // inside does cannot be chosen for these: it ends them.
-        call.instance_market_options(one_time_spot())
+        call.instance_market_options(one_time_spot(ask.spot_max.clone()))
     } else {
         call.instance_initiated_shutdown_behavior(ec2::ShutdownBehavior::Stop)
     }
@@ -78,9 +78,10 @@ fn hibernation() -> ec2::HibernationOptionsRequest {
     ec2::HibernationOptionsRequest::builder().configured(true).build()
 }
 
-fn one_time_spot() -> ec2::InstanceMarketOptionsRequest {
+fn one_time_spot(most: Option<String>) -> ec2::InstanceMarketOptionsRequest {
     let options = ec2::SpotMarketOptions::builder()
         .spot_instance_type(ec2::SpotInstanceType::OneTime)
+        .set_max_price(most)
         .instance_interruption_behavior(ec2::InstanceInterruptionBehavior::Terminate)
         .build();
     ec2::InstanceMarketOptionsRequest::builder()
@@ -197,7 +198,10 @@ pub(super) fn machine_type(one: ec2::InstanceTypeInfo) -> Option<MachineType> {
 
 /// An image; `None` when it has no id.
 pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
-    let mappings = one.block_device_mappings.unwrap_or_default().into_iter();
+    let mappings = one.block_device_mappings.unwrap_or_default();
+    let root = mappings.iter().find(|disk| disk.device_name == one.root_device_name);
+    let root_gib = root.and_then(|disk| u32::try_from(disk.ebs.as_ref()?.volume_size?).ok());
+    let mappings = mappings.into_iter();
     Some(MachineImage {
         id: one.image_id?,
         name: one.name.unwrap_or_default(),
@@ -207,6 +211,7 @@ pub(super) fn image(one: ec2::Image) -> Option<MachineImage> {
         root_device: one.root_device_name,
         // Ephemeral disks have no EBS part: they go with the machine whatever the call says.
         devices: mappings.filter(|disk| disk.ebs.is_some()).filter_map(|disk| disk.device_name).collect(),
+        root_gib,
     })
 }
 

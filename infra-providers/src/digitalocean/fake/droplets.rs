@@ -78,6 +78,7 @@ pub(super) async fn create(fake: &DigitalOceanFake, asking: &Asking) -> Outcome 
         private_only: asking.body["public_networking"] == json!(false),
         options: Default::default(),
         files: None,
+        spot_max: None,
     });
     let mut frozen = fake.frozen(mark, name, body);
     frozen.labels = labels;

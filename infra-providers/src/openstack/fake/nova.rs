@@ -148,6 +148,7 @@ async fn create(fake: &OpenStackFake, asking: &Asking) -> Outcome {
         private_only: false,
         options: Default::default(),
         files: None,
+        spot_max: None,
     };
     let metadata = texts(&server["metadata"]);
     let made = FrozenLaunch {
