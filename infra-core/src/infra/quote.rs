@@ -201,7 +201,7 @@ fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
         let stock = offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., stock)| stock);
         choice.tariff = stock.map(|stock| Tariff {
             billing: stock.catalogue.billing,
-            off_per_hour: stock.catalogue.disk_gib_hour.times(i64::from(choice.disk_gib)),
+            off_per_hour: stock.catalogue.off_per_hour(choice.per_hour, choice.disk_gib),
         });
     }
     quotes

@@ -23,10 +23,11 @@ use super::once::{self, Once};
 use super::views::{IdempotencyKey, Relaunch};
 use super::{defaults, rows, templates};
 use crate::nouns::actor::Actor;
+use crate::nouns::budget::BudgetKind;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Phase, Reservation};
-use crate::plan::budget::standing;
+use crate::plan::budget::{Shortage, standing};
 use crate::records::{Txn, Versioned};
 use crate::words::ids::UserId;
 use crate::words::money::Money;
@@ -115,7 +116,13 @@ async fn admit(core: &Core, txn: &mut Txn, gate: &Gate, reservation: &Reservatio
     let (owner, tenant) = (&reservation.owner, &reservation.tenant);
     let budgets = core.budgets(&gate.installation.value, owner, tenant).await?;
     let charge = standing(reservation);
-    budgets.allow(None, &charge)?;
+    // A time asked for begins when the machines are there: until then the longest building is counted.
+    let brief = reservation.spec.request.duration_s.filter(|_| reservation.spec.request.ends_at.is_none());
+    let to_build_in = brief.map(|_| core.limits.build_deadline);
+    budgets.allow(None, &charge).map_err(|no| Shortage {
+        to_build_in: to_build_in.filter(|_| no.kind == BudgetKind::PerMonth),
+        ..no
+    })?;
     budgets.put(txn, None, Some(&charge));
     Ok(())
 }

@@ -16,6 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::actor::By;
+use super::offering::Billing;
 use crate::words::clock::{Timestamp, between};
 use crate::words::ids::{InstallationId, TenantId, UserId};
 use crate::words::money::Money;
@@ -160,6 +161,47 @@ pub struct Each {
     pub off_per_hour: Money,
     /// Thousandths of a virtual processor.
     pub vcpus_milli: u32,
+    /// How time on is charged; `None` in records that are older than this: by the hour's share, without a minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Rules>,
+}
+
+/// How time is charged by the dearest rule of the clouds that a machine may come from, field by field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Rules {
+    /// Seconds paid at least.
+    pub min_s: u32,
+    /// Amount paid at least, per machine.
+    pub min_charge: Money,
+    /// Begun hours are paid whole.
+    pub by_hour: bool,
+    /// Hours paid at most per calendar month; `None` when one of the clouds charges them all.
+    pub month_hours_max: Option<u32>,
+}
+
+impl Rules {
+    /// The dearer of two, field by field.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        let most = self.month_hours_max.zip(other.month_hours_max);
+        Self {
+            min_s: self.min_s.max(other.min_s),
+            min_charge: self.min_charge.max(other.min_charge),
+            by_hour: self.by_hour || other.by_hour,
+            month_hours_max: most.map(|(one, other)| one.max(other)),
+        }
+    }
+}
+
+impl From<Billing> for Rules {
+    fn from(billing: Billing) -> Self {
+        match billing {
+            Billing::PerSecond { min_s, min_charge, month_hours_max } => {
+                Self { min_s, min_charge, by_hour: false, month_hours_max }
+            }
+            Billing::PerHour => Self { by_hour: true, ..Self::default() },
+        }
+    }
 }
 
 impl Each {
@@ -170,6 +212,10 @@ impl Each {
             per_hour: self.per_hour.max(other.per_hour),
             off_per_hour: self.off_per_hour.max(other.off_per_hour),
             vcpus_milli: self.vcpus_milli.max(other.vcpus_milli),
+            rules: match (self.rules, other.rules) {
+                (None, None) => None,
+                (one, other) => Some(one.unwrap_or_default().max(other.unwrap_or_default())),
+            },
         }
     }
 }
@@ -193,21 +239,10 @@ pub struct Charge {
     pub before: Money,
     /// The dearest machine it may take.
     pub each: Each,
-}
-
-impl Charge {
-    /// What it came to in a month by a moment, as if everything had run since it was counted.
-    #[must_use]
-    pub fn spent(&self, month: Month, upto: Timestamp) -> Money {
-        let running = self.per_hour.per_hour_for(month.overlap(self.since, upto));
-        if month == self.month { running.plus(self.before) } else { running }
-    }
-
-    /// What it comes to in a month, if it stays as it is: to its end, or to the month's.
-    #[must_use]
-    pub fn in_month(&self, month: Month) -> Money {
-        self.spent(month, self.until.unwrap_or(Timestamp::MAX))
-    }
+    /// How the time since then is charged; `None` for the hour's share alone: of machines that are off, and in records
+    /// that are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Rules>,
 }
 
 /// A sum of charges.

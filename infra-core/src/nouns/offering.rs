@@ -231,6 +231,17 @@ impl Catalogue {
         options.asked().into_iter().find(|option| !self.options.contains(option))
     }
 
+    /// What a machine costs per hour while it is off.
+    ///
+    /// A cloud that sells disks apart charges an off machine's disk alone, as EC2 does
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-stop-start-works.html>). One whose machines bring
+    /// their own keeps them reserved and charges them in full, as DigitalOcean does
+    /// (<https://www.digitalocean.com/community/questions/droplets-off-are-charged-is-it-cheaper-if-the-server-is-off>).
+    #[must_use]
+    pub fn off_per_hour(&self, per_hour: Money, disk_gib: u32) -> Money {
+        if self.disk_gib_hour.nanos > 0 { self.disk_gib_hour.times(i64::from(disk_gib)) } else { per_hour }
+    }
+
     /// The image with this id.
     #[must_use]
     pub fn image(&self, id: &ImageId) -> Option<&Image> {

@@ -3,7 +3,8 @@
 //! # Guarantees
 //! * An overlay lowers the price of compute and of nothing else: disks, addresses and fees are listed apart.
 //! * Where several match, the lowest price counts. They never add up, so their order means nothing.
-//! * A price never gets to zero: a billionth is left, because what costs nothing is never chosen.
+//! * A twentieth of the list price is left at least. An amount that would leave less was meant for something dearer, and
+//!   does not apply: a fixed amount off made small machines free, and they were chosen for that.
 //!
 //! # Caveats
 //! How much of a savings plan is used up already is not known here: an overlay says what the next machine costs.
@@ -21,7 +22,7 @@ use crate::words::money::Money;
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Off {
-    /// So many hundredths of the list price; above 0 and below 100. Counted in thousandths of a percent.
+    /// So many hundredths of the list price; above 0, and 95 at most. Counted in thousandths of a percent.
     #[cfg_attr(feature = "utoipa", schema(example = 28.5))]
     Percent(f64),
     /// So much per machine and hour.
@@ -51,9 +52,20 @@ impl<'de> Deserialize<'de> for Off {
 }
 
 impl Off {
-    /// A listed price, lowered. Rises with the list price, so the order of two prices never turns around.
+    /// A listed price, lowered; the price itself where less than a twentieth of it would be left.
+    ///
+    /// An amount makes the price just below the one that it begins to apply to the dearer of the two: see
+    /// [`Self::least`].
     #[must_use]
     pub fn lowered(self, list_nanos: i64) -> i64 {
+        let least = self.least(list_nanos);
+        if i128::from(least) * 20 < i128::from(list_nanos) { list_nanos } else { least }
+    }
+
+    /// What is never above what this makes of a listed price, or of a dearer one: the same without asking whether it
+    /// applies. Rises with the list price.
+    #[must_use]
+    pub fn least(self, list_nanos: i64) -> i64 {
         const WHOLE: i128 = 100_000;
         let lowered = match self {
             Self::Percent(_) => {
@@ -133,15 +145,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_discount_never_turns_the_order_around_nor_makes_anything_free() {
+    fn a_discount_makes_nothing_free_nor_cheaper_than_what_is_searched_by() {
         let per_hour = |nanos| Off::PerHour(Money::usd_nanos(nanos));
         let offs = [Off::Percent(28.5), Off::Percent(99.999), per_hour(5), per_hour(i64::MAX), per_hour(-5)];
         for off in offs {
             let mut last = 0;
             for list in [1, 2, 3, 6, 7, 1000, 1001, 1_000_000_000, i64::MAX - 1, i64::MAX] {
-                let lowered = off.lowered(list);
-                assert!(lowered >= last && lowered >= 1 && lowered <= list, "{off:?} of {list}: {lowered}");
-                last = lowered;
+                let (least, lowered) = (off.least(list), off.lowered(list));
+                assert!(least >= last && (1..=list).contains(&least), "{off:?} of {list}: {least}");
+                let left = i128::from(lowered) * 20 >= i128::from(list);
+                assert!(left && (least..=list).contains(&lowered), "{off:?} of {list}: {lowered}");
+                last = least;
             }
         }
         assert_eq!(Off::Percent(25.0).lowered(1_000_000_001), 750_000_001, "rounded up");

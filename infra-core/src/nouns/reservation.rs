@@ -173,7 +173,8 @@ pub struct Choice {
 pub struct Tariff {
     /// The cloud's rule.
     pub billing: Billing,
-    /// One machine for one hour while it is off: its disk, where a machine that is off costs no more than that.
+    /// One machine for one hour while it is off: its disk, where a machine that is off costs no more than that, else
+    /// all of it.
     pub off_per_hour: Money,
 }
 

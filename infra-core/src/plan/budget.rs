@@ -4,20 +4,33 @@
 //! * A charge follows from its reservation and the charge before it: whoever changes a reservation computes it anew and
 //!   moves the sum by the difference, so the sum is always that of the charges.
 //! * Only growth is refused, and only of what grows: whoever is beyond a limit since it was lowered may still give back.
+//! * Time is charged by the cloud's own rule, as in a quote and on a bill: minima, begun hours, a month's ceiling. Where
+//!   machines may come from several clouds, by the dearest of their rules.
 //! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
 //! * A month's limit is asked of the next month, too: what is asked for in the last hour of one costs the other. What
 //!   goes on for longer costs no later month more than a whole one, so nobody has to look further.
+//! * What is there after its end (an end that is stuck, held or not believed) goes on to count: up to now, and for
+//!   [`BEYOND`] more, anew with every plan that finds less than half of that left.
 //!
 //! # Caveats
 //! Until its end the estimate counts from admission, so time spent waiting for capacity counts as if machines had run;
-//! the end replaces it by what was really paid.
+//! the end replaces it by what was really paid. Whenever machines or their price change a new time begins, and with it
+//! another minimum is counted.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::nouns::budget::{Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Totals};
+use crate::nouns::budget::{
+    Budget, BudgetKind, BudgetLimits, BudgetScope, Charge, Each, Month, Rules, Totals,
+};
+use crate::nouns::offering::Billing;
 use crate::nouns::reservation::{Choice, DeadlineKind, Phase, Power, Reservation};
-use crate::words::clock::Timestamp;
+use crate::price;
+use crate::words::clock::{Timestamp, between, later};
 use crate::words::money::Money;
+
+/// How far ahead of now machines count that should have ended: longer than it takes until they are planned again.
+pub const BEYOND: Duration = Duration::from_secs(15 * 60);
 
 /// A number of things or an amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,16 +70,20 @@ pub struct Shortage {
     pub asked: Amount,
     /// How much is left.
     pub left: Amount,
+    /// Time that is counted besides the one asked for: its machines may be built that long.
+    pub to_build_in: Option<Duration>,
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, kind, month, max, held, asked, left } = self;
+        let Self { scope, kind, month, max, held, asked, left, to_build_in } = self;
         let of = month.map(|month| format!(" in {month}")).unwrap_or_default();
         write!(
             f,
             "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left"
-        )
+        )?;
+        to_build_in
+            .map_or(Ok(()), |time| write!(f, "; {} min to build in are counted", time.as_secs().div_ceil(60)))
     }
 }
 
@@ -77,6 +94,49 @@ pub fn each(choice: &Choice) -> Each {
         per_hour: choice.per_hour,
         off_per_hour: choice.tariff.map_or(choice.per_hour, |tariff| tariff.off_per_hour),
         vcpus_milli: choice.offering.vcpus_milli,
+        rules: choice.tariff.map(|tariff| tariff.billing.into()),
+    }
+}
+
+impl Charge {
+    /// What it came to in a month by a moment, as if everything had run since it was counted.
+    #[must_use]
+    pub fn spent(&self, month: Month, upto: Timestamp) -> Money {
+        let running = match self.rules {
+            Some(rules) => {
+                let upto = upto.min(month.end());
+                let (all, before) = (self.by(rules, upto), self.by(rules, month.start().min(upto)));
+                Money { nanos: all.nanos.saturating_sub(before.nanos), ..all }
+            }
+            None => self.per_hour.per_hour_for(month.overlap(self.since, upto)),
+        };
+        if month == self.month { running.plus(self.before) } else { running }
+    }
+
+    /// What it comes to in a month, if it stays as it is: to its end, or to the month's.
+    #[must_use]
+    pub fn in_month(&self, month: Month) -> Money {
+        self.spent(month, self.until.unwrap_or(Timestamp::MAX))
+    }
+
+    /// What its machines are charged from `since` to a moment, each by itself.
+    fn by(&self, rules: Rules, at: Timestamp) -> Money {
+        let machines = i64::from(self.machines);
+        if machines == 0 || at <= self.since {
+            return Money::default();
+        }
+        let one = Money { nanos: self.per_hour.nanos / machines, ..self.per_hour };
+        rules.charge(one, self.since, between(self.since, at)).times(machines)
+    }
+}
+
+impl Rules {
+    /// What one machine at this hourly price is charged at most.
+    fn charge(self, per_hour: Money, from: Timestamp, time: Duration) -> Money {
+        let Self { min_s, min_charge, by_hour, month_hours_max } = self;
+        let by = |billing| price::charge(billing, per_hour, from, time);
+        let seconds = by(Billing::PerSecond { min_s, min_charge, month_hours_max });
+        if by_hour { seconds.max(by(Billing::PerHour)) } else { seconds }
     }
 }
 
@@ -84,7 +144,7 @@ pub fn each(choice: &Choice) -> Each {
 #[must_use]
 pub fn standing(reservation: &Reservation) -> Charge {
     let first = || reservation.spec.choices.first().map(each).unwrap_or_default();
-    let made = || counted(reservation, first(), Money::default(), reservation.created_at);
+    let made = || counted(reservation, first(), Money::default(), (reservation.created_at, None));
     reservation.charge.clone().unwrap_or_else(made)
 }
 
@@ -94,32 +154,47 @@ pub fn standing(reservation: &Reservation) -> Charge {
 #[must_use]
 pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
     let was = standing(reservation);
-    let new = counted(reservation, was.each, spent(reservation, &was, now), now);
-    let counts = |of: &Charge| (of.machines, of.vcpus_milli, of.per_hour, of.until);
-    if counts(&was) == counts(&new) { Charge { each: new.each, ..was } } else { new }
+    let new = counted(reservation, was.each, spent(reservation, &was, now), (now, was.until));
+    let counts = |of: &Charge| (of.machines, of.vcpus_milli, of.per_hour, of.rules);
+    // What was paid in the end replaces what was reckoned.
+    let paid = reservation.over_at.is_some() && (was.before, was.until) != (new.before, new.until);
+    if counts(&was) != counts(&new) || paid {
+        return new;
+    }
+    // A new end begins no new time: its minimum would be paid again.
+    Charge { each: new.each, until: new.until, ..was }
 }
 
 /// What a new reservation counts for, when its machines are of this choice.
 #[must_use]
 pub fn first_charge(reservation: &Reservation, choice: Option<&Choice>, now: Timestamp) -> Charge {
-    counted(reservation, choice.map(each).unwrap_or_default(), Money::default(), now)
+    counted(reservation, choice.map(each).unwrap_or_default(), Money::default(), (now, None))
 }
 
-/// A charge that begins at a moment, with what was spent before.
-fn counted(reservation: &Reservation, each: Each, before: Money, since: Timestamp) -> Charge {
+/// A charge that begins at a moment, with what was spent before, and until when it counted so far.
+fn counted(
+    reservation: &Reservation,
+    each: Each,
+    before: Money,
+    (since, counted_until): (Timestamp, Option<Timestamp>),
+) -> Charge {
     let (over, off) = (reservation.over_at.is_some(), is_off(reservation));
     let machines = if over { 0 } else { reservation.counted };
     let one = if off { each.off_per_hour } else { each.per_hour };
     let running = if off { 0 } else { u64::from(machines) };
+    // Of what is parked nothing is there but a snapshot: it was off only once its machine had ended.
+    let paid = if off { machines.min(reservation.summary.have) } else { machines };
     Charge {
         machines,
         vcpus_milli: running * u64::from(each.vcpus_milli),
-        per_hour: one.times(i64::from(machines)),
-        until: ends(reservation),
+        per_hour: one.times(i64::from(paid)),
+        until: ends(reservation).map(|ends| reaching(ends, machines, counted_until, since)),
         since,
         month: Month::of(since),
         before,
         each,
+        // Nobody charges a minimum for being off.
+        rules: each.rules.filter(|_| !off),
     }
 }
 
@@ -133,6 +208,16 @@ fn spent(reservation: &Reservation, was: &Charge, now: Timestamp) -> Money {
 /// Turned off, and arrived there: until then its machines run.
 fn is_off(reservation: &Reservation) -> bool {
     reservation.desired.power == Power::Off && reservation.summary.phase == Phase::Stopped
+}
+
+/// Until when it counts: to its end, and beyond it while machines are there.
+fn reaching(ends: Timestamp, machines: u32, counted: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    if machines == 0 || ends > now {
+        return ends;
+    }
+    // Not moved by every plan: each move is a commit.
+    let far_enough = later(now, BEYOND / 2)..=later(now, BEYOND);
+    counted.filter(|until| far_enough.contains(until)).unwrap_or(later(now, BEYOND))
 }
 
 fn ends(reservation: &Reservation) -> Option<Timestamp> {
@@ -234,5 +319,6 @@ fn shortage(budget: &Budget, limit: &Limited, held: i128, would: i128) -> Shorta
         held: amount(held),
         asked: amount(would - held),
         left: amount((limit.max - held).max(0)),
+        to_build_in: None,
     }
 }

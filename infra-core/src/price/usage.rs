@@ -87,19 +87,18 @@ pub fn spending<'a>(
     }
     let rows: Vec<&Launch> = rows.into_iter().collect();
     let so_far = total(reservation, rows.iter().copied(), now);
-    let in_month = in_month(reservation, &rows, month, now);
     let per_hour = rows.iter().fold(Money::default(), |sum, row| sum.plus(rate(reservation, row)));
     let of = |kind| reservation.deadlines.0.get(&kind).copied();
     let ends = of(DeadlineKind::Ends).into_iter().chain(of(DeadlineKind::MaxLife)).min();
     let ends = if reservation.desired.present { ends } else { Some(now) };
-    let more = |from, to| per_hour.per_hour_for(between(from, to));
-    let until = ends.unwrap_or(Timestamp::MAX).min(month.end());
+    // As it will be charged, not an hour's price times hours: minima are paid already, a month's ceiling is reached.
+    let until = ends.unwrap_or(Timestamp::MAX).min(month.end()).max(now);
     Spending {
         so_far,
-        in_month,
+        in_month: in_month(reservation, &rows, month, now),
         per_hour,
-        at_end: ends.map(|ends| so_far.plus(more(now, ends))),
-        at_month_end: in_month.plus(more(now.max(month.start()), until)),
+        at_end: ends.map(|ends| total(reservation, rows.iter().copied(), ends.max(now))),
+        at_month_end: in_month(reservation, &rows, month, until),
     }
 }
 

@@ -361,6 +361,7 @@ fn a_month_is_cut_in_local_time_or_forgets_what_was_spent_before() {
         month: november,
         before: usd("5"),
         each: infra_core::nouns::budget::Each::default(),
+        rules: None,
     };
     assert_eq!(charge.in_month(november), usd("13"), "five before, and four hours of two");
     assert_eq!(charge.in_month(Month(november.0 + 1)), usd("20"), "the rest is the next month's");

@@ -5,6 +5,7 @@
 mod budgets;
 mod capacity;
 mod changing;
+mod charging;
 mod frozen;
 mod guards;
 mod history;

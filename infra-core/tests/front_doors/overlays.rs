@@ -45,7 +45,9 @@ fn lowered(listed: &Quote, overlays: &[Overlay]) -> i64 {
         let price = match overlay.off {
             #[allow(clippy::cast_possible_truncation, reason = "whole percents")]
             Off::Percent(off) => list - list * (off as i64) / 100,
-            Off::PerHour(off) => (list - off.nanos).max(1),
+            // What would leave next to nothing was meant for something dearer.
+            Off::PerHour(off) if list.saturating_sub(off.nanos).saturating_mul(20) < list => list,
+            Off::PerHour(off) => list - off.nanos,
         };
         lowest = if meant { lowest.min(price) } else { lowest };
     }
@@ -65,6 +67,8 @@ async fn a_discount_is_missed_misplaced_or_seen_by_another_team() {
         vec![overlay(None, None, Off::Percent(10.0)), overlay(Some(&first), None, Off::Percent(30.0))],
         vec![overlay(None, Some(Market::OnDemand), Off::PerHour(Money::usd_nanos(1_000_000)))],
         vec![overlay(None, None, Off::PerHour(Money::usd_nanos(i64::MAX)))],
+        // Above some prices, and below others.
+        vec![overlay(None, None, Off::PerHour(Money::usd_nanos(20_000_000)))],
         Vec::new(),
     ];
     for overlays in sets {
@@ -101,7 +105,7 @@ async fn a_discount_is_set_over_somebody_elses_or_for_nobody_or_makes_no_sense()
     let unknown = operator.set_overlays(&nobody, std::slice::from_ref(&half), None).await;
     assert!(matches!(unknown, Err(InfraError::NotFound { .. })), "{unknown:?}");
     let wrong: Vec<Overlay> =
-        [0.0, 100.0, -1.0, f64::NAN].map(|it| overlay(None, None, Off::Percent(it))).into();
+        [0.0, 95.5, 100.0, -1.0, f64::NAN].map(|it| overlay(None, None, Off::Percent(it))).into();
     let refused = operator.set_overlays(&crew(), &wrong, None).await.expect_err("no part of a price");
     let said = format!("{refused:?}");
     assert!((0..wrong.len()).all(|at| said.contains(&format!("overlays[{at}].off.percent"))), "{said}");

@@ -69,6 +69,8 @@ fn until(end: &str) -> Request {
 
 fn endless() -> Request {
     let mut request = wish(1);
+    // An hour of it costs more than the least that a cloud charges.
+    request.vcpus = Some(2.0);
     request.duration_s = None;
     request
 }
@@ -112,7 +114,7 @@ async fn over(house: &House, id: &ReservationId, now: Timestamp, paid: Money) {
 async fn a_new_month_begins_with_what_was_spent_in_the_old_one_or_forgets_what_runs_on() {
     let (house, clock) = house_at("2026-11-30T20:00:00Z").await;
     let ada = house.user("ada").await;
-    let price = ada.quote(&wish(1)).await.expect("fits").remove(0).per_hour;
+    let price = ada.quote(&endless()).await.expect("fits").remove(0).per_hour;
     house.operator().set_budget(&of(&ada), &per_month(price.times(7)), None).await.expect("set");
     // Four hours of it are November's, six are December's.
     ada.reserve(&until("2026-12-01T06:00:00Z"), None).await.expect("fits both months");
@@ -152,7 +154,7 @@ async fn a_new_month_begins_with_what_was_spent_in_the_old_one_or_forgets_what_r
 async fn the_last_minute_of_a_month_buys_the_whole_next_one() {
     let (house, clock) = house_at("2026-11-30T23:59:00Z").await;
     let ada = house.user("ada").await;
-    let price = ada.quote(&wish(1)).await.expect("fits").remove(0).per_hour;
+    let price = ada.quote(&endless()).await.expect("fits").remove(0).per_hour;
     house.operator().set_budget(&of(&ada), &per_month(price.times(24)), None).await.expect("set");
     let december = Some(Month::of(at("2026-12-01T00:00:00Z")));
     for end in ["2026-12-02T00:01:00Z", "2027-03-01T00:00:00Z"] {
@@ -177,7 +179,7 @@ async fn the_last_minute_of_a_month_buys_the_whole_next_one() {
 async fn a_record_of_an_older_program_hides_what_the_next_month_costs() {
     let (house, _) = house_at("2026-11-30T23:00:00Z").await;
     let ada = house.user("ada").await;
-    let price = ada.quote(&wish(1)).await.expect("fits").remove(0).per_hour;
+    let price = ada.quote(&endless()).await.expect("fits").remove(0).per_hour;
     house.operator().set_budget(&of(&ada), &per_month(price.times(10)), None).await.expect("set");
     ada.reserve(&until("2026-12-01T08:00:00Z"), None).await.expect("eight hours of December");
     let was = house.all::<Budget>().await.remove(0);

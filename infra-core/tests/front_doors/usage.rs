@@ -91,7 +91,10 @@ fn the_clouds_minimum_is_paid_once_for_each_start_and_nothing_after_the_end() {
 async fn what_is_over_leaves_its_month_or_a_team_mate_is_seen_by_what_it_costs() {
     let house = House::live().await;
     let (ada, ben) = (house.mate("crew", "ada").await, house.mate("crew", "ben").await);
-    let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
+    // An hour of it costs more than the least that a cloud charges.
+    let mut request = wish(1);
+    request.vcpus = Some(2.0);
+    let id = ada.reserve(&request, None).await.expect("accepted").view.id;
     assert_eq!(ada.wait(&id, PATIENCE).await.expect("is there").state, Phase::Ready);
     let open = ada.usage(None).await.expect("counts");
     assert_eq!(open.reservations.len(), 1);

@@ -191,6 +191,8 @@ pub(crate) fn lowered(world: &PriceWorld, lane: &WorldLane, offering: &Offering,
                 let left = 200 - (off * 2.0) as i128;
                 i64::try_from((i128::from(list) * left + 199) / 200).expect("below the list price")
             }
+            // An amount that would leave less than a twentieth is for something dearer.
+            Off::PerHour(off) if list.saturating_sub(off.nanos).saturating_mul(20) < list => list,
             Off::PerHour(off) => list - off.nanos,
         };
         if meant && price.max(1) < lowest {

@@ -150,9 +150,9 @@ impl<'a> Bound<'a> {
     }
 
     /// The least that a row of this plain price costs in an hour. An overlay lowers compute alone, and makes of a sum
-    /// no more than of its part: lowering all of it stays below.
+    /// no more than of its part: lowering all of it stays below, also where the part is too small for the overlay.
     fn of(&self, plain: i64) -> i64 {
-        let lowered = self.overlays.iter().map(|it| it.off.lowered(plain)).min();
+        let lowered = self.overlays.iter().map(|it| it.off.least(plain)).min();
         lowered.unwrap_or(plain).saturating_add(self.added)
     }
 }
