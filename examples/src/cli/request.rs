@@ -60,9 +60,9 @@ pub(super) struct RequestArgs {
     /// How to buy: on_demand or spot
     #[arg(long, value_name = "MARKET")]
     market: Option<String>,
-    /// Never dearer than this per machine and hour, US dollars
-    #[arg(long, value_name = "USD", value_parser = quantity::positive)]
-    max_price_per_hour: Option<f64>,
+    /// Never dearer than this per machine and hour, US dollars; `none` for whatever it costs
+    #[arg(long, visible_alias = "max-price", value_name = "USD", value_parser = quantity::cap)]
+    max_price_per_hour: Option<quantity::Cap>,
     #[command(flatten)]
     details: DetailArgs,
     /// A request of the API as a JSON file, `-` for standard input; flags win over its fields
@@ -143,7 +143,7 @@ impl RequestArgs {
         put("provider", self.provider.clone().map(Value::from));
         put("region", self.region.clone().map(Value::from));
         put("market", self.market.clone().map(Value::from));
-        put("max_price_per_hour", self.max_price_per_hour.map(number));
+        put("max_price_per_hour", self.max_price_per_hour.map(|cap| cap.0.map_or(Value::Null, number)));
         // Two ends would be refused: the flag is the later word.
         if self.for_.is_some() {
             fields.remove("ends_at");
