@@ -200,3 +200,13 @@ fn no_colour_reaches_a_file_and_a_closed_pipe_is_no_failure() {
         std::process::Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("bash");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_region_of_the_profile_restricts_a_quote_and_nobody_says_so() {
+    let world = World::new("from-profile");
+    world.ada(&["profile", "set", "--region", "sim-ams"]).ok();
+    let quote = world.ada(&["quote", "--vcpus", "1"]).ok();
+    assert!(quote.err.contains("region comes from your profile"), "{quote:?}");
+    let own = world.ada(&["quote", "--vcpus", "1", "--region", "sim-east"]).ok();
+    assert!(!own.err.contains("profile"), "{own:?}");
+}

@@ -132,7 +132,7 @@ async fn ranked(
         }
     }
     kept.truncate(core.limits.offers_kept);
-    Ok((Explained { quotes, rules, skipped }, kept))
+    Ok((Explained { quotes, from_profile: Vec::new(), rules, skipped }, kept))
 }
 
 /// The list that a reservation keeps: what may be taken now, and the best of what was refused a moment ago, each where it

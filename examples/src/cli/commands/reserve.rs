@@ -93,10 +93,25 @@ pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Re
             .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
         let now = session.out.now();
         let reasons = || super::money::reasons(&answer.value, now);
-        return session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons());
+        session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons())?;
+        from_profile(session, &answer.raw);
+        return Ok(());
     }
     let page = client.quote(&request).await?;
-    session.out.answer(&page.raw, || show::quotes(&page.items, 0))
+    session.out.answer(&page.raw, || show::quotes(&page.items, 0))?;
+    from_profile(session, &page.raw);
+    Ok(())
+}
+
+/// Which fields nobody typed: they leave offers out as if somebody had.
+fn from_profile(session: &Session<'_>, raw: &str) {
+    let answer: Value = serde_json::from_str(raw).unwrap_or_default();
+    let fields = answer["from_profile"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: Vec<&str> = fields.collect();
+    if !fields.is_empty() {
+        let verb = if fields.len() == 1 { "comes" } else { "come" };
+        session.out.note(&format!("{} {verb} from your profile", show::plain(&fields.join(", "))));
+    }
 }
 
 /// What is asked for: these fields, over those of the template if there is one.
@@ -160,6 +175,7 @@ fn offer(session: &Session<'_>, page: &Page<Quote>, request: &Map<String, Value>
         return "Nothing is offered. Reserve all the same?".to_owned();
     };
     session.out.note(show::quotes(std::slice::from_ref(best), 0).trim_end());
+    from_profile(session, &page.raw);
     let price = best.per_hour.as_ref().map(|price| format!("{} per hour", money(price)));
     let total = best.total.as_ref().map(|total| format!(", {} in all", money(total)));
     let endless =
