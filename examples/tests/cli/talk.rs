@@ -210,3 +210,13 @@ fn a_region_of_the_profile_restricts_a_quote_and_nobody_says_so() {
     let own = world.ada(&["quote", "--vcpus", "1", "--region", "sim-east"]).ok();
     assert!(!own.err.contains("profile"), "{own:?}");
 }
+
+#[test]
+fn what_is_spent_goes_into_a_spreadsheet_only_by_way_of_curl() {
+    let world = World::new("usage-csv");
+    world.reserved("web");
+    let csv = world.ada(&["usage", "--csv"]).ok();
+    assert!(csv.out.starts_with("month,reservation,name,user,state,"), "{csv:?}");
+    assert_eq!(csv.out.lines().filter(|line| line.contains(",web,ada,ready,")).count(), 1, "{csv:?}");
+    assert_eq!(world.ada(&["usage", "--csv", "--json"]).code, 64);
+}
