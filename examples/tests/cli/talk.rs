@@ -202,6 +202,46 @@ fn no_colour_reaches_a_file_and_a_closed_pipe_is_no_failure() {
 }
 
 #[test]
+fn what_a_policy_counts_cannot_be_seen_or_said() {
+    let world = World::new("policy");
+    let wide = world.ada(&["offerings", "--wide"]).ok();
+    // Columns without a single entry are left out, as everywhere; the simulator has no disks of hosts.
+    let heading = wide.out.lines().next().unwrap_or_default();
+    for column in ["FAMILY", "GEN", "BURSTS", "DISK GIB/H", "BILLED"] {
+        assert!(heading.contains(column), "{column}: {heading}");
+    }
+    assert!(wide.out.contains("by the second, 60 s at least"), "{heading}");
+    assert!(!world.ada(&["offerings"]).ok().out.contains("FAMILY"), "a terminal has 80 columns");
+    let types = |line: &[&str]| -> Vec<(String, bool, String)> {
+        let line: Vec<&str> = ["quote", "--vcpus", "1", "--json"].iter().chain(line).copied().collect();
+        let quotes = world.ada(&line).ok().json();
+        let text = |one: &serde_json::Value, field: &str| one[field].as_str().expect("text").to_owned();
+        let all = quotes["items"].as_array().expect("a list").iter();
+        all.map(|one| (text(one, "family"), one["burstable"] == true, text(one, "region"))).collect()
+    };
+    let free = types(&[]);
+    assert!(
+        free.iter().any(|(_, bursts, _)| *bursts) && free.iter().any(|(family, ..)| family == "t4g"),
+        "{free:?}"
+    );
+    assert!(types(&["--no-burstable"]).iter().all(|(_, bursts, _)| !bursts));
+    assert!(
+        types(&["--deny-family", "t4g", "--deny-family", "t3"])
+            .iter()
+            .all(|(it, ..)| it != "t4g" && it != "t3")
+    );
+    assert!(types(&["--allow-family", "M5"]).iter().all(|(it, ..)| it == "m5"));
+    assert!(types(&["--deny-region", "sim-east"]).iter().all(|(.., region)| region != "sim-east"));
+    assert!(types(&["--allow-region", "sim-ams"]).iter().all(|(.., region)| region == "sim-ams"));
+    let none = world.ada(&["quote", "--vcpus", "1", "--deny-provider", "sim"]);
+    assert!(none.code == 4 && none.err.contains("policy.providers"), "{none:?}");
+    let none = world.ada(&["quote", "--vcpus", "1", "--min-generation", "900"]);
+    assert!(none.code == 4 && none.err.contains("policy.min_generation"), "{none:?}");
+    let help = world.ada(&["quote", "--help"]).ok();
+    assert!(help.out.contains("spot_then_on_demand"), "{}", help.out);
+}
+
+#[test]
 fn a_region_of_the_profile_restricts_a_quote_and_nobody_says_so() {
     let world = World::new("from-profile");
     world.ada(&["profile", "set", "--region", "sim-ams"]).ok();
