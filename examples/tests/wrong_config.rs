@@ -104,6 +104,24 @@ fn a_price_file_is_found_wrong_only_when_somebody_asks_for_a_price() {
 }
 
 #[test]
+fn a_misspelt_region_of_a_price_file_counts_as_fine() {
+    let scratch = Scratch::new("price-regions");
+    let (prices, settings) = (scratch.0.join("lab.csv"), scratch.0.join("some.toml"));
+    let text = format!(
+        "[clouds.lab]\nkind = \"openstack\"\nendpoint = \"https://lab.example\"\nregions = [\"one\", \"two\"]\nprices = \"{}\"\n",
+        prices.display()
+    );
+    std::fs::write(&settings, text).expect("the folder is ours");
+    let rows = "type,price_per_hour,currency,as_of,region\na,1,USD,2026-11-01,one\na,2,USD,2026-11-01,two\na,2,USD,2026-11-01,tow\n";
+    std::fs::write(&prices, rows).expect("the folder is ours");
+    let args = ["--config", settings.to_str().expect("text"), "--check-config"];
+    let output = scratch.output(&args, &[("INFRA_MASTER_KEY", &*"77".repeat(32))]);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("lab.csv of 2026-11-01, 3 with a price, 0 without"), "{out}{output:?}");
+    assert!(out.lines().any(|line| line == "#   rows of no region in use: tow"), "{out}");
+}
+
+#[test]
 fn the_printed_configuration_of_the_program_is_read_as_the_same() {
     let scratch = Scratch::new("print-config");
     let key = "77".repeat(32);

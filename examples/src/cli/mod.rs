@@ -12,6 +12,7 @@
 //! * Names and reasons from elsewhere are shown without what would steer a terminal.
 
 mod args;
+mod bound;
 mod commands;
 mod config;
 pub mod error;

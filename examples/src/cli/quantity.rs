@@ -47,6 +47,18 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be above zero".to_owned()) }
 }
 
+/// A price that nothing may pass, or whatever it costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Cap(pub(super) Option<f64>);
+
+/// Reads a number above zero, or `none`.
+pub(super) fn cap(text: &str) -> Result<Cap, String> {
+    match text.trim() {
+        "none" => Ok(Cap(None)),
+        number => positive(number).map(Some).map(Cap).map_err(|why| format!("{why}, or none")),
+    }
+}
+
 /// Reads `name=value`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

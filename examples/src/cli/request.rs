@@ -57,17 +57,79 @@ pub(super) struct RequestArgs {
     /// Only in this region
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// How to buy: on_demand or spot
+    /// How to buy: on_demand, spot, or spot_then_on_demand (on demand where no spot can be had)
     #[arg(long, value_name = "MARKET")]
     market: Option<String>,
-    /// Never dearer than this per machine and hour, US dollars
-    #[arg(long, value_name = "USD", value_parser = quantity::positive)]
-    max_price_per_hour: Option<f64>,
+    /// Never dearer than this per machine and hour, US dollars; `none` for whatever it costs
+    #[arg(long, visible_alias = "max-price", value_name = "USD", value_parser = quantity::cap)]
+    max_price_per_hour: Option<quantity::Cap>,
+    #[command(flatten)]
+    policy: PolicyArgs,
     #[command(flatten)]
     details: DetailArgs,
     /// A request of the API as a JSON file, `-` for standard input; flags win over its fields
     #[arg(long, value_name = "FILE")]
     file: Option<String>,
+}
+
+/// What may be chosen beside the sizes. `infra quote --explain` says what each of these costs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What may be chosen")]
+struct PolicyArgs {
+    /// No machine whose processors may be used fully only for a time
+    #[arg(long)]
+    no_burstable: bool,
+    /// The generation of its family at least; what names none is ruled out
+    #[arg(long, value_name = "N")]
+    min_generation: Option<u32>,
+    /// Only in these regions; repeat for more
+    #[arg(long, value_name = "REGION")]
+    allow_region: Vec<String>,
+    /// In none of these regions
+    #[arg(long, value_name = "REGION")]
+    deny_region: Vec<String>,
+    /// Only of these families of types; repeat for more
+    #[arg(long, value_name = "FAMILY")]
+    allow_family: Vec<String>,
+    /// Of none of these families
+    #[arg(long, value_name = "FAMILY")]
+    deny_family: Vec<String>,
+    /// Only at these clouds; repeat for more
+    #[arg(long, value_name = "CLOUD")]
+    allow_provider: Vec<String>,
+    /// At none of these clouds
+    #[arg(long, value_name = "CLOUD")]
+    deny_provider: Vec<String>,
+}
+
+impl PolicyArgs {
+    /// Each rule that is said takes the place of the same one of the file.
+    fn add(&self, fields: &mut Map<String, Value>) {
+        let mut rules = Map::new();
+        for (name, value) in [
+            ("burstable", self.no_burstable.then(|| Value::from("deny"))),
+            ("min_generation", self.min_generation.map(Value::from)),
+            ("regions", among(&self.allow_region, &self.deny_region)),
+            ("families", among(&self.allow_family, &self.deny_family)),
+            ("providers", among(&self.allow_provider, &self.deny_provider)),
+        ] {
+            rules.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        if !rules.is_empty() {
+            let said = fields.entry("policy").or_insert_with(|| json!({}));
+            if let Some(said) = said.as_object_mut() {
+                said.extend(rules);
+            }
+        }
+    }
+}
+
+/// `{"allow": [...], "deny": [...]}`.
+fn among(allow: &[String], deny: &[String]) -> Option<Value> {
+    let lists = [("allow", list(allow)), ("deny", list(deny))];
+    let lists: Map<String, Value> =
+        lists.into_iter().filter_map(|(name, names)| Some((name.to_owned(), names?))).collect();
+    (!lists.is_empty()).then_some(Value::Object(lists))
 }
 
 /// How its machines are set up.
@@ -143,13 +205,14 @@ impl RequestArgs {
         put("provider", self.provider.clone().map(Value::from));
         put("region", self.region.clone().map(Value::from));
         put("market", self.market.clone().map(Value::from));
-        put("max_price_per_hour", self.max_price_per_hour.map(number));
+        put("max_price_per_hour", self.max_price_per_hour.map(|cap| cap.0.map_or(Value::Null, number)));
         // Two ends would be refused: the flag is the later word.
         if self.for_.is_some() {
             fields.remove("ends_at");
         } else if self.until.is_some() {
             fields.remove("duration_s");
         }
+        self.policy.add(&mut fields);
         self.details.add(&mut fields)?;
         Ok(fields)
     }
@@ -314,6 +377,21 @@ mod tests {
             "stop",
             "--put-file",
             &put,
+            "--no-burstable",
+            "--min-generation",
+            "5",
+            "--allow-region",
+            "sim-east",
+            "--deny-region",
+            "sim-ams",
+            "--allow-family",
+            "m5",
+            "--deny-family",
+            "t3",
+            "--allow-provider",
+            "sim",
+            "--deny-provider",
+            "other",
         ];
         let mut said = fields(&line).expect("each is right");
         assert_eq!((&said["vcpus"], &said["duration_s"]), (&json!(2), &json!(10_800)));
@@ -328,6 +406,14 @@ mod tests {
         }
         let options = said["options"].as_object().expect("an object");
         assert_eq!(options.len(), 5, "{options:?}");
+        let rules = json!({"burstable": "deny", "min_generation": 5,
+            "regions": {"allow": ["sim-east"], "deny": ["sim-ams"]}, "families": {"allow": ["m5"], "deny": ["t3"]},
+            "providers": {"allow": ["sim"], "deny": ["other"]}});
+        assert_eq!(said["policy"], rules);
+        // A rule that is added to the API needs a flag here.
+        let policy: infra_core::nouns::policy::Policy =
+            serde_json::from_value(rules.clone()).expect("a policy");
+        assert_eq!(json!(policy), rules, "each is said");
     }
 
     #[test]

@@ -167,6 +167,11 @@ impl Client {
         Ok(Answer { value, etag, status: received.status, sends, raw: received.text })
     }
 
+    /// Sends a call until it is answered, with something else than JSON.
+    pub(super) async fn text(&self, call: Call) -> Result<String, ClientError> {
+        Ok(self.deliver(&call).await?.0.text)
+    }
+
     /// Follows a list to its end, or answers the one page asked for.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,

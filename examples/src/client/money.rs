@@ -50,6 +50,19 @@ impl Client {
         .await
     }
 
+    /// The same as a table for a spreadsheet, a row for each reservation.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn usage_csv(&self, month: Option<&str>) -> Result<String, ClientError> {
+        let call = Call::get(self.of_user(&["usage"])?).query("format", "csv");
+        self.text(match month {
+            Some(month) => call.query("month", month),
+            None => call,
+        })
+        .await
+    }
+
     /// The budgets that count for the user: two at most, so there are no pages to ask for.
     ///
     /// # Errors

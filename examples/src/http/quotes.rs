@@ -2,7 +2,6 @@
 
 use axum::Json as Answer;
 use axum::http::Uri;
-use infra_core::infra::Explained;
 use infra_core::nouns::request::Request;
 
 use super::auth::Reader;
@@ -31,10 +30,6 @@ pub(super) async fn quote(
     Json(request): Json<Request>,
 ) -> Result<Answer<wire::Quotes>, Problem> {
     let explain = Params::read(&uri, &["explain"])?.flag("explain")?;
-    let explained = if explain {
-        user.explain(&request).await?
-    } else {
-        Explained { quotes: user.quote(&request).await?, rules: Vec::new(), skipped: Vec::new() }
-    };
+    let explained = if explain { user.explain(&request).await? } else { user.quotes(&request).await? };
     Ok(Answer(wire::Quotes::new(&explained, explain)))
 }

@@ -97,10 +97,24 @@ fn row(month: &str, one: &ReservationUsage) -> [String; 12] {
     ]
 }
 
+/// Signs that begin a formula, also in their full-width form, which some spreadsheets read alike.
+const RISKY: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// What a spreadsheet would take for a formula is told to be text: a name must not run when somebody opens the table.
+/// Also where another sign than the comma parts cells, as it does in half of Europe, and such a sign stands in a name:
+/// quotes would not help there, since a cell that begins in the middle of a field is not quoted.
 fn harmless(text: &str) -> String {
-    let risky = text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r', '\n']);
-    if risky { format!("'{text}") } else { text.to_owned() }
+    let mut safe = String::with_capacity(text.len() + 1);
+    if text.starts_with(['\t', '\r', '\n']) {
+        safe.push('\'');
+    }
+    for (at, cell) in text.split_inclusive([';', '\t']).enumerate() {
+        if cell.trim_start().starts_with(RISKY) && !(at == 0 && !safe.is_empty()) {
+            safe.push('\'');
+        }
+        safe.push_str(cell);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -109,9 +123,19 @@ mod tests {
 
     #[test]
     fn a_name_runs_as_a_formula_or_breaks_its_row() {
-        for name in ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1"] {
+        let wide = ["\u{ff1d}1+1", "\u{ff0b}1", "\u{ff0d}1", " \u{ff20}SUM(A1)"];
+        for name in
+            ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1"].into_iter().chain(wide)
+        {
             assert!(harmless(name).starts_with('\''), "{name}");
         }
+        // Where a semicolon or a tab parts cells.
+        for (name, told) in
+            [("a;=1+1;b", "a;'=1+1;b"), ("a\t@x", "a\t'@x"), ("a; \u{ff1d}1;+2", "a;' \u{ff1d}1;'+2")]
+        {
+            assert_eq!(harmless(name), told);
+        }
+        assert_eq!(harmless("a;b\tc-d=e"), "a;b\tc-d=e");
         assert_eq!(harmless("web, \"two\""), "web, \"two\"");
         let mut csv = csv::Writer::from_writer(Vec::new());
         csv.write_record([harmless("a,\"b\"\nc"), "x".to_owned()]).expect("writes");

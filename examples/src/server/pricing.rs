@@ -109,6 +109,12 @@ pub(super) fn files(settings: &Settings) -> Result<Vec<String>, StartError> {
         notes.extend(without.iter().take(ROWS_NAMED_MAX).map(|why| format!("  {why}")));
         let more = without.len().saturating_sub(ROWS_NAMED_MAX);
         notes.extend((more > 0).then(|| format!("  and {more} more")));
+        // Which regions a cloud has that names none here is the cloud's own to say.
+        let known = |region: &&str| cloud.regions.iter().any(|known| known.as_str() == *region);
+        let elsewhere: Vec<&str> =
+            table.regions().filter(|region| !cloud.regions.is_empty() && !known(region)).collect();
+        let regions = elsewhere.join(", ");
+        notes.extend((!elsewhere.is_empty()).then(|| format!("  rows of no region in use: {regions}")));
     }
     Ok(notes)
 }

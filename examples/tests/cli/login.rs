@@ -204,3 +204,29 @@ fn what_is_typed_in_secret_is_not_shown_and_a_no_is_a_no() {
     assert!(done && shown.contains("1 of 1 ready"), "{shown}");
     assert_eq!(world.held().len(), 1);
 }
+
+#[test]
+fn whoever_said_yes_to_one_price_pays_many_times_it() {
+    let world = World::new("bound");
+    let token = world.token.clone();
+    let answers = [("Address of the server", world.url.as_str()), ("Token (not shown)", &token)];
+    let Some((true, _)) = typed(&world, "login", &answers) else { return };
+    let yes = [("Reserve? [y/N]", "y")];
+    let asked = |line: &str| typed(&world, line, &yes).expect("it ran before");
+    let cap = |name: &str| {
+        world.ada(&["show", name, "--json"]).ok().json()["request"]["max_price_per_hour"].clone()
+    };
+    // Two at $0.00508 each: half as much again for each, told for both.
+    let (done, shown) = asked("reserve -n 2 --vcpus 1 --for 1h --name web --wait");
+    assert!(done && shown.contains("at most $0.01524 per hour if the first are full. Reserve?"), "{shown}");
+    assert_eq!(cap("web"), 0.00762);
+    let told = world.ada(&["show", "web"]).ok().out;
+    assert!(told.contains("at most $0.00762 per machine and hour"), "what was asked for: {told}");
+    assert!(told.contains("$0.01016 per hour (at most $0.01524)"), "what is paid: {told}");
+    let (done, shown) = asked("reserve --vcpus 1 --for 1h --name own --max-price 0.006");
+    assert!(done && shown.contains("at most $0.006 per hour if the first are full"), "{shown}");
+    assert_eq!(cap("own"), 0.006);
+    let (done, shown) = asked("reserve --vcpus 1 --for 1h --name any --max-price none");
+    assert!(done && shown.contains("at whatever price if the first are full"), "{shown}");
+    assert!(cap("any").is_null());
+}

@@ -200,3 +200,63 @@ fn no_colour_reaches_a_file_and_a_closed_pipe_is_no_failure() {
         std::process::Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("bash");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn what_a_policy_counts_cannot_be_seen_or_said() {
+    let world = World::new("policy");
+    let wide = world.ada(&["offerings", "--wide"]).ok();
+    // Columns without a single entry are left out, as everywhere; the simulator has no disks of hosts.
+    let heading = wide.out.lines().next().unwrap_or_default();
+    for column in ["FAMILY", "GEN", "BURSTS", "DISK GIB/H", "BILLED"] {
+        assert!(heading.contains(column), "{column}: {heading}");
+    }
+    assert!(wide.out.contains("by the second, 60 s at least"), "{heading}");
+    assert!(!world.ada(&["offerings"]).ok().out.contains("FAMILY"), "a terminal has 80 columns");
+    let types = |line: &[&str]| -> Vec<(String, bool, String)> {
+        let line: Vec<&str> = ["quote", "--vcpus", "1", "--json"].iter().chain(line).copied().collect();
+        let quotes = world.ada(&line).ok().json();
+        let text = |one: &serde_json::Value, field: &str| one[field].as_str().expect("text").to_owned();
+        let all = quotes["items"].as_array().expect("a list").iter();
+        all.map(|one| (text(one, "family"), one["burstable"] == true, text(one, "region"))).collect()
+    };
+    let free = types(&[]);
+    assert!(
+        free.iter().any(|(_, bursts, _)| *bursts) && free.iter().any(|(family, ..)| family == "t4g"),
+        "{free:?}"
+    );
+    assert!(types(&["--no-burstable"]).iter().all(|(_, bursts, _)| !bursts));
+    assert!(
+        types(&["--deny-family", "t4g", "--deny-family", "t3"])
+            .iter()
+            .all(|(it, ..)| it != "t4g" && it != "t3")
+    );
+    assert!(types(&["--allow-family", "M5"]).iter().all(|(it, ..)| it == "m5"));
+    assert!(types(&["--deny-region", "sim-east"]).iter().all(|(.., region)| region != "sim-east"));
+    assert!(types(&["--allow-region", "sim-ams"]).iter().all(|(.., region)| region == "sim-ams"));
+    let none = world.ada(&["quote", "--vcpus", "1", "--deny-provider", "sim"]);
+    assert!(none.code == 4 && none.err.contains("policy.providers"), "{none:?}");
+    let none = world.ada(&["quote", "--vcpus", "1", "--min-generation", "900"]);
+    assert!(none.code == 4 && none.err.contains("policy.min_generation"), "{none:?}");
+    let help = world.ada(&["quote", "--help"]).ok();
+    assert!(help.out.contains("spot_then_on_demand"), "{}", help.out);
+}
+
+#[test]
+fn a_region_of_the_profile_restricts_a_quote_and_nobody_says_so() {
+    let world = World::new("from-profile");
+    world.ada(&["profile", "set", "--region", "sim-ams"]).ok();
+    let quote = world.ada(&["quote", "--vcpus", "1"]).ok();
+    assert!(quote.err.contains("region comes from your profile"), "{quote:?}");
+    let own = world.ada(&["quote", "--vcpus", "1", "--region", "sim-east"]).ok();
+    assert!(!own.err.contains("profile"), "{own:?}");
+}
+
+#[test]
+fn what_is_spent_goes_into_a_spreadsheet_only_by_way_of_curl() {
+    let world = World::new("usage-csv");
+    world.reserved("web");
+    let csv = world.ada(&["usage", "--csv"]).ok();
+    assert!(csv.out.starts_with("month,reservation,name,user,state,"), "{csv:?}");
+    assert_eq!(csv.out.lines().filter(|line| line.contains(",web,ada,ready,")).count(), 1, "{csv:?}");
+    assert_eq!(world.ada(&["usage", "--csv", "--json"]).code, 64);
+}

@@ -184,3 +184,39 @@ async fn a_quote_hides_who_named_its_price_or_a_refusal_speaks_of_this_programs_
         assert!(said.starts_with(says), "{body}: {}", no.json);
     }
 }
+
+/// Billionths of an amount on the wire.
+fn nanos(money: &Value) -> i128 {
+    let text = money["amount"].as_str().unwrap_or_else(|| panic!("an amount: {money}"));
+    i128::from(infra_core::words::money::Money::parse_usd(text).expect("a decimal").nanos)
+}
+
+#[tokio::test]
+async fn a_quote_cannot_be_worked_out_by_hand_from_what_is_offered() {
+    let world = World::new().await;
+    let asked = r#"{"vcpus":1,"disk_gib":100,"count":3,"duration_s":5000}"#;
+    let quotes = world.post("/users/ada/quotes", "ada", asked).await.json;
+    let offers = world.get("/users/ada/offerings?limit=200", "ada").await.json;
+    let (quotes, offers) =
+        (quotes["items"].as_array().expect("a list"), offers["items"].as_array().expect("a list"));
+    assert!(!quotes.is_empty());
+    for quote in quotes {
+        let same = |one: &&Value| ["type", "market", "region"].iter().all(|field| one[field] == quote[field]);
+        let offer = offers.iter().find(same).expect("what is quoted is offered");
+        let disk = if offer["disk_gib"] == 0 { quote["disk_gib"].as_i64().expect("a number") } else { 0 };
+        let each = nanos(&offer["per_hour"])
+            + nanos(&offer["fee_per_hour"])
+            + nanos(&offer["ipv4_hour"])
+            + nanos(&offer["disk_gib_hour"]) * i128::from(disk);
+        assert_eq!(nanos(&quote["machine_per_hour"]), each, "{quote} of {offer}");
+        let billing = &offer["billing"];
+        let whole =
+            |field: &str| i128::from(billing[field].as_i64().unwrap_or_else(|| panic!("{field}: {billing}")));
+        let paid_s = (5000 + whole("unit_s") - 1) / whole("unit_s") * whole("unit_s");
+        let one = (each * paid_s.max(whole("min_s")) + 3599) / 3600;
+        assert_eq!(nanos(&quote["total"]), 3 * one.max(nanos(&billing["min_charge"])), "{quote} of {offer}");
+        assert!(billing["month_hours_max"].is_null() || billing["month_hours_max"].is_u64(), "{billing}");
+        assert!(offer["local_disk_gib"].is_u64(), "{offer}");
+    }
+    assert!(offers.iter().any(|one| nanos(&one["disk_gib_hour"]) > 0), "the test tests disks");
+}

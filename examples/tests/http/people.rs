@@ -147,6 +147,11 @@ async fn a_profile_fills_up_what_is_asked_and_shows_it() {
         quotes["items"].as_array().is_some_and(|all| all.iter().all(|it| it["region"] == "sim-ams")),
         "{quotes}"
     );
+    assert_eq!(quotes["from_profile"], json!(["region"]), "silently restricted: {quotes}");
+    let explained = world.post("/users/ada/quotes?explain=true", "ada", GOOD).await.json;
+    assert_eq!(explained["from_profile"], json!(["region"]), "{explained}");
+    let free = world.post("/users/ada/quotes", "ada", "{\"vcpus\":1,\"region\":\"sim-east\"}").await.json;
+    assert_eq!(free["from_profile"], json!([]), "{free}");
     let made = world.post(OURS, "ada", GOOD).await.json;
     assert_eq!((&made["request"]["region"], &made["from_profile"]), (&json!("sim-ams"), &json!(["region"])));
     let said = world.post(OURS, "ada", "{\"vcpus\":1,\"region\":\"sim-east\"}").await.json;

@@ -139,7 +139,7 @@ async fn ranked(
         }
     }
     kept.truncate(core.limits.offers_kept);
-    Ok((Explained { quotes, rules, skipped }, kept))
+    Ok((Explained { quotes, from_profile: Vec::new(), rules, skipped }, kept))
 }
 
 /// The best offers for a request that are neither known already nor refused lately.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::change::{Draft, How, Kind};
 use super::core::Core;
+use super::defaults::{self, Admitted};
 use super::error::InfraError;
 use super::gate::Step;
 use super::reserve::Ask;
@@ -12,7 +13,7 @@ use super::views::{
     Explained, IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome,
     ReservationView, Reserved, ViewPage,
 };
-use super::{ask, defaults, keys, list, quote, reserve, rows, show};
+use super::{ask, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
 use crate::contracts::store::Key;
 use crate::nouns::account::User;
@@ -97,6 +98,17 @@ impl UserHandle {
         Ok(defaults::admit(&self.core, &user, request).await?.quotes)
     }
 
+    /// As [`Self::quote`], and which of the request's fields come from the profile; without rules and what is skipped.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Self::quote`].
+    pub async fn quotes(&self, request: &Request) -> Result<Explained, InfraError> {
+        let user = self.core.user(&self.id).await?.value;
+        let Admitted { quotes, from_profile, .. } = defaults::admit(&self.core, &user, request).await?;
+        Ok(Explained { quotes, from_profile, rules: Vec::new(), skipped: Vec::new() })
+    }
+
     /// As [`Self::quote`], and what every rule of the request costs: the region, the architecture, the market, the cap
     /// and the policy, each by what the best offer without just that one would cost; and what is skipped because it was
     /// refused a moment ago. Cancel safe.
@@ -106,7 +118,8 @@ impl UserHandle {
     pub async fn explain(&self, request: &Request) -> Result<Explained, InfraError> {
         let user = self.core.user(&self.id).await?.value;
         let admitted = defaults::admit(&self.core, &user, request).await?;
-        quote::explained(&self.core, &user.tenant, &admitted.request, true).await
+        let explained = quote::explained(&self.core, &user.tenant, &admitted.request, true).await?;
+        Ok(Explained { from_profile: admitted.from_profile, ..explained })
     }
 
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and

@@ -320,6 +320,8 @@ pub struct OverlaysView {
 pub struct Explained {
     /// As [`super::UserHandle::quote`] answers them.
     pub quotes: Vec<Quote>,
+    /// Names of the request's fields that the user's profile added: they restrict the quotes as if they had been said.
+    pub from_profile: Vec<String>,
     /// Every rule of the request, the dearest first.
     pub rules: Vec<RuleCost>,
     /// Offers that are not asked for now, because they were refused a moment ago, and until when.

@@ -24,17 +24,18 @@
 //!
 //! # Errors
 //! What could be misread is refused with its line, and the last good file stays in use: an unknown or missing column, a
-//! row that is longer or shorter, no type, an unknown market, system, currency or date, the same thing twice. A price that is none
-//! leaves its row without one; the reason names the line.
+//! row that is longer or shorter, no type, an unknown market, system, currency or date, a date in the future, the same thing
+//! twice. A price that is none leaves its row without one; the reason names the line. Each price is as old as its own row.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
-use infra_core::words::clock::Timestamp;
+use infra_core::words::clock::{Clock, SystemClock, Timestamp, later};
 use infra_core::words::ids::Region;
 use serde::Deserialize;
 
@@ -45,6 +46,9 @@ use super::table::{PriceOf, PriceTable};
 
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How far a date may lie ahead: it is tomorrow somewhere already.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +108,14 @@ impl FileSource {
             return Err(unread(format!("it has {size} bytes, the limit is {FILE_BYTES_MAX}")));
         }
         let bytes = std::fs::read(&self.path).map_err(|error| unread(error.to_string()))?;
-        self.form.parse(&shown, &bytes, self.region.as_ref())
+        let table = self.form.parse(&shown, &bytes, self.region.as_ref())?;
+        let tomorrow = later(SystemClock.wall(), DAY);
+        match table.newest() {
+            Some(newest) if newest > tomorrow => {
+                Err(malformed(&shown, None, format!("as_of {newest} is in the future")))
+            }
+            _ => Ok(table),
+        }
     }
 }
 
@@ -162,7 +173,7 @@ struct JsonRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sheet {
-    as_of: String,
+    as_of: toml::Value,
     currency: String,
     per_hour: BTreeMap<String, toml::Value>,
 }
@@ -180,6 +191,8 @@ impl Form {
     /// # Errors
     /// [`PriceError::Malformed`].
     pub fn parse(self, shown: &str, bytes: &[u8], region: Option<&Region>) -> Result<PriceTable, PriceError> {
+        // Some editors begin a file with a mark that says how it is encoded.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let said = match self {
             Self::Csv => csv_rows(shown, bytes),
             Self::Json => json_rows(shown, bytes),
@@ -277,6 +290,8 @@ fn toml_rows(shown: &str, bytes: &[u8]) -> Result<Vec<(Option<u64>, Said)>, Pric
         malformed(shown, line.and_then(|line| u64::try_from(line).ok()), why)
     })?;
     let Sheet { as_of, currency, per_hour } = sheet;
+    // A date of TOML's own, or a text. What is neither is told with the first flavor.
+    let as_of = as_of.as_str().map_or_else(|| as_of.to_string(), str::to_owned);
     let rows = per_hour.into_iter().map(|(flavor, price)| {
         let price_per_hour = price.as_str().map_or_else(|| price.to_string(), str::to_owned);
         let row = CsvRow {
@@ -328,21 +343,27 @@ fn table(
                 "" => Err(format!("{place}: no price")),
                 text => Amount::read(text, currency).map_err(|why| format!("{place}: {why}")),
             };
-            rows.push((row, market, system, amount));
+            rows.push((row, market, system, as_of, amount));
         }
     }
     // A row of this very region goes before one of any.
     rows.sort_by_key(|(row, ..)| row.region.is_empty());
     let mut table = PriceTable::new(shown, oldest.unwrap_or(Timestamp::UNIX_EPOCH), false);
+    table.name_regions(rows.iter().map(|(row, ..)| row.region.as_str()).filter(|region| !region.is_empty()));
     let mut own = std::collections::BTreeSet::new();
-    for (row, market, system, amount) in &rows {
-        let zone = Some(row.zone.as_str()).filter(|zone| !zone.is_empty());
+    for (row, market, system, as_of, amount) in &rows {
+        // One region's table needs no word of it. In a table of all a region stands before the zone: two regions' prices of
+        // one type are no contradiction.
+        let of_all = if region.is_none() { row.region.as_str() } else { "" };
+        let place = format!("{of_all} {}", row.zone);
+        let zone = Some(place.trim()).filter(|zone| !zone.is_empty());
         let of = PriceOf { type_name: &row.r#type, market: *market, os: system.word(), zone };
-        if row.region.is_empty() && own.contains(&of) {
+        let key = (row.r#type.clone(), *market, *system, zone.map(str::to_owned));
+        if row.region.is_empty() && own.contains(&key) {
             continue;
         }
-        own.insert(of);
-        table.add(of, amount.clone());
+        own.insert(key);
+        table.add_at(of, *as_of, amount.clone());
     }
     Ok(table)
 }
@@ -392,6 +413,60 @@ mod tests {
         assert!(!other.has(PriceOf::on_demand("m5.large")));
         let why = table.price(PriceOf::on_demand("c5.large"), &super::super::Rates::default());
         assert!(format!("{why:?}").contains("line 4"), "{why:?}");
+    }
+
+    #[test]
+    fn two_regions_with_prices_of_their_own_are_taken_for_a_contradiction() {
+        let text = "type,price_per_hour,currency,as_of,region\n\
+            t,1,USD,2026-11-01,us-east-1\nt,2,USD,2026-11-01,us-esat-1\nu,3,USD,2026-11-01,\n";
+        let all = Form::Csv.parse("p", text.as_bytes(), None).expect("well written");
+        assert_eq!(all.counts(), (3, 0), "{:?}", all.without_price(&super::super::Rates::default()));
+        assert_eq!(all.regions().collect::<Vec<_>>(), ["us-east-1", "us-esat-1"]);
+        let here = read(text, Form::Csv).expect("well written");
+        assert_eq!(here.counts(), (2, 0));
+        assert_eq!(here.amount(PriceOf::on_demand("t")).map(Amount::nanos), Some(1_000_000_000));
+    }
+
+    #[test]
+    fn one_old_row_makes_all_prices_old() {
+        let table = read(CSV, Form::Csv).expect("well written");
+        let as_of = |of| match table.price(of, &super::super::Rates::default()) {
+            infra_core::nouns::offering::Price::Known { as_of, .. } => as_of.to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(as_of(PriceOf::on_demand("m5.large")), "2026-11-01T00:00:00Z", "its own row's");
+        assert_eq!(as_of(PriceOf::spot("m5.large", "us-east-1a")), "2026-11-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_an_editor_or_toml_itself_writes_is_refused() {
+        let json = "\u{feff}{\"as_of\": \"2026-11-01\", \"currency\": \"USD\", \"prices\": [{\"type\": \"a\", \"price_per_hour\": 1}]}";
+        assert_eq!(read(json, Form::Json).expect("a mark is no character").counts(), (1, 0));
+        assert_eq!(read(&format!("\u{feff}{CSV}"), Form::Csv).expect("nor here").counts(), (2, 1));
+        for date in ["2026-11-01", "2026-11-01T00:00:00Z", "\"2026-11-01\""] {
+            let sheet = format!("as_of = {date}\ncurrency = \"USD\"\n[per_hour]\n\"m1.small\" = \"0.021\"\n");
+            let table = read(&sheet, Form::Toml).unwrap_or_else(|error| panic!("{date}: {error}"));
+            assert_eq!(table.as_of().to_string(), "2026-11-01T00:00:00Z", "{date}");
+        }
+        let wrong = read("as_of = 5\ncurrency = \"USD\"\n[per_hour]\na = 1\n", Form::Toml);
+        assert!(wrong.expect_err("a number").to_string().contains("is no date like 2026-11-01"));
+    }
+
+    #[test]
+    fn a_price_of_a_day_to_come_is_believed() {
+        let file = std::env::temp_dir().join(format!("infra-price-future-{}.csv", std::process::id()));
+        let source = FileSource::new(file.clone(), Form::Csv);
+        for (date, fine) in [("2026-11-01", true), ("2999-01-01", false)] {
+            let text = format!("type,price_per_hour,currency,as_of\na,1,USD,{date}\n");
+            std::fs::write(&file, text).expect("the folder can be written");
+            let read = source.load();
+            assert_eq!(read.is_ok(), fine, "{date}: {read:?}");
+            assert!(
+                fine || read.is_err_and(|error| error.to_string().contains("is in the future")),
+                "{date}"
+            );
+        }
+        std::fs::remove_file(&file).expect("it is there");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Prices of one region, as one source gave them.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use infra_core::nouns::offering::Price;
 use infra_core::nouns::request::Market;
@@ -53,14 +53,25 @@ pub struct PriceTable {
     as_of: Timestamp,
     live: bool,
     rows: BTreeMap<Key, BTreeMap<Option<String>, Row>>,
+    /// When rows were true that say so themselves.
+    moments: BTreeMap<Key, BTreeMap<Option<String>, Timestamp>>,
     disk: Option<Row>,
+    regions: BTreeSet<String>,
 }
 
 impl PriceTable {
     /// An empty table of a source, true at a moment. Live tables age; one that an operator named does not.
     #[must_use]
     pub fn new(source: impl Into<String>, as_of: Timestamp, live: bool) -> Self {
-        Self { source: source.into(), as_of, live, rows: BTreeMap::new(), disk: None }
+        Self {
+            source: source.into(),
+            as_of,
+            live,
+            rows: BTreeMap::new(),
+            moments: BTreeMap::new(),
+            disk: None,
+            regions: BTreeSet::new(),
+        }
     }
 
     /// Who says so, shown with every price.
@@ -73,6 +84,22 @@ impl PriceTable {
     #[must_use]
     pub const fn as_of(&self) -> Timestamp {
         self.as_of
+    }
+
+    /// Notes which regions the source names.
+    pub fn name_regions<'a>(&mut self, regions: impl IntoIterator<Item = &'a str>) {
+        self.regions.extend(regions.into_iter().map(str::to_owned));
+    }
+
+    /// Regions that the source names, in alphabetical order; none where it speaks of any.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        self.regions.iter().map(String::as_str)
+    }
+
+    /// When the newest of its rows was true that says so itself.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.moments.values().flat_map(BTreeMap::values).max().copied()
     }
 
     /// Was it asked live?
@@ -96,6 +123,14 @@ impl PriceTable {
             }
             Entry::Occupied(_) => {}
         }
+    }
+
+    /// Adds what a source says with a moment of its own; of the same row said twice the older one counts.
+    pub fn add_at(&mut self, of: PriceOf<'_>, as_of: Timestamp, says: Row) {
+        let key = (of.type_name.to_owned(), of.market, of.os.to_owned());
+        let moment = self.moments.entry(key).or_default().entry(of.zone.map(str::to_owned)).or_insert(as_of);
+        *moment = as_of.min(*moment);
+        self.add(of, says);
     }
 
     /// The same table, with what a GiB of disk costs for an hour where disks are bought apart.
@@ -169,12 +204,21 @@ impl PriceTable {
         match rates.in_usd(amount) {
             Ok((per_hour, note)) => Price::Known {
                 per_hour,
-                as_of: self.as_of,
+                as_of: self.moment(of),
                 source: note.map_or_else(|| source.clone(), |note| format!("{source}, {note}")),
                 live: self.live,
             },
             Err(why) => unknown(&why),
         }
+    }
+
+    /// When what is said of this was true: by its own row, where that says so.
+    fn moment(&self, of: PriceOf<'_>) -> Timestamp {
+        let key = (of.type_name.to_owned(), of.market, of.os.to_owned());
+        let zone = of.zone.map(str::to_owned);
+        let own = self.rows.get(&key).is_some_and(|zones| zones.contains_key(&zone));
+        let zone = if own { zone } else { None };
+        self.moments.get(&key).and_then(|zones| zones.get(&zone)).copied().unwrap_or(self.as_of)
     }
 
     fn row(&self, of: PriceOf<'_>) -> Option<&Row> {

@@ -173,6 +173,7 @@ fn word(value: &Value) -> String {
 #[command(after_help = "\
 Examples:
   infra offerings --region eu-west-1 --min-vcpus 8 --known-price
+  infra offerings --wide --family m5
   infra offerings --min-gpus 1 --max-per-hour 3 --json | jq -r '.items[].type'")]
 pub(in crate::cli) struct OfferingsArgs {
     /// Only at this cloud
@@ -208,6 +209,9 @@ pub(in crate::cli) struct OfferingsArgs {
     /// Only what has a known price
     #[arg(long)]
     known_price: bool,
+    /// Also what policies and bills go by: family, generation, bursting, disks, addresses, how time is charged
+    #[arg(long)]
+    wide: bool,
 }
 
 impl OfferingsArgs {
@@ -235,10 +239,8 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
     let page = client.offerings_by(&args.filters()).await?;
     let now = session.out.now();
     session.out.answer(&page.raw, || {
-        let mut table = Table::new(&[
-            "CLOUD", "REGION", "ZONES", "TYPE", "VCPUS", "MEMORY", "DISK", "GPUS", "ARCH", "MARKET",
-            "PER HOUR", "PRICED", "BY",
-        ]);
+        let wide = if args.wide { &WIDE[..] } else { &[] };
+        let mut table = Table::new(&[&NARROW[..], wide].concat());
         for offer in &page.items {
             let text = |name: &str| offer.get(name).filter(|v| !v.is_null()).map(word).unwrap_or_default();
             let gib = |name: &str| offer[name].as_f64().filter(|n| *n > 0.0).map(|n| format!("{n} GiB"));
@@ -250,7 +252,7 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
             } else {
                 format!("{} {}", text("gpus"), text("gpu_model"))
             };
-            table.row([
+            let mut row = vec![
                 text("provider"),
                 text("region"),
                 zones.unwrap_or_default().join(" "),
@@ -264,7 +266,11 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
                 price.unwrap_or_else(|| "not known".to_owned()),
                 show::priced(&offer["price_as_of"], &offer["stale"], now),
                 said_by(offer),
-            ]);
+            ];
+            if args.wide {
+                row.extend(fine_print(offer));
+            }
+            table.row(row);
         }
         if page.items.is_empty() {
             "nothing that your keys reach is like that\n".to_owned()
@@ -272,6 +278,46 @@ pub(in crate::cli) async fn offerings(session: &Session<'_>, args: &OfferingsArg
             table.render(0)
         }
     })
+}
+
+const NARROW: [&str; 13] = [
+    "CLOUD", "REGION", "ZONES", "TYPE", "VCPUS", "MEMORY", "DISK", "GPUS", "ARCH", "MARKET", "PER HOUR",
+    "PRICED", "BY",
+];
+
+const WIDE: [&str; 7] = ["FAMILY", "GEN", "BURSTS", "OWN DISK", "DISK GIB/H", "IPV4/H", "BILLED"];
+
+/// What policies and bills go by.
+fn fine_print(offer: &Value) -> [String; 7] {
+    let text = |name: &str| offer.get(name).filter(|v| !v.is_null()).map(word).unwrap_or_default();
+    let local = offer["local_disk_gib"].as_u64().filter(|gib| *gib > 0).map(|gib| format!("{gib} GiB"));
+    // To the billionth: a GiB costs so little that cents would all be zero.
+    let exact =
+        |name: &str| offer[name]["amount"].as_str().filter(|usd| *usd != "0.00").map(|usd| format!("${usd}"));
+    [
+        text("family"),
+        text("generation"),
+        if offer["burstable"] == true { "yes".to_owned() } else { String::new() },
+        local.unwrap_or_default(),
+        exact("disk_gib_hour").unwrap_or_default(),
+        exact("ipv4_hour").unwrap_or_default(),
+        billed(&offer["billing"]),
+    ]
+}
+
+/// "by the second, 60 s at least, $0.01 at least, 672 h a month at most".
+fn billed(rule: &Value) -> String {
+    let mut parts = match rule["unit_s"].as_u64() {
+        Some(1) => vec!["by the second".to_owned()],
+        Some(3600) => return "by the hour".to_owned(),
+        Some(unit) => vec![format!("by {unit} s")],
+        None => return String::new(),
+    };
+    parts.extend(rule["min_s"].as_u64().filter(|s| *s > 1).map(|s| format!("{s} s at least")));
+    let least = rule["min_charge"]["amount"].as_str().filter(|usd| *usd != "0.00");
+    parts.extend(least.map(|usd| format!("${usd} at least")));
+    parts.extend(rule["month_hours_max"].as_u64().map(|hours| format!("{hours} h a month at most")));
+    show::plain(&parts.join(", "))
 }
 
 /// Who named the price, or why there is none.

@@ -12,16 +12,19 @@ use crate::client::{BudgetOf, MoneyText};
 /// Which month.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-By list price less the team's discounts; it is no bill. For a spreadsheet ask the API for format=csv.
+By list price less the team's discounts; it is no bill.
 
 Examples:
   infra usage
-  infra usage --month 2026-10
+  infra usage --month 2026-10 --csv > october.csv
   infra usage --json | jq -r .user.at_month_end.amount")]
 pub(in crate::cli) struct UsageArgs {
     /// A calendar month of UTC, like 2026-11 [default: this one]
     #[arg(long, value_name = "MONTH")]
     month: Option<String>,
+    /// A table for a spreadsheet, a row for each reservation
+    #[arg(long)]
+    csv: bool,
 }
 
 /// Whose budget, and how much.
@@ -98,7 +101,13 @@ fn text(value: &Value) -> String {
 }
 
 pub(in crate::cli) async fn usage(session: &Session<'_>, args: &UsageArgs) -> Result<(), CliError> {
+    if args.csv && session.out.is_json() {
+        return Err(CliError::Usage("--csv and --json are two forms: say one".to_owned()));
+    }
     let client = session.own().await?;
+    if args.csv {
+        return session.out.text(&client.usage_csv(args.month.as_deref()).await?);
+    }
     let answer = client.usage(args.month.as_deref()).await?;
     session.out.answer(&answer.raw, || spent(&answer.value))
 }

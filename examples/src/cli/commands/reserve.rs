@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::change::WAIT;
 use super::watch::not_failed;
 use super::{sure, templates};
+use crate::cli::bound;
 use crate::cli::error::CliError;
 use crate::cli::quantity;
 use crate::cli::request::RequestArgs;
@@ -54,7 +55,9 @@ pub(in crate::cli) struct QuoteArgs {
 /// What is wanted, and how to wait for it.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-It shows what it would cost and asks, unless --yes. Every reserve carries a key of its own and is sent again when its
+It shows what it would cost and asks, unless --yes. Where clouds refuse the first offers it takes dearer ones, up to half
+as much again as it showed: the question says how much, and --max-price-per-hour says otherwise. With --yes nothing was
+shown, and nothing bounds the price but that flag. Every reserve carries a key of its own and is sent again when its
 answer is lost: there is never a second reservation from it. Ctrl-C while waiting leaves the reservation as it is.
 
 Examples:
@@ -73,7 +76,8 @@ pub(in crate::cli) struct ReserveArgs {
     #[arg(long, value_name = "TIME", value_parser = quantity::duration, num_args = 0..=1, require_equals = true,
           default_missing_value = WAIT)]
     wait: Option<Duration>,
-    /// A key of your own: the same key and request again answer the same reservation
+    /// A key of your own: the same key and request again answer the same reservation. Say --yes or
+    /// --max-price-per-hour with it: else a price that moved makes it another request
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
@@ -89,19 +93,25 @@ pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Re
             .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
         let now = session.out.now();
         let reasons = || super::money::reasons(&answer.value, now);
-        return session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons());
+        session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons())?;
+        from_profile(session, &answer.raw);
+        return Ok(());
     }
     let page = client.quote(&request).await?;
-    session.out.answer(&page.raw, || show::quotes(&page.items, 0))
+    session.out.answer(&page.raw, || show::quotes(&page.items, 0))?;
+    from_profile(session, &page.raw);
+    Ok(())
 }
 
-/// Quotes a request, or a template with these fields said otherwise.
-async fn ask(
-    client: &Client,
-    template: Option<&TemplateName>,
-    fields: Map<String, Value>,
-) -> Result<Page<Quote>, CliError> {
-    Ok(client.quote(&whole(client, template, fields).await?).await?)
+/// Which fields nobody typed: they leave offers out as if somebody had.
+fn from_profile(session: &Session<'_>, raw: &str) {
+    let answer: Value = serde_json::from_str(raw).unwrap_or_default();
+    let fields = answer["from_profile"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: Vec<&str> = fields.collect();
+    if !fields.is_empty() {
+        let verb = if fields.len() == 1 { "comes" } else { "come" };
+        session.out.note(&format!("{} {verb} from your profile", show::plain(&fields.join(", "))));
+    }
 }
 
 /// What is asked for: these fields, over those of the template if there is one.
@@ -128,11 +138,16 @@ async fn whole(
 }
 
 pub(in crate::cli) async fn reserve(session: &Session<'_>, args: &ReserveArgs) -> Result<(), CliError> {
-    let fields = args.request.fields()?;
+    let mut fields = args.request.fields()?;
     let client = session.own().await?;
     if !args.yes {
-        let page = ask(&client, args.template.which().as_ref(), fields.clone()).await?;
-        sure(args.yes, &offer(session, &page, &fields)).await?;
+        let mut request = whole(&client, args.template.which().as_ref(), fields.clone()).await?;
+        let page = client.quote(&request).await?;
+        if let Some(cap) = bound::for_request(&request, &page.items) {
+            request.insert(bound::FIELD.to_owned(), cap.clone());
+            fields.insert(bound::FIELD.to_owned(), cap);
+        }
+        sure(args.yes, &offer(session, &page, &request)).await?;
     }
     let key = args.idempotency_key.clone().unwrap_or_else(|| client.draw_key());
     let answer = send(&client, args.template.which().as_ref(), &fields, &key).await?;
@@ -155,19 +170,23 @@ pub(in crate::cli) async fn reserve(session: &Session<'_>, args: &ReserveArgs) -
 }
 
 /// The question, after the offer that would be taken.
-fn offer(session: &Session<'_>, page: &Page<Quote>, fields: &Map<String, Value>) -> String {
+fn offer(session: &Session<'_>, page: &Page<Quote>, request: &Map<String, Value>) -> String {
     let Some(best) = page.items.first() else {
         return "Nothing is offered. Reserve all the same?".to_owned();
     };
     session.out.note(show::quotes(std::slice::from_ref(best), 0).trim_end());
+    from_profile(session, &page.raw);
     let price = best.per_hour.as_ref().map(|price| format!("{} per hour", money(price)));
     let total = best.total.as_ref().map(|total| format!(", {} in all", money(total)));
-    let endless = !["duration_s", "ends_at"].iter().any(|name| fields.contains_key(*name)) && total.is_none();
+    let endless =
+        !["duration_s", "ends_at"].iter().any(|name| request.contains_key(*name)) && total.is_none();
     let end = if endless { ", without an end until it is released" } else { "" };
-    let count = fields.get("count").and_then(Value::as_u64).map(show::machines);
-    let count = count.map(|count| format!("{count}: ")).unwrap_or_default();
+    let count = request.get("count").and_then(Value::as_u64);
+    let most = bound::of_all(request, count.unwrap_or(1)).map(|most| format!("at most {most} per hour"));
+    let most = most.unwrap_or_else(|| "at whatever price".to_owned());
+    let count = count.map(|count| format!("{}: ", show::machines(count))).unwrap_or_default();
     let price = price.unwrap_or_else(|| "at an unknown price".to_owned());
-    format!("{count}{price}{}{end}. Reserve?", total.unwrap_or_default())
+    format!("{count}{price}{}{end}; {most} if the first are full. Reserve?", total.unwrap_or_default())
 }
 
 /// What is different from a template. A new end clears the other kind of end, which the template may have.
@@ -179,6 +198,22 @@ fn overrides(fields: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     fields
+}
+
+/// How to send just the same again: a cap that a price made would be another one once that has moved.
+fn again(fields: &Map<String, Value>, key: &str) -> String {
+    let cap = fields
+        .get(bound::FIELD)
+        .map(|cap| format!(" --{} {}", bound::FIELD.replace('_', "-"), cap_word(cap)));
+    format!(
+        "Say the same again with --idempotency-key {key}{}: it answers the reservation if there is one, and makes no \
+         second one.",
+        cap.unwrap_or_default()
+    )
+}
+
+fn cap_word(cap: &Value) -> String {
+    if cap.is_null() { "none".to_owned() } else { cap.to_string() }
 }
 
 /// Sends it under one key, and says the key when it is not known whether it arrived.
@@ -194,10 +229,7 @@ async fn send(
             Some(name) => client.reserve_template(name, &overrides(fields), key).await,
         }
     };
-    let hint = format!(
-        "Say the same again with --idempotency-key {key}: it answers the reservation if there is one, and makes no \
-         second one."
-    );
+    let hint = again(fields, key);
     match wait::within(None, sending).await {
         Ended::Done(Err(error @ ClientError::Unreachable { maybe_done: true, .. })) => {
             Err(CliError::Unsure { error, hint })
@@ -206,5 +238,22 @@ async fn send(
         Ended::TimedOut(_) | Ended::Interrupted => {
             Err(CliError::Interrupted(format!("stopped; it may have been reserved all the same.\n{hint}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again_is_another_request_because_a_price_moved() {
+        let fields = |value: Value| value.as_object().expect("an object").clone();
+        let hint = again(&fields(json!({"vcpus": 1, "max_price_per_hour": 0.00762})), "k1");
+        assert!(hint.contains("--idempotency-key k1 --max-price-per-hour 0.00762:"), "{hint}");
+        let hint = again(&fields(json!({"max_price_per_hour": null})), "k1");
+        assert!(hint.contains("--max-price-per-hour none:"), "{hint}");
+        assert!(again(&Map::new(), "k1").contains("--idempotency-key k1:"));
     }
 }

@@ -52,6 +52,11 @@ impl Out {
         self.lively
     }
 
+    /// Does a script read it?
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         SystemClock.wall()
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::table::{Table, plain};
 use super::words::{length, machines, moment, money, relative};
 use super::{Out, tone};
+use crate::cli::bound;
 use crate::client::{MoneyText, Quote, Reservation};
 
 /// Where its machines are, in one cell: `sim sim-east sim.small`.
@@ -88,7 +89,9 @@ pub(in crate::cli) fn reservation(one: &Reservation, out: &Out) -> String {
     let when = |at: Timestamp| format!("{} ({})", relative(at, now), moment(at));
     let name = one.name().map(|name| format!(" \"{}\"", plain(name))).unwrap_or_default();
     let mut text = format!("{}{name}: {}\n", one.id, out.paint(tone(&one.state), &one.state));
-    let price = one.price.as_ref().map(|price| format!("{} per hour", money(price)));
+    let most = bound::of_all(&one.request, one.count.into());
+    let most = most.map(|most| format!(" (at most {most})")).unwrap_or_default();
+    let price = one.price.as_ref().map(|price| format!("{} per hour{most}", money(price)));
     let cost = one.cost_so_far.as_ref().map(|cost| format!("{} so far", money(cost)));
     let price: Vec<String> = price.into_iter().chain(cost).collect();
     let price = price.join(", ") + if one.simulated { " (simulated: nothing costs money)" } else { "" };
@@ -175,6 +178,7 @@ fn wish(name: &str, value: &Value) -> String {
         ("memory_gib", _) => format!("{} GiB", number()),
         ("disk_gib", _) => format!("{} GiB of disk", number()),
         ("duration_s", _) => format!("for {}", time()),
+        ("max_price_per_hour", _) => format!("at most ${} per machine and hour", number()),
         ("idle_timeout_s", _) => format!("idle at most {}", time()),
         ("os", Value::String(text)) => text.clone(),
         (_, Value::String(text)) => format!("{name} {text}"),

@@ -23,6 +23,8 @@ pub struct Quotes {
     /// Always `null`: all of them are here.
     #[schema(required = true)]
     pub next: Option<String>,
+    /// Fields of the request that the user did not say: they come from the profile, and restrict the list alike.
+    pub from_profile: Vec<String>,
     /// What each rule of the request costs, the dearest first; `null` unless `explain=true`.
     #[schema(required = true)]
     pub rules: Option<Vec<RuleCost>>,
@@ -95,6 +97,7 @@ impl Quotes {
         Self {
             items: explained.quotes.iter().map(Quote::from).collect(),
             next: None,
+            from_profile: explained.from_profile.clone(),
             rules: explain.then(|| explained.rules.iter().map(RuleCost::from).collect()),
             skipped: explain.then(|| explained.skipped.iter().map(skipped).collect()),
         }

@@ -2,7 +2,7 @@
 
 use infra_core::contracts::pricing;
 use infra_core::infra::LaneOfferings;
-use infra_core::nouns::offering::{self, Price};
+use infra_core::nouns::offering::{self, Billing as Rule, Price};
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
@@ -146,6 +146,37 @@ fn named(price: &Price) -> Option<(String, Timestamp)> {
     }
 }
 
+/// How running time becomes a charge, per machine with its disk and address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Billing {
+    /// Begun units of so many seconds are paid.
+    #[schema(format = Int64, example = 1)]
+    pub unit_s: u32,
+    /// Seconds paid at least.
+    #[schema(format = Int64, example = 60)]
+    pub min_s: u32,
+    /// Amount paid at least.
+    pub min_charge: Money,
+    /// Hours paid at most per calendar month of UTC; `null` when every hour is paid.
+    #[schema(required = true, format = Int64)]
+    pub month_hours_max: Option<u32>,
+}
+
+impl Billing {
+    /// `None` for a rule that is newer than this text.
+    fn new(rule: Rule) -> Option<Self> {
+        match rule {
+            Rule::PerSecond { min_s, min_charge, month_hours_max } => {
+                Some(Self { unit_s: 1, min_s, min_charge, month_hours_max })
+            }
+            Rule::PerHour => {
+                Some(Self { unit_s: 3600, min_s: 3600, min_charge: Money::default(), month_hours_max: None })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// One machine type in one region of one account, with its price.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Offering {
@@ -191,6 +222,16 @@ pub struct Offering {
     pub gpu_memory_gib: f64,
     /// What a managed service takes per machine and hour beside the machine.
     pub fee_per_hour: Money,
+    /// Disks of the host beside the one it boots from, GiB together; what is on them is lost at the first stop.
+    #[schema(format = Int64)]
+    pub local_disk_gib: u32,
+    /// What a GiB of bought disk costs per hour; zero where none can be bought.
+    pub disk_gib_hour: Money,
+    /// What a machine's public IPv4 address costs per hour; zero where it comes with the machine.
+    pub ipv4_hour: Money,
+    /// How running time is charged; `null` when in a way that cannot be said here.
+    #[schema(required = true)]
+    pub billing: Option<Billing>,
     /// Who named the price; `null` when it is not known.
     #[schema(required = true)]
     pub price_source: Option<String>,
@@ -239,6 +280,10 @@ impl Offering {
             burstable: offer.burstable,
             gpu_memory_gib: mib_as_gib(offer.gpu_memory_mib),
             fee_per_hour: offer.fee_per_hour,
+            local_disk_gib: offer.local_disk_gib,
+            disk_gib_hour: lane.catalogue.disk_gib_hour,
+            ipv4_hour: lane.catalogue.ipv4_hour,
+            billing: Billing::new(lane.catalogue.billing),
             price_source,
             price_as_of,
             stale: offer.price.is_stale(lane.old_before),
