@@ -9,6 +9,13 @@
 //! * A longer list is a wish and no launch: brakes, budgets and the reservation's own cap are asked as ever.
 //! * Places in the list stay what they are, so that what was tried keeps its name.
 //!
+//! # Assumptions
+//! * Only the engine's plans say that a list is used up. What is said is read again here, since it may be old by then.
+//! * One process ranks one reservation at a time; two of them conflict, and the loser's is said again.
+//!
+//! # Errors
+//! None reach anybody: who waits for offers waits on, and reads why in the reservation's reason. They are logged.
+//!
 //! # Caveats
 //! What is said here may get lost: the slots then wait for what was refused, and their next plan says it again.
 

@@ -114,6 +114,10 @@ pub struct MachineBody {
     /// before the call.
     #[serde(default)]
     pub files: Option<Sealed>,
+    /// The most for a spot machine: EC2 ends it, or does not begin it, when its price is above.
+    ///
+    /// Disk, address and fee are not in it, because a cloud compares it with the price of the machine alone.
+    ///
     /// What the machine alone may cost an hour as spot prices move, by the cloud's list; `None` where nobody set a cap.
     // Left out when there is none: what an older program froze has the same hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -153,6 +153,10 @@ pub struct Image {
     #[serde(default, skip_serializing_if = "System::is_linux")]
     pub system: System,
     /// The smallest disk it boots from, GiB: clouds refuse a smaller one. 0 where the cloud does not say.
+    ///
+    /// * EC2: the size of the root device in the image's block device mapping; a root disk may be larger, never smaller.
+    /// * OpenStack: Glance's `min_disk`, which a flavor's own disk must reach.
+    /// * DigitalOcean: `min_disk_size`, which a droplet's own disk must reach.
     #[serde(default)]
     pub min_disk_gib: u32,
 }

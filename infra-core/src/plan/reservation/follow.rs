@@ -367,6 +367,9 @@ fn forgive(draft: &mut Draft, row: &Launch) {
 pub(super) const EXHAUSTED: &str = "no offer has capacity now";
 
 /// Waits a slot because every offer of its list was refused?
+///
+/// Told by its reason, which nothing else begins like: a slot that waits for a budget, a lane or a satellite has another,
+/// and more offers would not help it.
 pub fn is_dry(unit: &Unit) -> bool {
     let waits = unit.current.is_none() && unit.stage == Stage::Waiting && unit.want == Want::On;
     waits && unit.reason.as_ref().is_some_and(|reason| reason.starts_with(EXHAUSTED))

@@ -71,6 +71,11 @@ pub(super) fn machines(
     Launch { units: slots, wants, price, ..row(reservation, choice, body, count, token, now) }
 }
 
+/// The most that EC2 and its like may take for a spot machine, of which the price moves while it runs.
+///
+/// `None` on demand, and where its owner set no cap: the cloud's own most is in force then. With one it is today's list
+/// price and what the whole, with disk and address, lies below the cap. Never below today's price: what was chosen fits.
+///
 /// What a spot machine alone may cost an hour by the cloud's list: what it does now, and what is left under the cap. What
 /// the team pays rises no faster than the list.
 fn spot_max(request: &Request, choice: &Choice) -> Option<Money> {
@@ -198,28 +203,5 @@ fn planned(
         request_id: None,
         told: [].into(),
         price: None,
-    }
-}
-
-#[cfg(all(test, feature = "testing"))]
-mod tests {
-    use super::*;
-    use crate::testing::fixtures;
-
-    #[test]
-    fn a_spot_machine_is_paid_dearer_than_its_cap() {
-        let mut choice = fixtures::choice();
-        let list = choice.offering.price.per_hour().expect("it has a price").nanos;
-        choice.per_hour = Money::usd_nanos(list + 1_000);
-        let mut request = Request::default();
-        choice.offering.market = Market::Spot;
-        assert_eq!(spot_max(&request, &choice), None, "nobody set a cap");
-        request.max_price_per_hour = Some(9.0);
-        let most = spot_max(&request, &choice).map(|most| most.nanos);
-        assert_eq!(most, Some(9_000_000_000 - 1_000), "what disk and address cost is taken off");
-        choice.offering.market = Market::OnDemand;
-        assert_eq!(spot_max(&request, &choice), None, "its price does not move");
-        let old = serde_json::to_string(&fixtures::machine()).expect("text");
-        assert!(!old.contains("spot_max"), "what was frozen without a cap has the same hash: {old}");
     }
 }

@@ -90,6 +90,9 @@ impl LaneIndex {
         &catalogue.offerings[self.offerings[row] as usize]
     }
 
+    /// Bounds stay true with a larger image: it only adds. What counts or compares exactly must not rest on the columns
+    /// alone then, and holds row after row against the need.
+    ///
     /// May what boots here make a disk larger than the request alone does, of any row?
     fn image_decides(&self, need: &Need<'_>, lane: &LaneView<'_>) -> bool {
         let least = lane.image_disk();
