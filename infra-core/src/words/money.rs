@@ -131,13 +131,28 @@ impl utoipa::PartialSchema for Money {
 impl utoipa::ToSchema for Money {}
 
 impl<'de> Deserialize<'de> for Money {
+    /// Reads what [`Serialize`] writes; what is below a billionth is cut off, towards zero.
+    ///
+    /// # Errors
+    /// Each in words that say what to mend: another currency, an amount that is no decimal, and one that is a decimal
+    /// beyond what can be counted. The last of them names both ends: whoever typed a figure too many must not look for
+    /// a wrong sign in it.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(from)?;
         if wire.currency != "USD" {
             return Err(D::Error::custom(format!("currency {:?} is not known; USD is", wire.currency)));
         }
-        Self::parse_usd(&wire.amount)
-            .ok_or_else(|| D::Error::custom(format!("amount {:?} is not a decimal", wire.amount)))
+        Self::parse_usd(&wire.amount).ok_or_else(|| {
+            let text = wire.amount;
+            // With a small whole part it can be read where only its size is wrong.
+            let whole = text.strip_prefix('-').unwrap_or(&text).split('.').next().unwrap_or_default();
+            let is_decimal = whole.len() > 1 && Self::parse_usd(&text.replacen(whole, "0", 1)).is_some();
+            if is_decimal && whole.bytes().all(|byte| byte.is_ascii_digit()) {
+                let most = i64::MAX / NANOS_PER_UNIT;
+                return D::Error::custom(format!("amount {text:?} is not between -{most} and {most}"));
+            }
+            D::Error::custom(format!("amount {text:?} is not a decimal"))
+        })
     }
 }
 
@@ -159,6 +174,22 @@ mod tests {
         for bad in ["", ".", "1e3", "1,5", "NaN", "--1", "9223372036854775807"] {
             assert_eq!(Money::parse_usd(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_amount_beyond_the_largest_is_called_no_number() {
+        let read = |amount: &str| {
+            let wire = format!("{{\"amount\": {amount:?}, \"currency\": \"USD\"}}");
+            serde_json::from_str::<Money>(&wire).map_err(|error| error.to_string())
+        };
+        for beyond in ["99999999999", "-99999999999.5", "9999999999999999999999"] {
+            let why = read(beyond).expect_err(beyond);
+            assert!(why.contains("is not between -9223372036 and 9223372036"), "{beyond}: {why}");
+        }
+        for wrong in ["12x4", "1e12", "--12", "12.5.1", ""] {
+            assert!(read(wrong).expect_err(wrong).contains("is not a decimal"), "{wrong}");
+        }
+        assert_eq!(read("9223372036").map(|money| money.nanos), Ok(9_223_372_036_000_000_000));
     }
 
     #[test]
