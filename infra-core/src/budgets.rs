@@ -96,9 +96,9 @@ impl Budgets {
     ///
     /// # Errors
     /// [`Shortage`]: the first limit that it would pass.
-    pub fn allow(&self, was: Option<&Charge>, is: &Charge) -> Result<(), Shortage> {
+    pub fn allow(&self, was: Option<&Charge>, is: &Charge) -> Result<(), Box<Shortage>> {
         let no = self.found.iter().find_map(|(_, budget)| refused(&budget.as_ref()?.value, was, is));
-        no.map_or(Ok(()), Err)
+        no.map_or(Ok(()), |no| Err(Box::new(no)))
     }
 
     /// Puts a change of a charge into the commit that makes it; nothing when nothing moves.

@@ -53,7 +53,7 @@ mod tests {
         serde_json::from_value(json!({"market": market, "machine_per_hour": price})).expect("a quote")
     }
 
-    fn request(value: Value) -> Map<String, Value> {
+    fn request(value: &Value) -> Map<String, Value> {
         value.as_object().expect("an object").clone()
     }
 
@@ -61,18 +61,18 @@ mod tests {
     fn a_cap_of_ones_own_is_replaced_or_the_second_market_is_shut_out() {
         let quotes = [quote("spot", "0.01"), quote("spot", "0.2"), quote("on_demand", "0.0357101")];
         let spot = &quotes[..2];
-        assert_eq!(for_request(&request(json!({})), spot), Some(json!(0.015)));
+        assert_eq!(for_request(&request(&json!({})), spot), Some(json!(0.015)));
         assert_eq!(
-            for_request(&request(json!({})), &quotes),
+            for_request(&request(&json!({})), &quotes),
             Some(json!(0.05357)),
             "to what is shown, and up"
         );
         for said in [json!({"max_price_per_hour": 9}), json!({"max_price_per_hour": null})] {
-            assert_eq!(for_request(&request(said), &quotes), None);
+            assert_eq!(for_request(&request(&said), &quotes), None);
         }
-        assert_eq!(for_request(&request(json!({})), &[]), None);
-        let capped = request(json!({"max_price_per_hour": 0.05357}));
+        assert_eq!(for_request(&request(&json!({})), &[]), None);
+        let capped = request(&json!({"max_price_per_hour": 0.05357}));
         assert_eq!(of_all(&capped, 3).as_deref(), Some("$0.16071"));
-        assert_eq!(of_all(&request(json!({"max_price_per_hour": null})), 3), None);
+        assert_eq!(of_all(&request(&json!({"max_price_per_hour": null})), 3), None);
     }
 }

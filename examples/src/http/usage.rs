@@ -109,7 +109,7 @@ fn harmless(text: &str) -> String {
         safe.push('\'');
     }
     for (at, cell) in text.split_inclusive([';', '\t']).enumerate() {
-        if cell.trim_start().starts_with(RISKY) && !(at == 0 && !safe.is_empty()) {
+        if cell.trim_start().starts_with(RISKY) && (at > 0 || safe.is_empty()) {
             safe.push('\'');
         }
         safe.push_str(cell);

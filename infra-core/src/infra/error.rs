@@ -244,9 +244,9 @@ impl From<RepoError> for InfraError {
     }
 }
 
-impl From<Shortage> for InfraError {
-    fn from(shortage: Shortage) -> Self {
-        Self::OverBudget { shortage: Box::new(shortage) }
+impl From<Box<Shortage>> for InfraError {
+    fn from(shortage: Box<Shortage>) -> Self {
+        Self::OverBudget { shortage }
     }
 }
 

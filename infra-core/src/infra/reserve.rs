@@ -27,7 +27,7 @@ use crate::nouns::budget::BudgetKind;
 use crate::nouns::event::Event;
 use crate::nouns::request::Request;
 use crate::nouns::reservation::{Phase, Reservation};
-use crate::plan::budget::{Shortage, standing};
+use crate::plan::budget::standing;
 use crate::records::{Txn, Versioned};
 use crate::words::ids::UserId;
 use crate::words::money::Money;
@@ -119,9 +119,9 @@ async fn admit(core: &Core, txn: &mut Txn, gate: &Gate, reservation: &Reservatio
     // A time asked for begins when the machines are there: until then the longest building is counted.
     let brief = reservation.spec.request.duration_s.filter(|_| reservation.spec.request.ends_at.is_none());
     let to_build_in = brief.map(|_| core.limits.build_deadline);
-    budgets.allow(None, &charge).map_err(|no| Shortage {
-        to_build_in: to_build_in.filter(|_| no.kind == BudgetKind::PerMonth),
-        ..no
+    budgets.allow(None, &charge).map_err(|mut no| {
+        no.to_build_in = to_build_in.filter(|_| no.kind == BudgetKind::PerMonth);
+        no
     })?;
     budgets.put(txn, None, Some(&charge));
     Ok(())

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
 use infra_core::contracts::pricing::{NoFit, NoFitReason, Quote, Ranking, RuleCost};
-use infra_core::nouns::offering::{Offering, Price};
+use infra_core::nouns::offering::{Image, Offering, Price};
 use infra_core::nouns::policy::Burstable;
 use infra_core::nouns::request::{MarketWish, Request};
 use infra_core::nouns::system::System;
@@ -131,8 +131,11 @@ type Missed = Vec<(&'static str, f64)>;
 /// Every limit by itself, in the plainest way.
 fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -> Option<Missed> {
     let Price::Known { per_hour, .. } = &it.price else { return None };
-    let boots = lane.catalogue.images.iter().any(|image| image.arch == it.arch);
-    let system = oracle::image(lane, it, need).map_or_else(System::default, |image| image.system);
+    // What is near is named with what was asked for, or with some image that costs nothing beside the machine.
+    let wanted = oracle::image(lane, it, need);
+    let plain = |image: &&Image| image.arch == it.arch && image.system.is_linux();
+    let boots = wanted.is_some() || lane.catalogue.images.iter().any(|image| plain(&image));
+    let system = wanted.map_or_else(System::default, |image| image.system);
     if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots || it.system != system {
         return None;
     }
