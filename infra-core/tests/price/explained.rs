@@ -124,6 +124,14 @@ fn rule_costs_so(cost: &RuleCost, with: &Row, free: &Row) -> Result<(), TestCase
     Ok(())
 }
 
+/// The fields that say what is booted.
+const WISHES: [&str; 2] = ["image", "os"];
+
+/// Of which system a price must be: that of what boots, and Linux where what was asked for is not there.
+fn asked(lane: &WorldLane, it: &Offering, need: &Request) -> System {
+    oracle::image(lane, it, need).map_or_else(System::default, |image| image.system)
+}
+
 /// Limits, each with the share of what was asked that is lacking.
 type Missed = Vec<(&'static str, f64)>;
 
@@ -135,8 +143,7 @@ fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -
     let wanted = oracle::image(lane, it, need);
     let plain = |image: &&Image| image.arch == it.arch && image.system.is_linux();
     let boots = wanted.is_some() || lane.catalogue.images.iter().any(|image| plain(&image));
-    let system = wanted.map_or_else(System::default, |image| image.system);
-    if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots || it.system != system {
+    if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots || it.system != asked(lane, it, need) {
         return None;
     }
     let mut missed = Vec::new();
@@ -228,7 +235,9 @@ fn helps_most(why: &NoFit, world: &PriceWorld, need: &Request) -> Result<bool, T
             for offering in &lane.catalogue.offerings {
                 let mut alone = PriceWorld { lanes: vec![world.lanes[nth].clone()], ..world.clone() };
                 alone.last().offerings = vec![offering.clone()];
-                let_in += usize::from(others.iter().any(|other| !rows(&alone, other).is_empty()));
+                // The price of one system is no near miss of another's, so no wish for a system is blamed for it.
+                let near = !WISHES.contains(&field) || offering.system == asked(lane, offering, need);
+                let_in += usize::from(near && others.iter().any(|other| !rows(&alone, other).is_empty()));
             }
         }
         counts.push((field, let_in));
