@@ -462,7 +462,9 @@ mod tests {
             assert!(told.detail.contains(says), "{text}: {}", told.detail);
         }
         let told = parse::<Deep>(b"{\"cap\":\"500\"}").expect_err("money is an object");
-        assert_eq!(told.detail, "cap: must be an object, not a string");
+        let money =
+            r#"cap: must be an amount of money like {"amount": "0.5", "currency": "USD"}, not a string"#;
+        assert_eq!(told.detail, money);
         let told = parse::<Request>(b"{\"count\":\"planted-secret\"}").expect_err("a text is no number");
         assert!(!format!("{told:?}").contains("planted"), "{told:?}");
         let deep = "[".repeat(100_000);
