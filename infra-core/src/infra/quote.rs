@@ -142,12 +142,11 @@ async fn ranked(
     Ok((Explained { quotes, from_profile: Vec::new(), rules, skipped }, kept))
 }
 
-/// What a reservation's list is continued with when all in it was refused.
+/// What a reservation's list is continued with when all in it was refused: the best offers for its request that are
+/// neither known already nor refused lately.
 ///
 /// The same ranking as for a quote of this moment: the request as it was admitted, prices and rules of now. An offer is
 /// known by its lane, type, market, zone and image; of one that is known already a new price is not taken over.
-///
-/// The best offers for a request that are neither known already nor refused lately.
 ///
 /// # Errors
 /// As [`rank`].

@@ -58,9 +58,9 @@ const LICENSED: (&str, &str) = ("licenseModel", "No License required");
 /// What disks are made as.
 const DISK: &str = "gp3";
 
-/// A month of storage is charged by the hours of that month, 744 of them in one of 31 days
-/// (<https://repost.aws/knowledge-center/ebs-volume-charges>); of a year's months the average is this, which no month is
-/// more than a tenth away from.
+/// A month of storage is charged by the hours of that month, 744 of them in one of 31 days (AWS, "Understand charges for
+/// Amazon EBS volumes", read where others quote it); of a year's months the average is this, which no month is more than
+/// a tenth away from.
 const MONTH_H: i64 = 365 * 24 / 12;
 
 /// The families of products that are machines.
