@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use infra_core::nouns::offering::Price;
+use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
@@ -42,6 +42,17 @@ impl<'a> PriceOf<'a> {
     }
 }
 
+/// What an operator says a type is, where its cloud has no words for it. What is not said stays the cloud's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TypeWords {
+    /// What types belong together, lower case.
+    pub family: Option<String>,
+    /// Which generation of its family, from 1.
+    pub generation: Option<u32>,
+    /// May its processors be used fully only for a time?
+    pub burstable: Option<bool>,
+}
+
 type Key = (String, Market, String);
 /// A price, or the reason why it is none.
 pub type Row = Result<Amount, String>;
@@ -57,6 +68,7 @@ pub struct PriceTable {
     moments: BTreeMap<Key, BTreeMap<Option<String>, Timestamp>>,
     disk: Option<Row>,
     regions: BTreeSet<String>,
+    words: BTreeMap<String, TypeWords>,
 }
 
 impl PriceTable {
@@ -71,6 +83,7 @@ impl PriceTable {
             moments: BTreeMap::new(),
             disk: None,
             regions: BTreeSet::new(),
+            words: BTreeMap::new(),
         }
     }
 
@@ -137,6 +150,24 @@ impl PriceTable {
     #[must_use]
     pub fn with_disk(self, says: Row) -> Self {
         Self { disk: Some(says), ..self }
+    }
+
+    /// The same table, with what types are.
+    #[must_use]
+    pub fn with_words(self, words: BTreeMap<String, TypeWords>) -> Self {
+        Self { words, ..self }
+    }
+
+    /// An offering, as the source says what its type is.
+    #[must_use]
+    pub fn described(&self, one: Offering) -> Offering {
+        let Some(said) = self.words.get(one.type_name.as_str()) else { return one };
+        Offering {
+            family: said.family.clone().unwrap_or(one.family),
+            generation: said.generation.or(one.generation),
+            burstable: said.burstable.unwrap_or(one.burstable),
+            ..one
+        }
     }
 
     /// What a GiB of disk costs for an hour, in the installation's currency; `None` when nobody says.
