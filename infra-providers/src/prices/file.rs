@@ -285,6 +285,7 @@ fn table(
     let mut rows = Vec::new();
     let mut seen = BTreeMap::new();
     let mut oldest: Option<Timestamp> = None;
+    let mut regions = Vec::new();
     for (line, Said { place, row }) in said {
         let wrong = |why: String| {
             let why = if line.is_none() { format!("{place}: {why}") } else { why };
@@ -305,6 +306,7 @@ fn table(
             return Err(wrong(format!("{} stands there twice, first in {before}", row.r#type)));
         }
         oldest = Some(oldest.map_or(as_of, |oldest| oldest.min(as_of)));
+        regions.extend(Some(row.region.clone()).filter(|region| !region.is_empty()));
         let here = region.is_none_or(|region| row.region.is_empty() || row.region == region.as_str());
         if here {
             let amount = match row.price_per_hour.as_str() {
@@ -317,7 +319,7 @@ fn table(
     // A row of this very region goes before one of any.
     rows.sort_by_key(|(row, ..)| row.region.is_empty());
     let mut table = PriceTable::new(shown, oldest.unwrap_or(Timestamp::UNIX_EPOCH), false);
-    table.name_regions(rows.iter().map(|(row, ..)| row.region.as_str()).filter(|region| !region.is_empty()));
+    table.name_regions(regions.iter().map(String::as_str));
     let mut own = std::collections::BTreeSet::new();
     for (row, market, system, as_of, amount) in &rows {
         // One region's table needs no word of it. In a table of all a region stands before the zone: two regions' prices of

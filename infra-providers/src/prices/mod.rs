@@ -44,7 +44,7 @@ pub use inventory::InventorySource;
 pub use priced::PricedDriver;
 pub(crate) use priced::priced;
 pub use rates::{Rate, Rates, RatesError};
-pub use table::{LINUX, PriceOf, PriceTable, Row, TypeWords};
+pub use table::{LINUX, PriceOf, PriceTable, Row, TypeWords, Unused};
 
 /// Says what capacity costs in one region.
 ///

@@ -78,6 +78,7 @@ impl CloudDriver for PricedDriver {
             feed: Arc::clone(&self.feed),
             source: Arc::new(self.source.clone().in_region(lane.region.clone())),
             scope: Scope { region: lane.region.clone(), account: None },
+            regions: self.inner.regions(),
             rates: Arc::clone(&self.rates),
         }))
     }
@@ -89,6 +90,8 @@ struct Priced {
     feed: Arc<PriceFeed>,
     source: Arc<dyn PriceSource>,
     scope: Scope,
+    /// All of the cloud's: rows of any other are in vain.
+    regions: Vec<Region>,
     rates: Arc<Rates>,
 }
 
@@ -110,6 +113,8 @@ impl CloudProvider for Priced {
             || self.feed.last_error(&self.scope).unwrap_or_else(|| "no price file was read yet".to_owned());
         catalogue.offerings = match table {
             Some(table) => {
+                let unused = table.unused(&catalogue.offerings, &self.regions);
+                self.feed.joined(&self.scope, &table, unused);
                 catalogue.offerings.into_iter().flat_map(|one| priced(&one, &table, &self.rates)).collect()
             }
             None => {

@@ -7,6 +7,7 @@ use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{Region, Zone};
 use infra_core::words::money::Money;
 
 use super::amount::Amount;
@@ -42,6 +43,10 @@ impl<'a> PriceOf<'a> {
     }
 }
 
+/// What a source says in vain, as people name it (`spot m5.large in us-east-1a`, `region us-esat-1`), each with its number
+/// of rows.
+pub type Unused = BTreeMap<String, usize>;
+
 /// What an operator says a type is, where its cloud has no words for it. What is not said stays the cloud's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TypeWords {
@@ -67,7 +72,8 @@ pub struct PriceTable {
     /// When rows were true that say so themselves.
     moments: BTreeMap<Key, BTreeMap<Option<String>, Timestamp>>,
     disk: Option<Row>,
-    regions: BTreeSet<String>,
+    /// How many rows each region that is named has.
+    regions: BTreeMap<String, usize>,
     words: BTreeMap<String, TypeWords>,
 }
 
@@ -82,7 +88,7 @@ impl PriceTable {
             rows: BTreeMap::new(),
             moments: BTreeMap::new(),
             disk: None,
-            regions: BTreeSet::new(),
+            regions: BTreeMap::new(),
             words: BTreeMap::new(),
         }
     }
@@ -99,14 +105,41 @@ impl PriceTable {
         self.as_of
     }
 
-    /// Notes which regions the source names.
+    /// Notes which regions the source names, once for each row.
     pub fn name_regions<'a>(&mut self, regions: impl IntoIterator<Item = &'a str>) {
-        self.regions.extend(regions.into_iter().map(str::to_owned));
+        for region in regions {
+            *self.regions.entry(region.to_owned()).or_default() += 1;
+        }
     }
 
-    /// Regions that the source names, in alphabetical order; none where it speaks of any.
+    /// Regions that the source names, in alphabetical order, those of other tables than this one among them; none where it
+    /// speaks of any.
     pub fn regions(&self) -> impl Iterator<Item = &str> {
-        self.regions.iter().map(String::as_str)
+        self.regions.keys().map(String::as_str)
+    }
+
+    /// What is said in vain: rows that no offer takes its price from, and rows of regions that are not among `regions`.
+    /// `offers` are the cloud's own, before this table's prices.
+    #[must_use]
+    pub fn unused(&self, offers: &[Offering], regions: &[Region]) -> Unused {
+        let mut sold = BTreeMap::<(&str, Market), BTreeSet<&str>>::new();
+        for offer in offers.iter().filter(|offer| offer.system.is_linux()) {
+            let zones = sold.entry((offer.type_name.as_str(), offer.market)).or_default();
+            zones.extend(offer.zones.iter().map(Zone::as_str));
+        }
+        let mut unused = Unused::new();
+        for ((type_name, market, os), rows) in &self.rows {
+            let zones = sold.get(&(type_name.as_str(), *market));
+            for zone in rows.keys().map(Option::as_deref) {
+                if zones.is_none_or(|zones| zone.is_some_and(|zone| !zones.contains(zone))) {
+                    unused.insert(named(PriceOf { type_name, market: *market, os, zone }), 1);
+                }
+            }
+        }
+        let elsewhere = |name: &str| !regions.iter().any(|region| region.as_str() == name);
+        let elsewhere = self.regions.iter().filter(|(name, _)| elsewhere(name));
+        unused.extend(elsewhere.map(|(name, rows)| (format!("region {name}"), *rows)));
+        unused
     }
 
     /// When the newest of its rows was true that says so itself.
