@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{FieldError, InfraError};
+use super::overlay_effect::meant;
 use jiff::tz::TimeZoneDatabase;
 
 use crate::nouns::account::Preferences;
@@ -30,6 +31,7 @@ use crate::nouns::overlay::{Off, Overlay};
 use crate::nouns::policy::Policy;
 use crate::nouns::request::{Request, Resource};
 use crate::words::clock::{Timestamp, later};
+use crate::words::ids::CloudName;
 use crate::words::limits::Limits;
 use crate::words::money::Money;
 
@@ -209,15 +211,22 @@ pub(super) fn no_step(field: &str, name: &str) -> Result<(), InfraError> {
     Ok(())
 }
 
-/// Checks what a team pays less.
+/// Checks what a team pays less. A provider must be one of `clouds`, as for keys: names are compared to the letter, here
+/// and in requests. Whether there is such a region or family is for the answer to say; both may come later.
 ///
 /// # Errors
 /// [`InfraError::OutOfRange`] with every wrong field.
-pub(super) fn overlays(all: &[Overlay]) -> Result<(), InfraError> {
+pub(super) fn overlays(all: &[Overlay], clouds: &[CloudName]) -> Result<(), InfraError> {
     let mut wrongs = Wrongs::default();
     wrongs.at_most("overlays", all.len(), OVERLAYS_MAX);
     for (at, overlay) in all.iter().enumerate() {
         wrongs.text(&format!("overlays[{at}].name"), Some(&overlay.name), NAME_LEN_MAX);
+        if let Some(cloud) = overlay.provider.as_ref().filter(|cloud| !clouds.contains(cloud)) {
+            let known: Vec<&str> = clouds.iter().map(CloudName::as_str).collect();
+            let hint = meant(cloud.as_str(), known.iter().copied());
+            let message = format!("is not configured; known: {}{hint}", known.join(", "));
+            wrongs.add(format!("overlays[{at}].provider"), &message, None);
+        }
         wrongs.text(&format!("overlays[{at}].family"), overlay.family.as_deref(), NAME_LEN_MAX);
         match overlay.off {
             Off::Percent(off) if !(off > 0.0 && off <= 95.0) => {
