@@ -86,7 +86,8 @@ async fn a_discount_is_missed_misplaced_or_seen_by_another_team() {
             };
             let Some(list) = listed.iter().find(same) else { continue };
             assert_eq!(quote.per_hour.nanos, lowered(list, &overlays), "{overlays:?}");
-            assert_eq!(quote.saved_per_hour.nanos, list.per_hour.nanos - quote.per_hour.nanos);
+            let saved = list.per_hour.nanos - quote.per_hour.nanos;
+            assert_eq!((quote.saved_per_hour.nanos, quote.saved_by.is_some()), (saved, saved > 0));
         }
         assert_eq!(quotes(&eve).await[0].saved_per_hour, Money::default(), "another team pays the list");
     }
@@ -118,6 +119,23 @@ async fn a_discount_is_set_over_somebody_elses_or_for_nobody_or_makes_no_sense()
     let view = ada.get(&held.id).await.expect("is there");
     assert_eq!(view.price_per_hour, held.price_per_hour);
     assert!(quotes(&ada).await[0].per_hour > held.price_per_hour.expect("it wants machines"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_says_that_it_is_lower_and_not_by_what() {
+    let house = House::quiet().await;
+    let ada = house.mate(CREW, "ada").await;
+    let named =
+        |name: &str, percent| Overlay { name: name.to_owned(), ..overlay(None, None, Off::Percent(percent)) };
+    let sets = [
+        (vec![named("less", 10.0), named("more", 20.0)], Some("more")),
+        (vec![named("b", 10.0), named("a", 10.0)], Some("a")),
+        (vec![Overlay { market: Some(Market::Spot), ..named("spot", 10.0) }], None),
+    ];
+    for (set, by) in sets {
+        house.operator().set_overlays(&crew(), &set, None).await.expect("set");
+        assert!(quotes(&ada).await.iter().all(|quote| quote.saved_by.as_deref() == by), "{by:?}");
+    }
 }
 
 /// What each overlay lowers, and what is said of it.

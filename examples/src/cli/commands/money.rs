@@ -59,7 +59,7 @@ pub(in crate::cli) struct BudgetArgs {
     none: bool,
 }
 
-fn whose(text: &str) -> Result<BudgetOf, String> {
+pub(super) fn whose(text: &str) -> Result<BudgetOf, String> {
     match text.split_once(':') {
         Some(("user", name)) if !name.is_empty() => Ok(BudgetOf::User(name.to_owned())),
         Some(("team", name)) if !name.is_empty() => Ok(BudgetOf::Team(name.to_owned())),
@@ -91,12 +91,12 @@ impl BudgetArgs {
     }
 }
 
-fn price(value: &Value) -> String {
+pub(super) fn price(value: &Value) -> String {
     let money: Option<MoneyText> = serde_json::from_value(value.clone()).ok();
     money.map(|money| show::money(&money)).unwrap_or_default()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -218,7 +218,11 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
         let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
-        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00").unwrap_or_default();
+        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00");
+        let saved = saved.map(|saved| match quote["saved_by"].as_str() {
+            Some(by) => format!("{saved} by {by}"),
+            None => saved,
+        });
         table.row([
             text(&quote["type"]),
             zone,
@@ -226,7 +230,7 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
             part("disk"),
             part("ipv4"),
             part("fee"),
-            saved,
+            saved.unwrap_or_default(),
             show::priced(&quote["price_as_of"], &quote["stale"], now),
             text(&quote["price_source"]),
             text(&last["beats_next"]),
