@@ -28,6 +28,6 @@ async fn a_mistyped_row_of_a_price_file_is_seen_nowhere() {
     };
     assert_eq!(seen().await, (json!(0), json!([])), "no catalogue came");
     let table = feed.table(&scope).expect("it was heard");
-    feed.joined(&scope, &table, table.unused(&[], &[]));
+    feed.joined(&scope, &table, &table.unused(&[], &[]));
     assert_eq!(seen().await, (json!(3), json!(["a", "b", "m5.largee"])));
 }

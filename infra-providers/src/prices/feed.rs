@@ -185,7 +185,7 @@ impl PriceFeed {
 
     /// Notes what a table says in vain for one catalogue of a scope. Accounts see different types: what any of them takes is
     /// of use. A table that was replaced meanwhile is passed over.
-    pub fn joined(&self, scope: &Scope, table: &Arc<PriceTable>, unused: Unused) {
+    pub fn joined(&self, scope: &Scope, table: &Arc<PriceTable>, unused: &Unused) {
         let slot = self.slot(scope);
         let first = slot.write(|state| {
             if state.table.as_ref().is_none_or(|current| !Arc::ptr_eq(current, table)) {
@@ -203,7 +203,7 @@ impl PriceFeed {
             }
         });
         if first {
-            let (rows, examples) = (unused.values().sum::<usize>(), examples(&unused).join(", "));
+            let (rows, examples) = (unused.values().sum::<usize>(), examples(unused).join(", "));
             let (cloud, region, source) = (&self.cloud, &scope.region, table.source());
             tracing::warn!(%cloud, %region, source, rows, examples, "prices of what is not sold here: a slip of the pen?");
         }

@@ -114,7 +114,7 @@ impl CloudProvider for Priced {
         catalogue.offerings = match table {
             Some(table) => {
                 let unused = table.unused(&catalogue.offerings, &self.regions);
-                self.feed.joined(&self.scope, &table, unused);
+                self.feed.joined(&self.scope, &table, &unused);
                 catalogue.offerings.into_iter().flat_map(|one| priced(&one, &table, &self.rates)).collect()
             }
             None => {

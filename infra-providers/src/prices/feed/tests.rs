@@ -233,13 +233,13 @@ async fn what_one_account_does_not_see_is_said_in_vain_though_another_buys_it() 
     let shown = || bench.feed.ages().remove(0).unused_examples;
     let table = bench.feed.table(&bench.scope).expect("it was read");
     assert_eq!(shown(), [""; 0], "nobody asked a cloud what it sells");
-    bench.feed.joined(&bench.scope, &table, unused(&["private", "typo"]));
+    bench.feed.joined(&bench.scope, &table, &unused(&["private", "typo"]));
     assert_eq!(shown(), ["private", "typo"]);
-    bench.feed.joined(&bench.scope, &table, unused(&["typo", "of another"]));
-    bench.feed.joined(&bench.scope, &table, unused(&["private", "typo"]));
+    bench.feed.joined(&bench.scope, &table, &unused(&["typo", "of another"]));
+    bench.feed.joined(&bench.scope, &table, &unused(&["private", "typo"]));
     assert_eq!(shown(), ["typo"], "somebody takes the rest");
     // What was worked out of a table that is gone says nothing of the one that came.
     let old = Arc::new(PriceTable::clone(&table));
-    bench.feed.joined(&bench.scope, &old, Unused::new());
+    bench.feed.joined(&bench.scope, &old, &Unused::new());
     assert_eq!(shown(), ["typo"]);
 }
