@@ -194,6 +194,15 @@ fn same_but_zone(one: &Value, other: &Value) -> bool {
     but(one) == but(other)
 }
 
+/// What discounts take off, and the name of the one it is by.
+fn saved(quote: &Value) -> String {
+    match (price(&quote["saved_per_hour"]), quote["saved_by"].as_str()) {
+        (saved, _) if saved == "$0.00" => String::new(),
+        (saved, Some(by)) => format!("{saved} by {by}"),
+        (saved, None) => saved,
+    }
+}
+
 /// Why quotes stand as they do: parts and reasons, what rules cost, and what is skipped.
 pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
     let mut table = Table::new(&[
@@ -218,11 +227,6 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
         let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
-        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00");
-        let saved = saved.map(|saved| match quote["saved_by"].as_str() {
-            Some(by) => format!("{saved} by {by}"),
-            None => saved,
-        });
         table.row([
             text(&quote["type"]),
             zone,
@@ -230,7 +234,7 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
             part("disk"),
             part("ipv4"),
             part("fee"),
-            saved.unwrap_or_default(),
+            saved(quote),
             show::priced(&quote["price_as_of"], &quote["stale"], now),
             text(&quote["price_source"]),
             text(&last["beats_next"]),
