@@ -1,14 +1,17 @@
 //! Discounts of a team: what an operator sets is what the team's quotes say, to the billionth, and nobody else's.
 
-use infra_core::InfraError;
+use std::time::Duration;
+
 use infra_core::contracts::pricing::Quote;
 use infra_core::infra::{OverlaysView, UserHandle};
 use infra_core::nouns::offering::Offering;
 use infra_core::nouns::overlay::{Off, Overlay};
 use infra_core::nouns::request::{Market, Request};
+use infra_core::words::clock::Clock;
 use infra_core::words::ids::TenantId;
 use infra_core::words::lane::Version;
 use infra_core::words::money::Money;
+use infra_core::{InfraError, SystemClock};
 
 use infra_providers::sim::{FaultEffect, Match, Rule};
 
@@ -215,6 +218,8 @@ async fn a_silent_cloud_or_a_team_without_keys_refuses_a_discount() {
     );
     house.sim.rule(Rule::once("catalogue", FaultEffect::SlowMs(3_600_000)).times(None));
     let elsewhere = house.reopened(HOME).await;
+    let asked_at = SystemClock.mono();
     let told = effects(&elsewhere.user(ada.id()).overlays().await.expect("the store answers"));
+    assert!(SystemClock.mono() - asked_at < Duration::from_secs(30), "a silent cloud holds nobody up");
     assert!(told[0].0.is_none() && told[0].1.contains("no answer in time"), "{told:?}");
 }
