@@ -30,7 +30,7 @@ use crate::digitalocean::{DigitalOceanDriver, DigitalOceanSettings};
 use crate::exposed::is_exposed;
 use crate::http::Transport;
 use crate::openstack::{Interface, OpenStackDriver, OpenStackSettings};
-use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver, Rates};
+use crate::prices::{FileSource, Form, PriceBook, PriceError, PriceTable, PricedDriver};
 
 /// One cloud as an operator writes it. What is not said is as the cloud's own settings have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -223,19 +223,20 @@ pub fn open(name: &str, spec: &CloudSpec, parts: &Parts) -> Result<Arc<dyn Cloud
 /// # Errors
 /// As [`prices`].
 pub fn priced(name: &CloudName, spec: &CloudSpec, cloud: Arc<dyn CloudDriver>, parts: &Parts) -> Opened {
-    prices(name.as_str(), spec)?;
-    let Some(source) = price_file(name.as_str(), spec)? else { return Ok(cloud) };
+    prices(name.as_str(), spec, &parts.prices)?;
+    let Some(source) = price_file(name.as_str(), spec, &parts.prices)? else { return Ok(cloud) };
     let feed = parts.prices.list_feed(name, "file");
     Ok(Arc::new(PricedDriver::new(cloud, feed, source, parts.prices.rates())))
 }
 
-/// Reads the price file that a cloud's settings name; `None` where they name none.
+/// Reads the price file that a cloud's settings name; `None` where they name none. The book says what is worth what, and
+/// which day is to come.
 ///
 /// # Errors
-/// [`RegistryError::Setting`] with the file and its line. A file without a single price is one, too: everything would be
-/// Unknown, and nothing chosen.
-pub fn prices(name: &str, spec: &CloudSpec) -> Result<Option<PriceTable>, RegistryError> {
-    let Some(source) = price_file(name, spec)? else { return Ok(None) };
+/// [`RegistryError::Setting`] with the file and its line. A file without a single price under the book's rates is
+/// one, too: everything would be Unknown, and nothing chosen.
+pub fn prices(name: &str, spec: &CloudSpec, book: &PriceBook) -> Result<Option<PriceTable>, RegistryError> {
+    let Some(source) = price_file(name, spec, book)? else { return Ok(None) };
     let shown = || spec.prices.as_deref().unwrap_or(Path::new("")).display();
     let wrong = |why| RegistryError::Setting { cloud: name.to_owned(), setting: "prices", why };
     let table = source.load().map_err(|error| {
@@ -246,9 +247,9 @@ pub fn prices(name: &str, spec: &CloudSpec) -> Result<Option<PriceTable>, Regist
             error => format!("{}: {error}", shown()),
         })
     })?;
-    match table.counts() {
+    match table.counts(&book.rates()) {
         (0, rows) => {
-            let first = table.without_price(&Rates::default()).into_iter().next();
+            let first = table.without_price(&book.rates()).into_iter().next();
             let why = first.map(|why| format!(", {why}")).unwrap_or_default();
             Err(wrong(format!("{} names no price at all ({rows} rows without one{why})", shown())))
         }
@@ -257,7 +258,17 @@ pub fn prices(name: &str, spec: &CloudSpec) -> Result<Option<PriceTable>, Regist
 }
 
 /// A cloud's price file, if it names one: not read yet.
-fn price_file(name: &str, spec: &CloudSpec) -> Result<Option<FileSource>, RegistryError> {
+fn price_file(
+    name: &str,
+    spec: &CloudSpec,
+    book: &PriceBook,
+) -> Result<Option<FileSource>, RegistryError> {
+    let Some((path, form)) = price_form(name, spec)? else { return Ok(None) };
+    Ok(Some(FileSource::new(path.to_owned(), form, book.clock())))
+}
+
+/// Where a cloud's price file is, and how it is written.
+fn price_form<'a>(name: &str, spec: &'a CloudSpec) -> Result<Option<(&'a Path, Form)>, RegistryError> {
     let Some(path) = &spec.prices else { return Ok(None) };
     let why = || format!("{} must end with .csv, .json or .toml", path.display());
     let form = Form::of(path).ok_or_else(|| RegistryError::Setting {
@@ -265,7 +276,7 @@ fn price_file(name: &str, spec: &CloudSpec) -> Result<Option<FileSource>, Regist
         setting: "prices",
         why: why(),
     })?;
-    Ok(Some(FileSource::new(path.clone(), form)))
+    Ok(Some((path, form)))
 }
 
 /// The kind of a cloud, once everything that can be said against its settings was not found.
@@ -300,7 +311,7 @@ fn find(name: &str, spec: &CloudSpec) -> Result<(CloudName, &'static Kind), Regi
         let why = format!("{word:?} is not known; api and table are");
         return Err(RegistryError::Setting { cloud: name.to_owned(), setting: "price_source", why });
     }
-    price_file(name, spec)?;
+    price_form(name, spec)?;
     Ok((legal, kind))
 }
 

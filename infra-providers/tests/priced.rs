@@ -29,7 +29,7 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str, text: &str) -> Self {
-        let clock = VirtualClock::default().manual();
+        let clock = VirtualClock::at("2026-12-01T00:00:00Z".parse().expect("a moment")).manual();
         let world = SimWorld::new(SimConfig::small(1), Arc::new(clock.clone()));
         let region = world.config().regions[0].name.to_string();
         let file = std::env::temp_dir().join(format!("infra-priced-{name}-{}.csv", std::process::id()));
@@ -42,7 +42,7 @@ impl Bench {
 
     fn driver(&self) -> PricedDriver {
         let feed = self.book.list_feed(&self.sim.name(), "file");
-        let source = FileSource::new(self.file.clone(), Form::Csv);
+        let source = FileSource::new(self.file.clone(), Form::Csv, self.book.clock());
         PricedDriver::new(Arc::new(self.sim.clone()), feed, source, self.book.rates())
     }
 
@@ -116,6 +116,7 @@ async fn a_file_is_read_again_and_a_broken_one_leaves_the_last_good_prices() {
         (format!("{HEAD}t3.micro,0.9\n"), 700_000_000),
         (String::new(), 700_000_000),
         (format!("{HEAD}t3.micro,0,USD,2026-11-02\n"), 700_000_000),
+        (format!("{HEAD}t3.micro,0.9,CHF,2026-11-02\n"), 700_000_000),
         (format!("{HEAD}t3.micro,0.8,USD,2026-11-02\n"), 800_000_000),
     ] {
         bench.catalogue(&driver).await;
@@ -133,6 +134,7 @@ async fn a_file_is_read_again_and_a_broken_one_leaves_the_last_good_prices() {
             SystemWait::a_little().await;
         }
         assert_eq!(seen, [Some(wanted)], "{text:?}");
+        assert_eq!(bench.book.ages()[0].known, 1, "{text:?}");
     }
     std::fs::remove_file(&bench.file).expect("it is there");
 }

@@ -92,14 +92,13 @@ impl Pricing {
 const ROWS_NAMED_MAX: usize = 10;
 
 /// Reads the price files. What is wrong with one of them is an error; a row without a price is worth a word.
-pub(super) fn files(settings: &Settings) -> Result<Vec<String>, StartError> {
-    let rates = settings.pricing.rates();
+pub(super) fn files(settings: &Settings, book: &PriceBook) -> Result<Vec<String>, StartError> {
+    let rates = book.rates();
     let mut notes = Vec::new();
     for (name, cloud) in &settings.clouds {
-        let Some(table) = registry::prices(name, cloud).map_err(|why| of_clouds(&why))? else { continue };
-        let (known, unknown) = table.counts();
+        let Some(table) = registry::prices(name, cloud, book).map_err(|why| of_clouds(&why))? else { continue };
+        let (priced, _) = table.counts(&rates);
         let without = table.without_price(&rates);
-        let priced = known + unknown - without.len();
         notes.push(format!(
             "clouds.{name}.prices: {} of {}, {priced} with a price, {} without",
             table.source(),

@@ -50,7 +50,8 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, StartError> {
     if !settings.sim_only {
         master_key::check(settings)?;
     }
-    pricing::files(settings)
+    let book = settings.pricing.book(Arc::new(SystemClock), Arc::new(SystemEntropy));
+    pricing::files(settings, &book)
 }
 
 /// Takes the data folder and the address, opens store and clouds, starts the engine.

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_type_costs_the_same_in_every_zone_of_the_table() {
-        assert_eq!((rows().count(), shipped().counts()), (6306, (1340, 0)));
+        assert_eq!((rows().count(), shipped().counts(&Rates::default())), (6306, (1340, 0)));
     }
 
     fn offering(name: &str, market: Market) -> Offering {

@@ -40,12 +40,14 @@ pub enum PriceError {
         why: String,
     },
     /// Not a single price is in it.
-    #[error("{source_name} names no price at all ({rows} rows without one)")]
+    #[error("{source_name} names no price at all ({rows} rows without one{})", .first.as_ref().map(|why| format!(", {why}")).unwrap_or_default())]
     Empty {
         /// Who.
         source_name: String,
         /// Rows that were there.
         rows: usize,
+        /// Why the first of them has none.
+        first: Option<String>,
     },
     /// It takes longer than anybody should wait.
     #[error("no answer within {} s", .within.as_secs())]

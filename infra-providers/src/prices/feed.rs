@@ -7,6 +7,7 @@
 //!
 //! # Guarantees
 //! * One question at a time for each scope, and each is cut after [`Pace::within`].
+//! * A table without a single price, under the rates in force, is a failure.
 //! * A failure leaves the last good table and is asked again after a pause that doubles, up to the interval; what the
 //!   source itself says about coming back counts when it is longer.
 //! * What a table says in vain is told once for each table and region, and stays in sight until some catalogue takes it.
@@ -70,7 +71,7 @@ pub struct PriceAge {
     pub age: Option<Duration>,
     /// Does it age?
     pub live: bool,
-    /// Rows with a price.
+    /// Rows with a price under the rates in force.
     pub known: usize,
     /// Failures since the last success.
     pub failures: u32,
@@ -93,6 +94,7 @@ pub struct PriceFeed {
     pace: Pace,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    rates: Arc<Rates>,
     slots: Mutex<BTreeMap<Scope, Arc<Slot>>>,
 }
 
@@ -119,7 +121,7 @@ struct State {
 const SCOPES_MAX: usize = 256;
 
 impl PriceFeed {
-    /// A feed that knows nothing yet. `word` names it beside others of the same cloud.
+    /// A feed that knows nothing yet, without rates. `word` names it beside others of the same cloud.
     #[must_use]
     pub fn new(
         cloud: CloudName,
@@ -128,7 +130,13 @@ impl PriceFeed {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { cloud, word, pace, clock, entropy, slots: Mutex::default() }
+        Self { cloud, word, pace, clock, entropy, rates: Arc::default(), slots: Mutex::default() }
+    }
+
+    /// The same feed, to which what these rates convert is a price.
+    #[must_use]
+    pub fn with_rates(self, rates: Arc<Rates>) -> Self {
+        Self { rates, ..self }
     }
 
     /// What is known, at once.
@@ -147,7 +155,7 @@ impl PriceFeed {
 
     /// Keeps a table that came with something else: nobody is asked for it. One without any price is passed over.
     pub fn heard(&self, scope: &Scope, table: PriceTable) {
-        if table.counts().0 == 0 {
+        if table.counts(&self.rates).0 == 0 {
             return;
         }
         let used = self.clock.mono();
@@ -237,7 +245,7 @@ impl PriceFeed {
             source: table.map(|table| table.source().to_owned()).unwrap_or_default(),
             age: table.map(|table| between(table.as_of(), now)),
             live: table.is_some_and(PriceTable::live),
-            known: table.map_or(0, |table| table.counts().0),
+            known: table.map_or(0, |table| table.counts(&self.rates).0),
             failures: state.failures,
             last_error: state.last_error.clone(),
             unused: state.unused.iter().flat_map(Unused::values).sum(),
@@ -252,9 +260,9 @@ impl PriceFeed {
             read = source.read() => read,
             () = self.clock.sleep(within) => Err(PriceError::Slow { within }),
         };
-        // A list without any price would take away every price there is.
-        let read = read.and_then(|table| match table.counts() {
-            (0, rows) => Err(PriceError::Empty { source_name: table.source().to_owned(), rows }),
+        // A list without any price would take away every price there is; so would one in a currency without a rate.
+        let read = read.and_then(|table| match table.counts(&self.rates) {
+            (0, rows) => Err(table.empty(rows, &self.rates)),
             _ => Ok(table),
         });
         let now = self.clock.mono();
@@ -367,6 +375,12 @@ impl PriceBook {
         self
     }
 
+    /// The clock that says how old prices are, and which day is to come.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The rates in force.
     #[must_use]
     pub fn rates(&self) -> Arc<Rates> {
@@ -396,7 +410,8 @@ impl PriceBook {
 
     fn feed(&self, cloud: &CloudName, word: &'static str, pace: Pace) -> Arc<PriceFeed> {
         let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-        let feed = Arc::new(PriceFeed::new(cloud.clone(), word, pace, clock, entropy));
+        let feed = PriceFeed::new(cloud.clone(), word, pace, clock, entropy);
+        let feed = Arc::new(feed.with_rates(self.rates()));
         self.feeds.lock().expect("nobody panics while adding a feed").push(Arc::clone(&feed));
         feed
     }

@@ -31,12 +31,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
-use infra_core::words::clock::{Clock, SystemClock, Timestamp, later};
+use infra_core::words::clock::{Clock, Timestamp, later};
 use infra_core::words::ids::Region;
 use serde::Deserialize;
 
@@ -77,18 +78,19 @@ impl Form {
 }
 
 /// A price file, read anew at every refresh.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FileSource {
     path: PathBuf,
     form: Form,
+    clock: Arc<dyn Clock>,
     region: Option<Region>,
 }
 
 impl FileSource {
-    /// A file of any region.
+    /// A file of any region. The clock says which date lies ahead.
     #[must_use]
-    pub fn new(path: PathBuf, form: Form) -> Self {
-        Self { path, form, region: None }
+    pub fn new(path: PathBuf, form: Form, clock: Arc<dyn Clock>) -> Self {
+        Self { path, form, clock, region: None }
     }
 
     /// The same file, and only its rows of this region and of no region.
@@ -111,7 +113,7 @@ impl FileSource {
         }
         let bytes = std::fs::read(&self.path).map_err(|error| unread(error.to_string()))?;
         let table = self.form.parse(&shown, &bytes, self.region.as_ref())?;
-        let tomorrow = later(SystemClock.wall(), DAY);
+        let tomorrow = later(self.clock.wall(), DAY);
         match table.newest() {
             Some(newest) if newest > tomorrow => {
                 Err(malformed(&shown, None, format!("as_of {newest} is in the future")))
@@ -390,10 +392,10 @@ mod tests {
         let text = "type,price_per_hour,currency,as_of,region\n\
             t,1,USD,2026-11-01,us-east-1\nt,2,USD,2026-11-01,us-esat-1\nu,3,USD,2026-11-01,\n";
         let all = Form::Csv.parse("p", text.as_bytes(), None).expect("well written");
-        assert_eq!(all.counts(), (3, 0), "{:?}", all.without_price(&super::super::Rates::default()));
+        assert_eq!(all.counts(&super::super::Rates::default()), (3, 0), "{:?}", all.without_price(&super::super::Rates::default()));
         assert_eq!(all.regions().collect::<Vec<_>>(), ["us-east-1", "us-esat-1"]);
         let here = read(text, Form::Csv).expect("well written");
-        assert_eq!(here.counts(), (2, 0));
+        assert_eq!(here.counts(&super::super::Rates::default()), (2, 0));
         assert_eq!(here.amount(PriceOf::on_demand("t")).map(Amount::nanos), Some(1_000_000_000));
     }
 
@@ -411,8 +413,8 @@ mod tests {
     #[test]
     fn what_an_editor_or_toml_itself_writes_is_refused() {
         let json = "\u{feff}{\"as_of\": \"2026-11-01\", \"currency\": \"USD\", \"prices\": [{\"type\": \"a\", \"price_per_hour\": 1}]}";
-        assert_eq!(read(json, Form::Json).expect("a mark is no character").counts(), (1, 0));
-        assert_eq!(read(&format!("\u{feff}{CSV}"), Form::Csv).expect("nor here").counts(), (2, 1));
+        assert_eq!(read(json, Form::Json).expect("a mark is no character").counts(&super::super::Rates::default()), (1, 0));
+        assert_eq!(read(&format!("\u{feff}{CSV}"), Form::Csv).expect("nor here").counts(&super::super::Rates::default()), (2, 1));
         for date in ["2026-11-01", "2026-11-01T00:00:00Z", "\"2026-11-01\""] {
             let sheet = format!("as_of = {date}\ncurrency = \"USD\"\n[per_hour]\n\"m1.small\" = \"0.021\"\n");
             let table = read(&sheet, Form::Toml).unwrap_or_else(|error| panic!("{date}: {error}"));
@@ -425,8 +427,9 @@ mod tests {
     #[test]
     fn a_price_of_a_day_to_come_is_believed() {
         let file = std::env::temp_dir().join(format!("infra-price-future-{}.csv", std::process::id()));
-        let source = FileSource::new(file.clone(), Form::Csv);
-        for (date, fine) in [("2026-11-01", true), ("2999-01-01", false)] {
+        let clock = infra_core::testing::VirtualClock::default().manual();
+        let source = FileSource::new(file.clone(), Form::Csv, Arc::new(clock));
+        for (date, fine) in [("2026-01-01", true), ("2026-01-02", true), ("2026-01-03", false)] {
             let text = format!("type,price_per_hour,currency,as_of\na,1,USD,{date}\n");
             std::fs::write(&file, text).expect("the folder can be written");
             let read = source.load();
@@ -478,12 +481,12 @@ mod tests {
         }
         for price in ["0", "-1", "null", "\"NaN\"", "1e-7", "true", "{}", "[1]"] {
             let table = read(&json.replacen("0.5", price, 1), Form::Json).expect("the rest is right");
-            assert_eq!(table.counts(), (0, 1), "{price}");
+            assert_eq!(table.counts(&super::super::Rates::default()), (0, 1), "{price}");
         }
         let sheet =
             "as_of = \"2026-11-01\"\ncurrency = \"USD\"\n[per_hour]\n\"m1.small\" = \"0.021\"\nbad = 0\n";
         let table = read(sheet, Form::Toml).expect("well written");
-        assert_eq!(table.counts(), (1, 1));
+        assert_eq!(table.counts(&super::super::Rates::default()), (1, 1));
         let error = read(&sheet.replace("[per_hour]", "[per_day]"), Form::Toml).expect_err("unknown");
         assert!(error.to_string().contains("line 3: unknown field"), "{error}");
     }

@@ -73,18 +73,26 @@ impl Rates {
     /// # Errors
     /// The reason why there is no price, for people.
     pub fn in_usd(&self, amount: Amount) -> Result<(Money, Option<String>), String> {
+        let usd = self.usd(amount)?;
+        let note = |(rate, as_of): &(i64, Date)| format!("{amount} at {} of {as_of}", Money::usd_nanos(*rate));
+        Ok((usd, self.0.get(&amount.currency()).map(note)))
+    }
+
+    /// An amount in US dollars, rounded up.
+    ///
+    /// # Errors
+    /// As [`Self::in_usd`].
+    pub fn usd(&self, amount: Amount) -> Result<Money, String> {
         if amount.currency() == CurrencyCode::USD {
-            return Ok((Money::usd_nanos(amount.nanos()), None));
+            return Ok(Money::usd_nanos(amount.nanos()));
         }
-        let (rate, as_of) = self.0.get(&amount.currency()).ok_or_else(|| {
+        let (rate, _) = self.0.get(&amount.currency()).ok_or_else(|| {
             format!("priced in {}, for which no rate is configured ([pricing.rates])", amount.currency())
         })?;
         let exact = i128::from(amount.nanos()) * i128::from(*rate);
         let nanos = exact.div_euclid(1_000_000_000) + i128::from(exact.rem_euclid(1_000_000_000) != 0);
         let money = i64::try_from(nanos).map_err(|_| "more than any amount can say".to_owned())?;
-        let converted = Amount::of_nanos(money, CurrencyCode::USD)?;
-        let note = format!("{amount} at {} of {as_of}", Money::usd_nanos(*rate));
-        Ok((Money::usd_nanos(converted.nanos()), Some(note)))
+        Amount::of_nanos(money, CurrencyCode::USD).map(|converted| Money::usd_nanos(converted.nanos()))
     }
 }
 

@@ -11,6 +11,7 @@ use infra_core::words::ids::{Region, Zone};
 use infra_core::words::money::Money;
 
 use super::amount::Amount;
+use super::error::PriceError;
 use super::rates::Rates;
 
 /// The operating system whose price is meant where nobody says another one.
@@ -207,7 +208,7 @@ impl PriceTable {
     #[must_use]
     pub fn disk_gib_hour(&self, rates: &Rates) -> Option<Money> {
         let amount = self.disk.as_ref()?.as_ref().ok()?;
-        rates.in_usd(*amount).ok().map(|(money, _)| money)
+        rates.usd(*amount).ok()
     }
 
     /// Whether there is a row for exactly this, with a price or without.
@@ -222,14 +223,20 @@ impl PriceTable {
         self.rows.contains_key(&(type_name.to_owned(), market, system.word().to_owned()))
     }
 
-    /// Rows with a price, and rows without.
+    /// Rows with a price under these rates, and rows without.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self, rates: &Rates) -> (usize, usize) {
         let rows = self.rows.values().flat_map(BTreeMap::values);
         rows.fold((0, 0), |(known, unknown), row| match row {
-            Ok(_) => (known + 1, unknown),
-            Err(_) => (known, unknown + 1),
+            Ok(amount) if rates.usd(*amount).is_ok() => (known + 1, unknown),
+            _ => (known, unknown + 1),
         })
+    }
+
+    /// That nothing in it has a price under these rates, of so many rows.
+    pub(super) fn empty(&self, rows: usize, rates: &Rates) -> PriceError {
+        let first = self.without_price(rates).into_iter().next();
+        PriceError::Empty { source_name: self.source.clone(), rows, first }
     }
 
     /// Why rows have no price under these rates, each with what it is of.
@@ -240,7 +247,7 @@ impl PriceTable {
             for (zone, row) in zones {
                 let of = PriceOf { type_name, market: *market, os, zone: zone.as_deref() };
                 let why = match row {
-                    Ok(amount) => rates.in_usd(*amount).err(),
+                    Ok(amount) => rates.usd(*amount).err(),
                     Err(why) => Some(why.clone()),
                 };
                 all.extend(why.map(|why| format!("{}: {why}", named(of))));
@@ -334,6 +341,6 @@ mod tests {
         let mut table = PriceTable::new("test", Timestamp::UNIX_EPOCH, true);
         table.add(PriceOf::on_demand("t"), amount("0.1"));
         table.add(PriceOf::on_demand("t"), amount("0.10"));
-        assert_eq!(table.counts(), (1, 0), "said twice is said");
+        assert_eq!(table.counts(&Rates::default()), (1, 0), "said twice is said");
     }
 }

@@ -154,7 +154,7 @@ async fn the_last_good_prices_stay_while_the_source_fails_and_the_failure_shows(
     bench.ask().await;
     for (does, why) in [
         (Does::Throttles, "list: throttled (ThrottlingException)"),
-        (Does::Says("0"), "names no price at all (1 rows without one)"),
+        (Does::Says("0"), "names no price at all (1 rows without one, t: 0 is not above zero)"),
         (Does::Says("NaN"), "names no price at all"),
         (Does::Hangs, "no answer within 20 s"),
     ] {
