@@ -49,13 +49,13 @@ impl fmt::Display for CurrencyCode {
     }
 }
 
-/// Whole units per hour from which on a price is taken for something else (a size, an id, a month's sum): the dearest
-/// single machine that any cloud lists is below a thousand US dollars an hour.
+/// US dollars per hour from which on a price is taken for something else (a size, an id, a month's sum): the dearest single
+/// machine that any cloud lists is below a thousand. What is said in another currency is held against it once it is converted.
 pub const PER_HOUR_MAX: i64 = 10_000;
 
 const NANOS: i64 = 1_000_000_000;
 
-/// What one machine costs for one hour: above zero, below [`PER_HOUR_MAX`].
+/// What one machine costs for one hour: above zero and, in US dollars, below [`PER_HOUR_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount {
     nanos: i64,
@@ -86,8 +86,8 @@ impl Amount {
     pub fn of_nanos(nanos: i64, currency: CurrencyCode) -> Result<Self, String> {
         match nanos {
             ..=0 => Err(format!("{} is not above zero", Money::usd_nanos(nanos))),
-            _ if nanos >= PER_HOUR_MAX * NANOS => Err(format!(
-                "{} is no price of an hour: {PER_HOUR_MAX} and more are taken for something else",
+            _ if currency == CurrencyCode::USD && nanos >= PER_HOUR_MAX * NANOS => Err(format!(
+                "{} is no price of an hour: {PER_HOUR_MAX} USD and more are taken for something else",
                 Money::usd_nanos(nanos)
             )),
             _ => Ok(Self { nanos, currency }),

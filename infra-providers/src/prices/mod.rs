@@ -7,7 +7,7 @@
 //! readiness and metrics read their ages there. [`PricedDriver`] puts a feed over any cloud.
 //!
 //! # Guarantees
-//! * A price is a decimal above zero and below [`PER_HOUR_MAX`], in a currency that is named. Zero, negative, missing,
+//! * A price is a decimal above zero and, in US dollars, below [`PER_HOUR_MAX`], in a currency that is named. Zero, negative, missing,
 //!   unreadable, contradictory and implausible ones are Unknown with the reason, whoever says them: one place decides
 //!   ([`Amount`]).
 //! * Nobody who reads a table waits for a source. A failed refresh leaves the last good table, its age and the error in

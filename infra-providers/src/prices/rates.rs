@@ -62,7 +62,7 @@ impl Rates {
                 return Err(RatesError::Base);
             }
             let amount =
-                Amount::read(&rate.usd, currency).map_err(|why| RatesError::Rate { currency, why })?;
+                Amount::read(&rate.usd, CurrencyCode::USD).map_err(|why| RatesError::Rate { currency, why })?;
             rates.insert(currency, (amount.nanos(), rate.as_of));
         }
         Ok(Self(rates))
@@ -91,8 +91,10 @@ impl Rates {
         })?;
         let exact = i128::from(amount.nanos()) * i128::from(*rate);
         let nanos = exact.div_euclid(1_000_000_000) + i128::from(exact.rem_euclid(1_000_000_000) != 0);
-        let money = i64::try_from(nanos).map_err(|_| "more than any amount can say".to_owned())?;
-        Amount::of_nanos(money, CurrencyCode::USD).map(|converted| Money::usd_nanos(converted.nanos()))
+        let money = i64::try_from(nanos).unwrap_or(i64::MAX);
+        // Only now: what is a month's sum in one currency is an hour's price in another.
+        let converted = Amount::of_nanos(money, CurrencyCode::USD).map_err(|why| format!("{amount}: {why}"))?;
+        Ok(Money::usd_nanos(converted.nanos()))
     }
 }
 
@@ -116,6 +118,22 @@ mod tests {
         assert!(why.contains("CNY"), "{why}");
         let tiny = rates.in_usd(of("0.000000001", "EUR")).expect("a rate");
         assert_eq!(tiny.0.nanos, 2, "rounded up");
+    }
+
+    #[test]
+    fn a_price_in_yen_is_taken_for_a_months_sum_and_a_rate_lifts_one_over_the_ceiling() {
+        let (yen, dinar) = (rate("0.00645"), rate("3.25"));
+        let rates = Rates::new([("JPY", &yen), ("KWD", &dinar)]).expect("rates");
+        let of = |text, code: &str| {
+            Amount::read(text, code.parse().expect("a code")).and_then(|amount| rates.usd(amount))
+        };
+        assert_eq!(of("15000", "JPY").map(|usd| usd.nanos), Ok(96_750_000_000));
+        assert_eq!(of("3076.92", "KWD").map(|usd| usd.nanos), Ok(9_999_990_000_000));
+        for (text, code) in [("3076.93", "KWD"), ("1550388", "JPY"), ("9000000000", "KWD"), ("10000", "USD")] {
+            let why = of(text, code).expect_err(code);
+            assert!(why.contains("is no price of an hour") && why.contains(text), "{why}");
+        }
+        assert!(Rates::new([("XAU", &rate("10000"))]).is_err(), "no unit of a currency is worth that");
     }
 
     #[test]
