@@ -12,7 +12,7 @@ use infra_core::nouns::credential::Credential;
 use infra_core::nouns::launch::FrozenLaunch;
 use infra_core::nouns::offering::{Catalogue, Offering, Price};
 use infra_core::nouns::system::System;
-use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId};
+use infra_core::words::ids::{CloudName, InstallationId, Region, ResourceId, Zone};
 use infra_core::words::lane::{Endpoint, Lane, ResourceKind};
 
 use super::feed::{PriceFeed, Scope};
@@ -175,18 +175,21 @@ fn by_zone(one: Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
         let price = table.price(of(None), rates);
         return vec![Offering { price, ..one }];
     }
+    // Zones of which nothing is said have one reason together, in which none of them stands for the others.
+    let (said, unsaid): (Vec<&Zone>, Vec<&Zone>) =
+        one.zones.iter().partition(|zone| table.has(of(Some(zone.as_str()))));
     let mut split: Vec<Offering> = Vec::new();
-    for zone in &one.zones {
+    for &zone in &said {
         let price = table.price(of(Some(zone.as_str())), rates);
-        // Why a zone has no price is the same for all of them but for its name.
-        let same = |other: &&mut Offering| match (&other.price, &price) {
-            (Price::Unknown { .. }, Price::Unknown { .. }) => true,
-            (a, b) => *a == *b,
-        };
-        match split.iter_mut().find(same) {
+        match split.iter_mut().find(|other| other.price == price) {
             Some(there) => there.zones.push(zone.clone()),
             None => split.push(Offering { zones: vec![zone.clone()], price, ..one.clone() }),
         }
+    }
+    if !unsaid.is_empty() {
+        let names = unsaid.iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ");
+        let price = table.price(of(Some(names.as_str()).filter(|_| !said.is_empty())), rates);
+        split.push(Offering { zones: unsaid.into_iter().cloned().collect(), price, ..one.clone() });
     }
     split
 }
@@ -212,6 +215,36 @@ mod tests {
             .collect::<Vec<_>>();
         let systems: Vec<_> = all.iter().map(|one| one.system).collect();
         assert_eq!(systems, [System::Linux, System::Windows], "{all:?}");
+    }
+
+    #[test]
+    fn of_five_zones_without_a_price_the_reason_names_one_as_if_the_others_had_one() {
+        let reasons = |rows: &str| {
+            let text = format!("type,price_per_hour,currency,as_of,zone\nb,1,USD,2026-11-01,\n{rows}");
+            let table = Form::Csv.parse("p.csv", text.as_bytes(), None).expect("a table");
+            let one = Offering::new("a".parse().expect("a name"), Arch::X86_64, Market::OnDemand);
+            let zones = ["z1", "z2", "z3"].map(|zone| zone.parse().expect("a name")).to_vec();
+            let split = priced(&Offering { zones, ..one }, &table, &Rates::default());
+            let why = |one: &Offering| match &one.price {
+                Price::Unknown { reason } => reason.clone(),
+                price => price.per_hour().unwrap_or_default().to_string(),
+            };
+            split.iter().map(|one| (one.zones.len(), why(one))).collect::<Vec<_>>()
+        };
+        let of = |zones: usize, why: &str| (zones, why.to_owned());
+        assert_eq!(reasons(""), [of(3, "p.csv: no price of a")]);
+        assert_eq!(
+            reasons("a,0,USD,2026-11-01,z1\n"),
+            [of(1, "p.csv: line 3: 0 is not above zero"), of(2, "p.csv: no price of a in z2, z3")]
+        );
+        assert_eq!(
+            reasons("a,0,USD,2026-11-01,z3\na,-1,USD,2026-11-01,z1\na,0.5,USD,2026-11-01,z2\n"),
+            [
+                of(1, "p.csv: line 4: -1 is not above zero"),
+                of(1, "0.50"),
+                of(1, "p.csv: line 3: 0 is not above zero"),
+            ]
+        );
     }
 
     #[test]
