@@ -36,6 +36,14 @@ async fn a_budget_refuses_without_saying_which_and_what_is_left() {
     assert_eq!(no.json["errors"][0]["limit"], "0", "what is left: {}", no.json);
     let seen = world.get("/users/ada/budgets", "ada").await.json;
     assert_eq!(seen["items"][0]["totals"]["machines"], 1, "{seen}");
+    let (left, spent) = (&seen["items"][0]["left"], &seen["items"][0]["totals"]["in_month"]);
+    assert_eq!((&left["machines"], &left["vcpus"], &left["per_hour"]), (&json!(0), &Value::Null, &Value::Null));
+    assert!(nanos(spent) > 0 && nanos(&left["per_month"]) == 500_000_000_000 - nanos(spent), "{seen}");
+    // Lowered below what is held: every limit that is passed is named, and nothing is owed.
+    let low = json!({"machines": 0, "vcpus": 50, "per_month": {"amount": "0.000001", "currency": "USD"}});
+    let low = put(&world, "/admin/users/ada/budget", ADMIN, &low).await.json;
+    assert_eq!((&low["passed"], &low["all_passed"]), (&json!("machines"), &json!(["machines", "per_month"])));
+    assert_eq!((&low["left"]["machines"], nanos(&low["left"]["per_month"])), (&json!(0), 0), "{low}");
     // A user reads what counts for it, and sets nothing.
     let own = put(&world, "/admin/users/ada/budget", "ada", &json!({})).await;
     assert_eq!(own.code(), "forbidden");

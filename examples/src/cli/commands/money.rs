@@ -114,12 +114,14 @@ pub(in crate::cli) async fn usage(session: &Session<'_>, args: &UsageArgs) -> Re
 
 /// A line for each reservation, then the sums.
 fn spent(usage: &Value) -> String {
+    let month = text(&usage["month"]);
+    let in_month = format!("IN {month}");
     let mut table = Table::new(&[
         "WHAT",
         "NAME",
         "STATE",
         "SO FAR",
-        "THIS MONTH",
+        &in_month,
         "PER HOUR",
         "AT ITS END",
         "AT MONTH'S END",
@@ -134,7 +136,7 @@ fn spent(usage: &Value) -> String {
     }
     row("all of yours".to_owned(), String::new(), String::new(), &usage["user"]);
     row("your team".to_owned(), String::new(), String::new(), &usage["team"]);
-    format!("{} (UTC), by list price less discounts\n{}", text(&usage["month"]), table.render(0))
+    format!("{month} (UTC), by list price less discounts\n{}", table.render(0))
 }
 
 pub(in crate::cli) async fn budget(session: &Session<'_>, args: &BudgetArgs) -> Result<(), CliError> {
@@ -154,7 +156,7 @@ pub(in crate::cli) async fn budget(session: &Session<'_>, args: &BudgetArgs) -> 
 
 /// A line for each limit: what counts against it, and what is left.
 fn budgets(all: &[Value]) -> String {
-    let mut table = Table::new(&["WHOSE", "WHAT", "LIMIT", "COUNTED", "NOTE"]);
+    let mut table = Table::new(&["WHOSE", "WHAT", "LIMIT", "COUNTED", "LEFT", "NOTE"]);
     for budget in all {
         let whose = format!("{}:{}", text(&budget["scope"]), text(&budget["name"]));
         for (kind, total) in [
@@ -164,19 +166,27 @@ fn budgets(all: &[Value]) -> String {
             ("per_month", "in_month"),
         ] {
             let (limit, counted) = (&budget["limits"][kind], &budget["totals"][total]);
+            let left = &budget["left"][kind];
             if limit.is_null() {
                 continue;
             }
-            let shown = |value: &Value| if value.is_object() { price(value) } else { value.to_string() };
-            let passed = budget["passed"].as_str() == Some(kind);
+            let shown = |value: &Value| match value {
+                Value::Null => String::new(),
+                Value::Object(_) => price(value),
+                value => value.to_string(),
+            };
+            let all_passed = budget["all_passed"].as_array().into_iter().flatten();
+            let passed = all_passed.chain([&budget["passed"]]).any(|passed| passed.as_str() == Some(kind));
             let next = Some(price(&budget["totals"]["next_month"]))
                 .filter(|next| kind == "per_month" && next != "$0.00");
             let note = match (passed, next) {
                 (true, _) => "passed: what runs goes on, nothing new is made".to_owned(),
-                (_, Some(next)) => format!("next month so far: {next}"),
+                (_, Some(next)) => {
+                    format!("next month so far: {next}, left: {}", price(&budget["left"]["next_month"]))
+                }
                 _ => String::new(),
             };
-            table.row([whose.clone(), kind.to_owned(), shown(limit), shown(counted), note]);
+            table.row([whose.clone(), kind.to_owned(), shown(limit), shown(counted), shown(left), note]);
         }
     }
     if all.is_empty() { "no budget is set\n".to_owned() } else { table.render(0) }
@@ -194,12 +204,20 @@ fn same_but_zone(one: &Value, other: &Value) -> bool {
     but(one) == but(other)
 }
 
-/// What discounts take off, and the name of the one it is by.
+/// What discounts take off all machines in one hour, and the name of the one it is by.
 fn saved(quote: &Value) -> String {
     match (price(&quote["saved_per_hour"]), quote["saved_by"].as_str()) {
         (saved, _) if saved == "$0.00" => String::new(),
         (saved, Some(by)) => format!("{saved} by {by}"),
         (saved, None) => saved,
+    }
+}
+
+/// A lane as people say it: `cloud/account/region`, without where its API is.
+fn place(lane: &str) -> String {
+    match lane.split('|').collect::<Vec<_>>()[..] {
+        [cloud, _, account, region] => format!("{cloud}/{account}/{region}"),
+        _ => lane.to_owned(),
     }
 }
 
@@ -212,7 +230,7 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
         "DISK",
         "IPV4",
         "FEE",
-        "SAVED",
+        "SAVED/HOUR",
         "PRICED",
         "BY",
         "WHY BEFORE THE NEXT",
@@ -220,10 +238,7 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
     let items: Vec<&Value> = answer["items"].as_array().into_iter().flatten().collect();
     for alike in items.chunk_by(|one, other| same_but_zone(one, other)) {
         let (quote, last) = (alike[0], alike[alike.len() - 1]);
-        let zone = match alike.len() - 1 {
-            0 => text(&quote["zone"]),
-            more => format!("{} +{more}", text(&quote["zone"])),
-        };
+        let zone = show::zone(&text(&quote["zone"]), alike.len() - 1);
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
         let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
@@ -253,8 +268,10 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
     });
     let skipped = lines("skipped", &|offer| {
         let zone = offer["zone"].as_str().unwrap_or("every zone");
-        let what = format!("{} in {zone} of {}", text(&offer["type"]), text(&offer["lane"]));
-        format!("  {} until {}\n", show::plain(&what), text(&offer["until"]))
+        let what = format!("{} in {zone} of {}", text(&offer["type"]), place(&text(&offer["lane"])));
+        let until = text(&offer["until"]);
+        let until = until.parse().map_or(until, show::moment);
+        format!("  {} until {}\n", show::plain(&what), show::plain(&until))
     });
     for (heading, lines) in [("What rules cost", rules), ("Refused a moment ago, so skipped", skipped)] {
         if !lines.is_empty() {
@@ -262,4 +279,66 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
         }
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(amount: &str) -> Value {
+        json!({ "amount": amount, "currency": "USD" })
+    }
+
+    /// Columns are as wide as what stands in them.
+    fn words(text: &str) -> Vec<String> {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn what_is_left_is_not_shown_or_only_the_first_passed_limit_is() {
+        let shown = budgets(&[json!({
+            "scope": "user", "name": "ada", "passed": "machines", "all_passed": ["machines", "per_hour"],
+            "limits": {"machines": 2, "vcpus": 8, "per_hour": usd("1.00"), "per_month": usd("500.00")},
+            "totals": {"machines": 3, "vcpus": 6.5, "per_hour": usd("1.20"), "in_month": usd("100.25"),
+                "next_month": usd("7.00")},
+            "left": {"machines": 0, "vcpus": 1.5, "per_hour": usd("0.00"), "per_month": usd("399.75"),
+                "next_month": usd("493.00")},
+        })]);
+        let passed = "passed: what runs goes on, nothing new is made";
+        assert_eq!(
+            words(&shown),
+            [
+                "WHOSE WHAT LIMIT COUNTED LEFT NOTE",
+                &format!("user:ada machines 2 3 0 {passed}"),
+                "user:ada vcpus 8 6.5 1.5 -",
+                &format!("user:ada per_hour $1.00 $1.20 $0.00 {passed}"),
+                "user:ada per_month $500.00 $100.25 $399.75 next month so far: $7.00, left: $493.00",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_hours_discount_stands_beside_ten_days_machines_as_if_it_were_of_the_same() {
+        let quote = json!({
+            "type": "t4g.medium", "zone": "a", "parts_per_hour": {"compute": usd("0.0336")},
+            "parts_total": {"compute": usd("8.064")}, "saved_per_hour": usd("0.0336"), "saved_by": "half",
+        });
+        let (mut other, mut third) = (quote.clone(), quote.clone());
+        (other["zone"], third["zone"]) = (json!("b"), json!("c"));
+        let skipped = json!([{"type": "m5.large", "zone": null, "lane": "sim||demo|sim-east",
+            "until": "2027-03-02T00:03:49.372089498Z"}]);
+        let answer = json!({ "items": [quote, other, third], "skipped": skipped });
+        let said = words(&reasons(&answer, Timestamp::UNIX_EPOCH));
+        assert!(said.contains(&"TYPE ZONE MACHINES SAVED/HOUR".to_owned()), "{said:#?}");
+        assert!(said.contains(&"t4g.medium a +2 zones $8.064 $0.0336 by half".to_owned()), "{said:#?}");
+        let until = "m5.large in every zone of sim/demo/sim-east until 2027-03-02 00:03:49 UTC";
+        assert!(said.contains(&until.to_owned()), "{said:#?}");
+    }
+
+    #[test]
+    fn last_months_usage_is_headed_this_month() {
+        let spending = json!({"in_month": usd("1.00")});
+        let shown = spent(&json!({"month": "2026-10", "user": spending, "team": spending}));
+        assert_eq!(words(&shown)[1], "WHAT IN 2026-10", "{shown}");
+    }
 }

@@ -12,7 +12,7 @@ use infra_core::words::clock::{Clock, SystemClock, Timestamp};
 pub(super) use problem::problem;
 pub(super) use reservation::{asked, quotes, reservation, reservations, short};
 pub(super) use table::{Table, plain};
-pub(super) use words::{machines, moment, money, priced, relative};
+pub(super) use words::{machines, moment, money, priced, relative, zone};
 
 use super::config::Env;
 use super::error::CliError;

@@ -251,11 +251,10 @@ fn quote_row(quote: &Quote, more_zones: usize) -> Vec<String> {
     };
     let price = |price: &Option<MoneyText>| price.as_ref().map(money).unwrap_or_default();
     let market = if quote.market == "on_demand" { "" } else { &quote.market };
-    let zone = quote.zone.clone().unwrap_or_default();
     vec![
         quote.provider.clone(),
         quote.region.clone(),
-        if more_zones == 0 { zone } else { format!("{zone} +{more_zones}") },
+        super::words::zone(quote.zone.as_deref().unwrap_or_default(), more_zones),
         quote.type_.clone(),
         quote.vcpus.to_string(),
         format!("{} GiB", quote.memory_gib),

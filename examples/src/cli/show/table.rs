@@ -27,13 +27,13 @@ pub(in crate::cli) fn plain(text: &str) -> String {
 /// Rows under a heading.
 #[derive(Debug)]
 pub(in crate::cli) struct Table {
-    heading: Vec<&'static str>,
+    heading: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(in crate::cli) fn new(heading: &[&'static str]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+    pub(in crate::cli) fn new(heading: &[&str]) -> Self {
+        Self { heading: heading.iter().map(|&word| word.to_owned()).collect(), rows: Vec::new() }
     }
 
     pub(in crate::cli) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
@@ -51,8 +51,7 @@ impl Table {
         // The first column names the row and stays.
         let columns: Vec<usize> =
             (0..self.heading.len()).filter(|column| *column == 0 || said(column)).collect();
-        let heading: Vec<String> = self.heading.iter().map(|word| (*word).to_owned()).collect();
-        let rows: Vec<&Vec<String>> = std::iter::once(&heading).chain(&self.rows).collect();
+        let rows: Vec<&Vec<String>> = std::iter::once(&self.heading).chain(&self.rows).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let widths: Vec<usize> = columns.iter().map(|column| width(*column)).collect();
         let mut text = String::new();

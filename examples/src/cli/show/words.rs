@@ -38,6 +38,15 @@ pub(in crate::cli) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// A zone, and how many others share its line: "use1-az1 +2 zones".
+pub(in crate::cli) fn zone(first: &str, more: usize) -> String {
+    match more {
+        0 => first.to_owned(),
+        1 => format!("{first} +1 zone"),
+        _ => format!("{first} +{more} zones"),
+    }
+}
+
 /// How old a price is: "3 h ago", and "old: " before it when it is. Nothing for one that is not known.
 pub(in crate::cli) fn priced(as_of: &Value, stale: &Value, now: Timestamp) -> String {
     let Some(at) = as_of.as_str().and_then(|at| at.parse().ok()) else { return String::new() };

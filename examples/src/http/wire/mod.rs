@@ -22,8 +22,8 @@ mod whoami;
 pub use history::{Access, HistoryEntry, Machine, StreamedEvent};
 pub use keys::{Key, NewKey};
 pub use money::{
-    Budget, BudgetLimits, BudgetTotals, NewOverlays, Overlays, Quotes, RuleCost, Skipped, Spending, Usage,
-    UsageOf,
+    Budget, BudgetLeft, BudgetLimits, BudgetTotals, NewOverlays, Overlays, Quotes, RuleCost, Skipped,
+    Spending, Usage, UsageOf,
 };
 pub use offers::{Offering, Quote};
 pub use page::Page;

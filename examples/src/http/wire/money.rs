@@ -2,7 +2,7 @@
 
 use infra_core::contracts::pricing;
 use infra_core::infra::{BudgetView, Explained, OverlaysView, ReservationUsage, Usage as Used};
-use infra_core::nouns::budget::{BudgetKind, BudgetLimits as Limits, BudgetScope};
+use infra_core::nouns::budget::{BudgetKind, BudgetLimits as Limits, BudgetScope, Totals};
 use infra_core::nouns::overlay::Overlay;
 use infra_core::nouns::request::Market;
 use infra_core::nouns::reservation::Phase;
@@ -151,6 +151,59 @@ pub struct BudgetTotals {
     pub next_month: Money,
 }
 
+/// What may still be taken: a limit less what counts against it, never below zero; `null` where there is no limit.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct BudgetLeft {
+    /// Machines.
+    #[schema(required = true)]
+    pub machines: Option<u64>,
+    /// Virtual processors.
+    #[schema(required = true)]
+    pub vcpus: Option<f64>,
+    /// For one hour of everything that runs.
+    #[schema(required = true)]
+    pub per_hour: Option<Money>,
+    /// In this month.
+    #[schema(required = true)]
+    pub per_month: Option<Money>,
+    /// In the next month, of which the same limit is asked.
+    #[schema(required = true)]
+    pub next_month: Option<Money>,
+}
+
+impl BudgetLeft {
+    fn new(limits: &Limits, totals: &Totals) -> Self {
+        let money = |limit: Option<Money>, held: Money| {
+            limit.map(|limit| Money::usd_nanos(limit.nanos.saturating_sub(held.nanos).max(0)))
+        };
+        let vcpus = limits.vcpus.map(|most| (u64::from(most) * 1000).saturating_sub(totals.vcpus_milli));
+        Self {
+            machines: limits.machines.map(|most| u64::from(most).saturating_sub(totals.machines)),
+            vcpus: vcpus.map(milli),
+            per_hour: money(limits.per_hour, totals.per_hour),
+            per_month: money(limits.per_month, totals.in_month),
+            next_month: money(limits.per_month, totals.next_month.unwrap_or_default()),
+        }
+    }
+}
+
+/// Limits that are passed: more counts against them than they allow.
+fn all_passed(limits: &Limits, totals: &Totals) -> Vec<BudgetKind> {
+    let over = |limit: Option<Money>, held: Money| limit.is_some_and(|limit| held.nanos > limit.nanos);
+    let all = [
+        (BudgetKind::Machines, limits.machines.is_some_and(|most| totals.machines > u64::from(most))),
+        (BudgetKind::Vcpus, limits.vcpus.is_some_and(|most| totals.vcpus_milli > u64::from(most) * 1000)),
+        (BudgetKind::PerHour, over(limits.per_hour, totals.per_hour)),
+        (BudgetKind::PerMonth, over(limits.per_month, totals.in_month)),
+    ];
+    all.into_iter().filter_map(|(kind, passed)| passed.then_some(kind)).collect()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "processors in thousandths are far below 2^52")]
+fn milli(vcpus_milli: u64) -> f64 {
+    vcpus_milli as f64 / 1000.0
+}
+
 /// The budget of a user or a team.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Budget {
@@ -163,12 +216,19 @@ pub struct Budget {
     pub limits: BudgetLimits,
     /// What counts against it now.
     pub totals: BudgetTotals,
+    /// What is left of it.
+    #[serde(default)]
+    pub left: BudgetLeft,
     /// The calendar month of UTC that is counted.
     #[schema(pattern = "^[0-9]{4}-[0-9]{2}$", example = "2026-11")]
     pub month: String,
     /// The first limit that is passed: what runs goes on, nothing new is made; `null` when none is.
     #[schema(required = true)]
     pub passed: Option<BudgetKind>,
+    /// All of them that are passed in this month.
+    #[serde(default)]
+    #[schema(max_items = 4)]
+    pub all_passed: Vec<BudgetKind>,
     /// When the limits were set.
     pub changed_at: Timestamp,
     /// Number of the commit that wrote it last.
@@ -182,19 +242,19 @@ impl From<&BudgetView> for Budget {
             BudgetScope::Team(team) => ("team", team.to_string()),
         };
         let totals = &view.totals;
-        #[allow(clippy::cast_precision_loss, reason = "processors in thousandths are far below 2^52")]
-        let vcpus = totals.vcpus_milli as f64 / 1000.0;
         Self {
             scope: scope.to_owned(),
             name,
             limits: view.limits.into(),
             totals: BudgetTotals {
                 machines: totals.machines,
-                vcpus,
+                vcpus: milli(totals.vcpus_milli),
                 per_hour: totals.per_hour,
                 in_month: totals.in_month,
                 next_month: totals.next_month.unwrap_or_default(),
             },
+            left: BudgetLeft::new(&view.limits, totals),
+            all_passed: all_passed(&view.limits, totals),
             month: totals.month.to_string(),
             passed: view.passed.as_ref().map(|passed| passed.kind),
             changed_at: view.changed_at,

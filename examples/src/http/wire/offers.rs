@@ -32,7 +32,7 @@ pub struct Quote {
     /// Memory of one machine, GiB.
     #[serde(serialize_with = "number")]
     pub memory_gib: f64,
-    /// Disk of one machine, GiB.
+    /// Disk of one machine, GiB: its own and what is bought with it.
     #[schema(format = Int64)]
     pub disk_gib: u32,
     /// Accelerators of one machine.
@@ -123,7 +123,7 @@ impl From<&pricing::Quote> for Quote {
             type_name: offer.type_name.clone(),
             vcpus: f64::from(offer.vcpus_milli) / 1000.0,
             memory_gib: mib_as_gib(offer.memory_mib),
-            disk_gib: choice.disk_gib.max(offer.disk_gib),
+            disk_gib: offer.disk_gib.saturating_add(choice.disk_gib),
             gpus: offer.gpus,
             gpu_model: offer.gpu_model.clone(),
             arch: offer.arch,
@@ -320,5 +320,33 @@ fn number<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_i64(*value as i64)
     } else {
         to.serialize_f64(*value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use infra_core::testing::fixtures;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_that_buys_what_its_own_disk_lacks_is_shown_the_larger_of_the_two() {
+        for (own, bought, whole) in [(25, 75, 100), (25, 0, 25), (0, 30, 30), (1, u32::MAX, u32::MAX)] {
+            let mut choice = fixtures::choice();
+            (choice.offering.disk_gib, choice.disk_gib) = (own, bought);
+            let quote = pricing::Quote {
+                choice,
+                per_hour: Money::default(),
+                parts_per_hour: pricing::CostParts::default(),
+                total: None,
+                parts_total: None,
+                saved_per_hour: Money::default(),
+                saved_by: None,
+                stale: false,
+                beats_next: None,
+                refused_until: None,
+            };
+            assert_eq!(Quote::from(&quote).disk_gib, whole, "{own} + {bought}");
+        }
     }
 }
