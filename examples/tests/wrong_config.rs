@@ -94,7 +94,10 @@ fn a_price_file_is_found_wrong_only_when_somebody_asks_for_a_price() {
         ("a,0.5,USD,2026-11-01,\nb,0.5,usd,2026-11-01,\n", " line 3: \"usd\" is no currency"),
         ("a,0.5,USD,2026-11-01\n", " line 2: 4 fields where the first line has 5"),
         ("a,0.5,USD,2026-11-01,windoze\n", " line 2: unknown system \"windoze\"; there are linux, windows"),
-        ("a,0.5,CHF,2026-11-01,\n", " names no price at all (1 rows without one, a: priced in CHF, for which no rate"),
+        (
+            "a,0.5,CHF,2026-11-01,\n",
+            " names no price at all (1 rows without one, a: priced in CHF, for which no rate",
+        ),
         ("0.5,a,USD,2026-11-01,\n", " names no price at all (1 rows without one, 0.5: line 2: \"a\" is not"),
     ] {
         let (code, out, err) = check(rows);

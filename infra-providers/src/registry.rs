@@ -258,11 +258,7 @@ pub fn prices(name: &str, spec: &CloudSpec, book: &PriceBook) -> Result<Option<P
 }
 
 /// A cloud's price file, if it names one: not read yet.
-fn price_file(
-    name: &str,
-    spec: &CloudSpec,
-    book: &PriceBook,
-) -> Result<Option<FileSource>, RegistryError> {
+fn price_file(name: &str, spec: &CloudSpec, book: &PriceBook) -> Result<Option<FileSource>, RegistryError> {
     let Some((path, form)) = price_form(name, spec)? else { return Ok(None) };
     Ok(Some(FileSource::new(path.to_owned(), form, book.clock())))
 }

@@ -283,14 +283,15 @@ impl Params {
         of_name.map(|(_, value)| value.clone()).collect()
     }
 
-    /// A parameter that may only be `true`.
+    /// A parameter that is `true`, or `false` as when it is not said.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.get(name) {
-            None => Ok(false),
+            None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => {
-                let limit = Some("true".to_owned());
-                Err(Problem::field(Code::OutOfRange, &format!("?{name}"), "may only be `true`", limit))
+                let limit = Some("true, false".to_owned());
+                let message = "must be `true` or `false`";
+                Err(Problem::field(Code::OutOfRange, &format!("?{name}"), message, limit))
             }
         }
     }

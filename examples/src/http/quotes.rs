@@ -23,7 +23,7 @@ use super::wire;
     params(wire::OfUser, wire::Explain, wire::Acting),
     request_body = Request,
     responses((status = 200, body = wire::Quotes, description = "The cheapest ways to have it.")),
-    extensions(("x-codes" = json!(["no-fit", "unknown-region", "unknown-image", "no-credentials", "invalid-credentials", "unfulfillable", "provider-unavailable"])))
+    extensions(("x-codes" = json!(["no-fit", "unknown-region", "unknown-image", "no-credentials", "invalid-credentials", "unfulfillable", "provider-unavailable", "paused"])))
 )]
 pub(super) async fn quote(
     Reader(user): Reader,

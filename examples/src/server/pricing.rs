@@ -96,7 +96,9 @@ pub(super) fn files(settings: &Settings, book: &PriceBook) -> Result<Vec<String>
     let rates = book.rates();
     let mut notes = Vec::new();
     for (name, cloud) in &settings.clouds {
-        let Some(table) = registry::prices(name, cloud, book).map_err(|why| of_clouds(&why))? else { continue };
+        let Some(table) = registry::prices(name, cloud, book).map_err(|why| of_clouds(&why))? else {
+            continue;
+        };
         let (priced, _) = table.counts(&rates);
         let without = table.without_price(&rates);
         notes.push(format!(

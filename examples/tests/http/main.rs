@@ -216,6 +216,37 @@ async fn a_thrown_brake_holds_creates_and_says_who_threw_it() {
 }
 
 #[tokio::test]
+async fn a_quote_of_lanes_that_are_all_paused_answers_what_no_document_tells_of() {
+    let world = World::new().await;
+    let lanes = world.get("/admin/status", ADMIN).await.json["lanes"].clone();
+    for lane in lanes.as_array().expect("lanes") {
+        let brake =
+            json!({"scope": format!("lane:{}", lane["id"].as_str().expect("a text")), "value": "no_creates"});
+        let thrown = world.send("PUT", "/admin/brakes", ADMIN, brake.to_string(), &[]).await;
+        assert_eq!(thrown.status, StatusCode::OK, "{}", thrown.json);
+    }
+    let refused = world.post("/users/ada/quotes", "ada", GOOD).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (403, "paused"), "{}", refused.json);
+    let told = &infra_examples::http::openapi()["paths"]["/users/{user}/quotes"]["post"]["responses"]["403"];
+    let codes = told["x-infra-codes"].as_array().expect("codes");
+    assert!(codes.iter().any(|code| code == "paused"), "{told}");
+}
+
+#[tokio::test]
+async fn a_flag_that_says_no_is_refused() {
+    let world = World::new().await;
+    let quotes = |flag: &'static str| world.post(flag, "ada", GOOD);
+    let plain = quotes("/users/ada/quotes").await;
+    let said = quotes("/users/ada/quotes?explain=false").await;
+    assert_eq!((said.status, &said.json), (StatusCode::OK, &plain.json));
+    for path in ["/users/ada/offerings?known_price=false", "/users/ada/reservations?shared=false"] {
+        let said = world.get(path, "ada").await;
+        assert_eq!(said.status, StatusCode::OK, "{path}: {}", said.json);
+    }
+    assert_eq!(quotes("/users/ada/quotes?explain=no").await.code(), "out-of-range");
+}
+
+#[tokio::test]
 async fn people_and_tokens_come_and_go() {
     let world = World::new().await;
     let made = world.post("/admin/users", ADMIN, "{\"name\":\"bob/b\",\"team\":\"blue\"}").await;

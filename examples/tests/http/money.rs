@@ -37,7 +37,10 @@ async fn a_budget_refuses_without_saying_which_and_what_is_left() {
     let seen = world.get("/users/ada/budgets", "ada").await.json;
     assert_eq!(seen["items"][0]["totals"]["machines"], 1, "{seen}");
     let (left, spent) = (&seen["items"][0]["left"], &seen["items"][0]["totals"]["in_month"]);
-    assert_eq!((&left["machines"], &left["vcpus"], &left["per_hour"]), (&json!(0), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&left["machines"], &left["vcpus"], &left["per_hour"]),
+        (&json!(0), &Value::Null, &Value::Null)
+    );
     assert!(nanos(spent) > 0 && nanos(&left["per_month"]) == 500_000_000_000 - nanos(spent), "{seen}");
     // Lowered below what is held: every limit that is passed is named, and nothing is owed.
     let low = json!({"machines": 0, "vcpus": 50, "per_month": {"amount": "0.000001", "currency": "USD"}});

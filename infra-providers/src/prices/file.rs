@@ -392,7 +392,12 @@ mod tests {
         let text = "type,price_per_hour,currency,as_of,region\n\
             t,1,USD,2026-11-01,us-east-1\nt,2,USD,2026-11-01,us-esat-1\nu,3,USD,2026-11-01,\n";
         let all = Form::Csv.parse("p", text.as_bytes(), None).expect("well written");
-        assert_eq!(all.counts(&super::super::Rates::default()), (3, 0), "{:?}", all.without_price(&super::super::Rates::default()));
+        assert_eq!(
+            all.counts(&super::super::Rates::default()),
+            (3, 0),
+            "{:?}",
+            all.without_price(&super::super::Rates::default())
+        );
         assert_eq!(all.regions().collect::<Vec<_>>(), ["us-east-1", "us-esat-1"]);
         let here = read(text, Form::Csv).expect("well written");
         assert_eq!(here.counts(&super::super::Rates::default()), (2, 0));
@@ -413,8 +418,16 @@ mod tests {
     #[test]
     fn what_an_editor_or_toml_itself_writes_is_refused() {
         let json = "\u{feff}{\"as_of\": \"2026-11-01\", \"currency\": \"USD\", \"prices\": [{\"type\": \"a\", \"price_per_hour\": 1}]}";
-        assert_eq!(read(json, Form::Json).expect("a mark is no character").counts(&super::super::Rates::default()), (1, 0));
-        assert_eq!(read(&format!("\u{feff}{CSV}"), Form::Csv).expect("nor here").counts(&super::super::Rates::default()), (2, 1));
+        assert_eq!(
+            read(json, Form::Json).expect("a mark is no character").counts(&super::super::Rates::default()),
+            (1, 0)
+        );
+        assert_eq!(
+            read(&format!("\u{feff}{CSV}"), Form::Csv)
+                .expect("nor here")
+                .counts(&super::super::Rates::default()),
+            (2, 1)
+        );
         for date in ["2026-11-01", "2026-11-01T00:00:00Z", "\"2026-11-01\""] {
             let sheet = format!("as_of = {date}\ncurrency = \"USD\"\n[per_hour]\n\"m1.small\" = \"0.021\"\n");
             let table = read(&sheet, Form::Toml).unwrap_or_else(|error| panic!("{date}: {error}"));

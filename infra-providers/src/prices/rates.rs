@@ -61,8 +61,8 @@ impl Rates {
             if currency == CurrencyCode::USD {
                 return Err(RatesError::Base);
             }
-            let amount =
-                Amount::read(&rate.usd, CurrencyCode::USD).map_err(|why| RatesError::Rate { currency, why })?;
+            let amount = Amount::read(&rate.usd, CurrencyCode::USD)
+                .map_err(|why| RatesError::Rate { currency, why })?;
             rates.insert(currency, (amount.nanos(), rate.as_of));
         }
         Ok(Self(rates))
@@ -74,7 +74,8 @@ impl Rates {
     /// The reason why there is no price, for people.
     pub fn in_usd(&self, amount: Amount) -> Result<(Money, Option<String>), String> {
         let usd = self.usd(amount)?;
-        let note = |(rate, as_of): &(i64, Date)| format!("{amount} at {} of {as_of}", Money::usd_nanos(*rate));
+        let note =
+            |(rate, as_of): &(i64, Date)| format!("{amount} at {} of {as_of}", Money::usd_nanos(*rate));
         Ok((usd, self.0.get(&amount.currency()).map(note)))
     }
 
@@ -93,7 +94,8 @@ impl Rates {
         let nanos = exact.div_euclid(1_000_000_000) + i128::from(exact.rem_euclid(1_000_000_000) != 0);
         let money = i64::try_from(nanos).unwrap_or(i64::MAX);
         // Only now: what is a month's sum in one currency is an hour's price in another.
-        let converted = Amount::of_nanos(money, CurrencyCode::USD).map_err(|why| format!("{amount}: {why}"))?;
+        let converted =
+            Amount::of_nanos(money, CurrencyCode::USD).map_err(|why| format!("{amount}: {why}"))?;
         Ok(Money::usd_nanos(converted.nanos()))
     }
 }
@@ -129,7 +131,8 @@ mod tests {
         };
         assert_eq!(of("15000", "JPY").map(|usd| usd.nanos), Ok(96_750_000_000));
         assert_eq!(of("3076.92", "KWD").map(|usd| usd.nanos), Ok(9_999_990_000_000));
-        for (text, code) in [("3076.93", "KWD"), ("1550388", "JPY"), ("9000000000", "KWD"), ("10000", "USD")] {
+        for (text, code) in [("3076.93", "KWD"), ("1550388", "JPY"), ("9000000000", "KWD"), ("10000", "USD")]
+        {
             let why = of(text, code).expect_err(code);
             assert!(why.contains("is no price of an hour") && why.contains(text), "{why}");
         }

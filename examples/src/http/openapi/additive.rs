@@ -8,7 +8,8 @@
 //!   come, and limits of what is answered are no promise.
 //!
 //! # Caveats
-//! Patterns are compared as texts: another one counts as narrower, also when it is not.
+//! Patterns are compared as texts: another one counts as narrower, also when it is not. Lists of words, `^(a|b)$`, may get
+//! longer.
 
 use std::collections::BTreeSet;
 
@@ -276,11 +277,24 @@ impl<'a> Check<'a> {
             }
         }
         for name in ["pattern", "format"] {
-            if !new[name].is_null() && new[name] != old[name] {
+            let longer =
+                listed(&old[name]).zip(listed(&new[name])).is_some_and(|(was, is)| was.is_subset(&is));
+            if !new[name].is_null() && new[name] != old[name] && !longer {
                 self.say(at, &format!("{name} is another"));
             }
         }
     }
+}
+
+/// The words that a pattern like `^(true|false)$` or `^true$` lists.
+fn listed(pattern: &Value) -> Option<BTreeSet<&str>> {
+    let whole = pattern.as_str()?.strip_prefix('^')?.strip_suffix('$')?;
+    let inner = whole.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(whole);
+    let words: BTreeSet<_> = inner.split('|').collect();
+    words
+        .iter()
+        .all(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        .then_some(words)
 }
 
 #[cfg(test)]
@@ -306,6 +320,8 @@ mod tests {
         document
     }
 
+    /// A list of words.
+    const EXPLAIN: &str = "/paths/~1users~1{user}~1quotes/post/parameters/1/schema/pattern";
     const RESERVE: &str = "/paths/~1users~1{user}~1reservations/post";
 
     #[test]
@@ -347,6 +363,8 @@ mod tests {
             (schema("ReservationRequest/properties/count/type"), Some(json!("integer")), "\"null\""),
             (schema("ReservationRequest/properties/setup/pattern"), Some(json!("^#!")), "pattern is another"),
             (schema("ReservationRequest/properties/tags/maxProperties"), Some(json!(3)), "narrower"),
+            (EXPLAIN.to_owned(), Some(json!("^true$")), "pattern is another"),
+            (EXPLAIN.to_owned(), Some(json!("^(true|false|.*)$")), "pattern is another"),
             (schema("NewKey/additionalProperties"), Some(json!(false)), "no further fields"),
             (schema("Market/enum/1"), None, "word \"spot\" is gone"),
         ];
@@ -364,6 +382,7 @@ mod tests {
             ("/x-infra-errors/-", json!({"code": "new", "status": 400})),
             ("/components/schemas/Reservation/properties/new", json!({"type": "string"})),
             ("/components/schemas/ReservationRequest/properties/new", json!({"type": "string"})),
+            (EXPLAIN, json!("^(true|false|full)$")),
             ("/components/schemas/Phase/enum/-", json!("dreaming")),
             ("/components/schemas/ReservationRequest/properties/count/maximum", json!(2000)),
             (&format!("{RESERVE}/responses/402"), json!({"description": "new"})),

@@ -87,7 +87,7 @@ pub struct Which {
     #[param(pattern = "^all$")]
     pub state: Option<String>,
     /// `true`: those that team mates share with the user, instead of the user's own.
-    #[param(pattern = "^true$")]
+    #[param(pattern = "^(true|false)$")]
     pub shared: Option<String>,
     /// Only those with this tag, as `name:value`, or `name` for whatever value. Several times: with all of them.
     #[param(required = false, max_items = 30, example = json!(["team:blue"]))]
@@ -220,7 +220,7 @@ pub struct OfMonth {
 #[into_params(parameter_in = Query)]
 pub struct Explain {
     /// `true`: also what each rule of the request costs, and what is skipped now.
-    #[param(pattern = "^true$")]
+    #[param(pattern = "^(true|false)$")]
     pub explain: Option<String>,
     /// Quotes at most; 20 when not said.
     #[param(minimum = 1, maximum = 200)]
@@ -260,6 +260,6 @@ pub struct Offers {
     #[param(minimum = 0, maximum = 1000000)]
     pub max_per_hour: Option<f64>,
     /// `true`: only what has a known price.
-    #[param(pattern = "^true$")]
+    #[param(pattern = "^(true|false)$")]
     pub known_price: Option<String>,
 }

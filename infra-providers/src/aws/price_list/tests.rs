@@ -80,7 +80,11 @@ fn a_row_as_aws_sends_it_is_the_on_demand_price_and_not_the_reserved_one() {
     assert!(format!("{price:?}").contains("live: true"), "{price:?}");
     let mut same = product();
     same["product"]["sku"] = json!("ANOTHER");
-    assert_eq!(read(&[product(), same]).counts(&Rates::default()), (1, 0), "the same price under another number");
+    assert_eq!(
+        read(&[product(), same]).counts(&Rates::default()),
+        (1, 0),
+        "the same price under another number"
+    );
 }
 
 #[test]
@@ -168,7 +172,9 @@ fn half_a_document_is_no_answer_and_a_stranger_is_no_row() {
     assert!(table(&[half.to_owned()], "eu-west-1", &linux(), as_of).is_err());
     for strange in ["{}", "[]", "null", "7", r#"{"product": {"attributes": {"instanceType": ""}}}"#] {
         assert_eq!(
-            table(&[strange.to_owned()], "eu-west-1", &linux(), as_of).expect("a document").counts(&Rates::default()),
+            table(&[strange.to_owned()], "eu-west-1", &linux(), as_of)
+                .expect("a document")
+                .counts(&Rates::default()),
             (0, 0)
         );
     }
