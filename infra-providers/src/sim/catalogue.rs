@@ -162,7 +162,11 @@ fn ec2() -> Vec<Offering> {
     let mut types: BTreeMap<TypeName, Offering> = BTreeMap::new();
     for row in csv::Reader::from_reader(EC2_TABLE.as_bytes()).deserialize() {
         let row: Ec2Row = row.expect("the shipped table is well formed");
+        let (gpus, gpu_model, gpu_memory_gib) = ec2_accelerators(row.type_name.as_str());
         let offering = types.entry(row.type_name.clone()).or_insert_with(|| Offering {
+            gpus,
+            gpu_model: gpu_model.map(str::to_owned),
+            gpu_memory_mib: gpu_memory_gib * 1024,
             family: families::ec2(row.type_name.as_str()).family.to_owned(),
             generation: families::ec2(row.type_name.as_str()).generation,
             burstable: families::ec2(row.type_name.as_str()).burstable,
@@ -174,6 +178,28 @@ fn ec2() -> Vec<Offering> {
         offering.zones.push(row.zone);
     }
     types.into_values().collect()
+}
+
+/// How many accelerators a type has, which, and GiB of memory of each: the table says nothing of them. Only families of
+/// which EC2's pages say all three without doubt; what is not here offers none.
+fn ec2_accelerators(type_name: &str) -> (u32, Option<&'static str>, u64) {
+    let (family, size) = type_name.split_once('.').unwrap_or((type_name, ""));
+    let (model, gib) = match family {
+        "g4dn" => ("t4", 16),
+        "g5" => ("a10g", 24),
+        "p3dn" => ("v100", 32),
+        "p4d" => ("a100", 40),
+        "p4de" => ("a100", 80),
+        "p5" => ("h100", 80),
+        "p5en" => ("h200", 141),
+        _ => return (0, None, 0),
+    };
+    let count = match (family, size) {
+        ("g4dn", "metal") | ("g5" | "p5" | "p5en", "48xlarge") | ("p3dn" | "p4d" | "p4de", _) => 8,
+        ("g4dn" | "g5", "12xlarge") | ("g5", "24xlarge") => 4,
+        _ => 1,
+    };
+    (count, Some(model), gib)
 }
 
 /// One row of DigitalOcean's table by the names of its header.
@@ -190,7 +216,7 @@ fn digitalocean() -> Vec<Offering> {
     let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').from_reader(DO_TABLE.as_bytes());
     let rows = reader.deserialize().map(|row| {
         let row: DoRow = row.expect("the shipped table is well formed");
-        let (gpus, gpu_model) = accelerators(row.slug.as_str());
+        let (gpus, gpu_model, gpu_memory_gib) = accelerators(row.slug.as_str());
         Offering {
             family: families::digitalocean(row.slug.as_str()).to_owned(),
             burstable: families::digitalocean_is_shared(row.slug.as_str()),
@@ -199,6 +225,7 @@ fn digitalocean() -> Vec<Offering> {
             disk_gib: row.disk_gib,
             gpus,
             gpu_model,
+            gpu_memory_mib: gpu_memory_gib * 1024,
             price: priced(&row.price_hourly_usd, DO_AS_OF_S, "digitalocean 2025-08"),
             ..Offering::new(row.slug, Arch::X86_64, Market::OnDemand)
         }
@@ -206,13 +233,15 @@ fn digitalocean() -> Vec<Offering> {
     rows.collect()
 }
 
-/// DigitalOcean says it in the name: `gpu-h100x8-640gb` has eight of `h100`.
-fn accelerators(slug: &str) -> (u32, Option<String>) {
-    let said = slug.strip_prefix("gpu-").and_then(|rest| rest.split('-').next()?.rsplit_once('x'));
-    match said.and_then(|(model, count)| Some((count.parse().ok()?, model))) {
-        Some((count, model)) => (count, Some(model.to_owned())),
-        None => (0, None),
-    }
+/// DigitalOcean says it in the name: `gpu-h100x8-640gb` has eight of `h100`, with 640 GiB together. Answers the GiB of one.
+fn accelerators(slug: &str) -> (u32, Option<String>, u64) {
+    let said = slug.strip_prefix("gpu-").and_then(|rest| {
+        let (kind, memory) = rest.split_once('-')?;
+        let (model, count) = kind.rsplit_once('x')?;
+        let (count, all): (u32, u64) = (count.parse().ok()?, memory.strip_suffix("gb")?.parse().ok()?);
+        Some((count, model.to_owned(), all.checked_div(count.into())?))
+    });
+    said.map_or((0, None, 0), |(count, model, gib)| (count, Some(model), gib))
 }
 
 fn priced(text: &str, as_of_s: i64, source: &str) -> Price {
@@ -254,7 +283,33 @@ mod tests {
 
     #[test]
     fn accelerators_are_read_from_the_name() {
-        assert_eq!(accelerators("gpu-h100x8-640gb"), (8, Some("h100".to_owned())));
-        assert_eq!(accelerators("s-1vcpu-1gb"), (0, None));
+        assert_eq!(accelerators("gpu-h100x8-640gb"), (8, Some("h100".to_owned()), 80));
+        assert_eq!(accelerators("gpu-h200x8-1128gb"), (8, Some("h200".to_owned()), 141));
+        assert_eq!(accelerators("s-1vcpu-1gb"), (0, None, 0));
+    }
+
+    #[test]
+    fn a_type_with_accelerators_has_none_or_their_memory_is_not_known() {
+        for (name, wanted) in [
+            ("g4dn.xlarge", (1, Some("t4"), 16)),
+            ("g4dn.12xlarge", (4, Some("t4"), 16)),
+            ("g4dn.metal", (8, Some("t4"), 16)),
+            ("g5.16xlarge", (1, Some("a10g"), 24)),
+            ("g5.24xlarge", (4, Some("a10g"), 24)),
+            ("g5.48xlarge", (8, Some("a10g"), 24)),
+            ("p4d.24xlarge", (8, Some("a100"), 40)),
+            ("p5.4xlarge", (1, Some("h100"), 80)),
+            ("p5.48xlarge", (8, Some("h100"), 80)),
+            ("g5g.xlarge", (0, None, 0)),
+            ("m5.large", (0, None, 0)),
+        ] {
+            assert_eq!(ec2_accelerators(name), wanted, "{name}");
+        }
+        for (shape, least) in [(Shape::Ec2, 20), (Shape::DigitalOcean, 9)] {
+            let shelf = Shelf::of(shape, CatalogueSize::Full, usize::MAX);
+            let with: Vec<_> = shelf.offerings.iter().filter(|one| one.gpus > 0).collect();
+            assert!(with.len() >= least, "{shape:?}: {}", with.len());
+            assert!(with.iter().all(|one| one.gpu_model.is_some() && one.gpu_memory_mib >= 16 * 1024));
+        }
     }
 }

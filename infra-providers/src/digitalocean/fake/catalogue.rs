@@ -73,7 +73,7 @@ fn size_of(offering: &Offering, regions: &[Region]) -> Value {
         size["gpu_info"] = json!({
             "count": offering.gpus,
             "model": format!("nvidia_{model}"),
-            "vram": { "amount": 80, "unit": "gib" },
+            "vram": { "amount": offering.gpu_memory_mib / 1024, "unit": "gib" },
         });
     }
     size
