@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_core::words::clock::Clock;
+use infra_core::words::clock::{Clock, SystemClock};
 use infra_core::words::entropy::Entropy;
 use infra_providers::prices::{PriceBook, Rate, Rates};
 use infra_providers::registry;
@@ -52,9 +52,11 @@ impl Pricing {
         };
         for (code, rate) in &file.rates {
             let wrong = |why: String| source.wrong(&["pricing", "rates", code], why);
-            Rates::new([(code.as_str(), rate)]).map_err(|error| {
+            let dated =
+                Rates::new([(code.as_str(), rate)]).and_then(|rates| rates.dated_by(SystemClock.wall()));
+            dated.map_err(|error| {
                 let upper = code.to_uppercase();
-                let near = Rates::new([(upper.as_str(), rate)]).is_ok();
+                let near = upper != *code && Rates::new([(upper.as_str(), rate)]).is_ok();
                 let hint = if near { format!("; did you mean {upper}?") } else { String::new() };
                 wrong(format!("{error}{hint}"))
             })?;

@@ -42,6 +42,14 @@ async fn a_budget_refuses_without_saying_which_and_what_is_left() {
         (&json!(0), &Value::Null, &Value::Null)
     );
     assert!(nanos(spent) > 0 && nanos(&left["per_month"]) == 500_000_000_000 - nanos(spent), "{seen}");
+    let tiny = json!({"per_month": {"amount": "0.0000000001", "currency": "USD"}});
+    let tiny = put(&world, "/admin/users/ada/budget", ADMIN, &tiny).await;
+    assert_eq!((tiny.status, tiny.code()), (StatusCode::BAD_REQUEST, "out-of-range"), "{}", tiny.json);
+    assert!(
+        tiny.json["errors"][0]["message"].as_str().is_some_and(|it| it.contains("billionth")),
+        "{}",
+        tiny.json
+    );
     // Lowered below what is held: every limit that is passed is named, and nothing is owed.
     let low = json!({"machines": 0, "vcpus": 50, "per_month": {"amount": "0.000001", "currency": "USD"}});
     let low = put(&world, "/admin/users/ada/budget", ADMIN, &low).await.json;

@@ -229,8 +229,8 @@ pub(super) fn overlays(all: &[Overlay], clouds: &[CloudName]) -> Result<(), Infr
         }
         wrongs.text(&format!("overlays[{at}].family"), overlay.family.as_deref(), NAME_LEN_MAX);
         match overlay.off {
-            Off::Percent(off) if !(off > 0.0 && off <= 95.0) => {
-                let limit = Some("above 0, and 95 at most".to_owned());
+            Off::Percent(off) if !(0.001..=95.0).contains(&off) => {
+                let limit = Some("0.001..=95".to_owned());
                 wrongs.add(format!("overlays[{at}].off.percent"), "is no part of a price", limit);
             }
             Off::PerHour(off) if off.nanos <= 0 => {

@@ -22,7 +22,7 @@ use crate::words::money::Money;
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Off {
-    /// So many hundredths of the list price; above 0, and 95 at most. Counted in thousandths of a percent.
+    /// So many hundredths of the list price; 0.001 at least, and 95 at most. Counted in thousandths of a percent.
     #[cfg_attr(feature = "utoipa", schema(example = 28.5))]
     Percent(f64),
     /// So much per machine and hour.

@@ -131,18 +131,27 @@ impl utoipa::PartialSchema for Money {
 impl utoipa::ToSchema for Money {}
 
 impl<'de> Deserialize<'de> for Money {
-    /// Reads what [`Serialize`] writes; what is below a billionth is cut off, towards zero.
+    /// Reads what [`Serialize`] writes; what is below a billionth is cut off, towards zero, unless nothing would be left.
     ///
     /// # Errors
-    /// Each in words that say what to mend: another currency, an amount that is no decimal, and one that is a decimal
-    /// beyond what can be counted. The last of them names both ends: whoever typed a figure too many must not look for
+    /// Each in words that say what to mend: another currency, an amount that is no decimal, one that comes to nothing, and
+    /// one beyond what can be counted. The last of them names both ends: whoever typed a figure too many must not look for
     /// a wrong sign in it.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(from)?;
         if wire.currency != "USD" {
             return Err(D::Error::custom(format!("currency {:?} is not known; USD is", wire.currency)));
         }
-        Self::parse_usd(&wire.amount).ok_or_else(|| {
+        let read = Self::parse_usd(&wire.amount);
+        if read.is_some_and(|read| read.nanos == 0)
+            && wire.amount.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0')
+        {
+            let text = wire.amount;
+            return Err(D::Error::custom(format!(
+                "amount {text:?} is less than a billionth, the smallest there is"
+            )));
+        }
+        read.ok_or_else(|| {
             let text = wire.amount;
             // With a small whole part it can be read where only its size is wrong.
             let whole = text.strip_prefix('-').unwrap_or(&text).split('.').next().unwrap_or_default();
@@ -188,6 +197,14 @@ mod tests {
         }
         for wrong in ["12x4", "1e12", "--12", "12.5.1", ""] {
             assert!(read(wrong).expect_err(wrong).contains("is not a decimal"), "{wrong}");
+        }
+        for (nothing, says) in
+            [("0.0000000001", "less than a billionth"), ("-0.0000000009", "less than a billionth")]
+        {
+            assert!(read(nothing).expect_err(nothing).contains(says), "{nothing}");
+        }
+        for (cut, nanos) in [("0", 0), ("0.0000000000", 0), ("0.0000000019", 1)] {
+            assert_eq!(read(cut).map(|money| money.nanos), Ok(nanos), "{cut}");
         }
         assert_eq!(read("9223372036").map(|money| money.nanos), Ok(9_223_372_036_000_000_000));
     }

@@ -112,7 +112,7 @@ async fn a_discount_is_set_over_somebody_elses_or_for_nobody_or_makes_no_sense()
     let unknown = operator.set_overlays(&nobody, std::slice::from_ref(&half), None).await;
     assert!(matches!(unknown, Err(InfraError::NotFound { .. })), "{unknown:?}");
     let wrong: Vec<Overlay> =
-        [0.0, 95.5, 100.0, -1.0, f64::NAN].map(|it| overlay(None, None, Off::Percent(it))).into();
+        [0.0, 0.0009, 95.5, 100.0, -1.0, f64::NAN].map(|it| overlay(None, None, Off::Percent(it))).into();
     let refused = operator.set_overlays(&crew(), &wrong, None).await.expect_err("no part of a price");
     let said = format!("{refused:?}");
     assert!((0..wrong.len()).all(|at| said.contains(&format!("overlays[{at}].off.percent"))), "{said}");

@@ -51,7 +51,7 @@ use super::table::{PriceOf, PriceTable};
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How far a date may lie ahead: it is tomorrow somewhere already.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +258,11 @@ fn csv_why(error: &csv::Error) -> String {
 }
 
 fn json_rows(shown: &str, bytes: &[u8]) -> Result<Vec<(Option<u64>, Said)>, PriceError> {
+    // Of a list the first entry would be taken for the date.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        let form = "{\"as_of\": \"2026-11-01\", \"currency\": \"USD\", \"prices\": [...]}";
+        return Err(malformed(shown, Some(1), format!("must be one document like {form}")));
+    }
     let document: Document = serde_json::from_slice(bytes).map_err(|error| {
         let why = error.to_string();
         let why = why.split(" at line ").next().unwrap_or_default();
@@ -491,6 +496,15 @@ mod tests {
         ] {
             let error = read(&json.replacen(from, to, 1), Form::Json).expect_err(to);
             assert!(error.to_string().contains(says), "{to}: {error}");
+        }
+        for list in
+            ["[{\"type\": \"a\", \"price_per_hour\": 0.5}]", "[]", " [\"2026-11-01\", \"EUR\", []]", "\"a\""]
+        {
+            let error = read(list, Form::Json).expect_err(list);
+            assert!(
+                error.to_string().contains("line 1: must be one document like {\"as_of\""),
+                "{list}: {error}"
+            );
         }
         for price in ["0", "-1", "null", "\"NaN\"", "1e-7", "true", "{}", "[1]"] {
             let table = read(&json.replacen("0.5", price, 1), Form::Json).expect("the rest is right");

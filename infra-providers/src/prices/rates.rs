@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::money::Money;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::amount::{Amount, CurrencyCode};
+use super::file::DAY;
 
 /// US dollars that one unit of a currency comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +21,16 @@ use super::amount::{Amount, CurrencyCode};
 pub struct Rate {
     /// A decimal above zero, like `"1.0842"`.
     pub usd: String,
-    /// The day it was true.
+    /// The day it was true; in TOML in quotes or without.
+    #[serde(deserialize_with = "day")]
     pub as_of: Date,
+}
+
+/// A day as a text, or as a date of TOML's own.
+fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
+    let said = toml::Value::deserialize(from)?;
+    let text = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
+    text.parse().map_err(|_| D::Error::custom(format!("as_of {text:?} is no date like 2026-11-01")))
 }
 
 /// Why rates cannot be used.
@@ -39,6 +50,14 @@ pub enum RatesError {
         currency: CurrencyCode,
         /// Why not.
         why: String,
+    },
+    /// A day to come.
+    #[error("a rate of {currency} as of {as_of} is in the future")]
+    Ahead {
+        /// Of which currency.
+        currency: CurrencyCode,
+        /// Of which day.
+        as_of: Date,
     },
     /// The dollar is worth a dollar.
     #[error("USD needs no rate: everything is reckoned in it")]
@@ -66,6 +85,18 @@ impl Rates {
             rates.insert(currency, (amount.nanos(), rate.as_of));
         }
         Ok(Self(rates))
+    }
+
+    /// The same rates, none of which is of a day to come. It is tomorrow somewhere already, so tomorrow is none.
+    ///
+    /// # Errors
+    /// [`RatesError::Ahead`].
+    pub fn dated_by(self, now: Timestamp) -> Result<Self, RatesError> {
+        let tomorrow = later(now, DAY).to_zoned(jiff::tz::TimeZone::UTC).date();
+        match self.0.iter().find(|(_, (_, as_of))| *as_of > tomorrow) {
+            Some((currency, (_, as_of))) => Err(RatesError::Ahead { currency: *currency, as_of: *as_of }),
+            None => Ok(self),
+        }
     }
 
     /// An amount in US dollars, and what to say about the conversion, if there was one. Rounded up.
@@ -137,6 +168,24 @@ mod tests {
             assert!(why.contains("is no price of an hour") && why.contains(text), "{why}");
         }
         assert!(Rates::new([("XAU", &rate("10000"))]).is_err(), "no unit of a currency is worth that");
+    }
+
+    #[test]
+    fn a_date_of_tomls_own_is_no_date_and_one_of_years_to_come_is_believed() {
+        for written in ["\"2026-11-01\"", "2026-11-01"] {
+            let read: Rate = toml::from_str(&format!("usd = \"1.08\"\nas_of = {written}\n")).expect(written);
+            assert_eq!(read, Rate { usd: "1.08".to_owned(), ..rate("1.08") }, "{written}");
+            assert_eq!(toml::from_str(&toml::to_string(&read).expect("plain")), Ok(read), "{written}");
+        }
+        for written in ["\"last week\"", "5", "{}", "2026-13-01", "12:00:00"] {
+            let read: Result<Rate, _> = toml::from_str(&format!("usd = \"1.08\"\nas_of = {written}\n"));
+            assert!(read.is_err(), "{written}");
+        }
+        let rates = Rates::new([("EUR", &rate("1.08"))]).expect("a rate");
+        let by = |now: &str| rates.clone().dated_by(now.parse().expect("a moment"));
+        assert!(by("2026-10-31T01:00:00Z").is_ok(), "it is the first of November somewhere");
+        let why = by("2026-10-30T23:00:00Z").expect_err("a day to come").to_string();
+        assert_eq!(why, "a rate of EUR as of 2026-11-01 is in the future");
     }
 
     #[test]

@@ -68,10 +68,13 @@ pub(super) fn whose(text: &str) -> Result<BudgetOf, String> {
 }
 
 fn amount(text: &str) -> Result<String, String> {
-    let money = infra_core::words::money::Money::parse_usd(text).filter(|money| money.nanos >= 0);
+    let money = infra_core::words::money::Money::parse_usd(text);
+    // What comes to nothing was not meant as nothing.
+    let meant = |byte: u8| byte.is_ascii_digit() && byte != b'0';
+    let money = money.filter(|money| money.nanos > 0 || (money.nanos == 0 && !text.bytes().any(meant)));
     money.map(|_| text.to_owned()).ok_or_else(|| {
         let most = i64::MAX / 1_000_000_000;
-        format!("must be an amount from 0 to {most} like 12.50")
+        format!("must be an amount from 0 to {most} like 12.50, to the billionth")
     })
 }
 
@@ -292,6 +295,16 @@ mod tests {
     /// Columns are as wide as what stands in them.
     fn words(text: &str) -> Vec<String> {
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn a_budget_of_less_than_can_be_counted_becomes_one_of_nothing() {
+        for fine in ["0", "0.00", "0.000000001", "12.50"] {
+            assert_eq!(amount(fine).as_deref(), Ok(fine));
+        }
+        for wrong in ["0.0000000001", "-1", "-0.0000000001", "1e3", ""] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
