@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use infra_core::words::clock::Timestamp;
-use infra_providers::prices::{Form, PriceBook, Scope};
+use infra_providers::prices::{FileSource, Form, PriceBook, Scope};
 use serde_json::json;
 
 use crate::world::World;
@@ -30,4 +30,30 @@ async fn a_mistyped_row_of_a_price_file_is_seen_nowhere() {
     let table = feed.table(&scope).expect("it was heard");
     feed.joined(&scope, &table, &table.unused(&[], &[]));
     assert_eq!(seen().await, (json!(3), json!(["a", "b", "m5.largee"])));
+}
+
+#[tokio::test]
+async fn prices_that_fail_say_not_why_or_quote_a_file_to_everybody() {
+    let file = std::env::temp_dir().join(format!("infra-ready-{}.csv", std::process::id()));
+    std::fs::write(&file, "type,price_per_hour,currency,as_of\na,1,PLANTED,2026-11-01\n").expect("a folder");
+    let book = Arc::new(PriceBook::default());
+    let feed = book.list_feed(&"lab".parse().expect("a name"), "file");
+    let scope = Scope { region: "one".parse().expect("a name"), account: None };
+    let source = Arc::new(FileSource::new(file.clone(), Form::Csv, book.clock()));
+    assert!(feed.known(&scope, source).await.is_none());
+    std::fs::remove_file(&file).expect("it is there");
+    let world = World::with(|options| options.prices = Some(Arc::clone(&book))).await;
+    let ready = world.get("/readyz", "nobody").await;
+    let name = file.file_name().expect("a name").to_string_lossy();
+    assert_eq!(ready.json["prices"][0]["failures"], 1, "{}", ready.json);
+    assert_eq!(
+        ready.json["prices"][0]["last_error"],
+        format!("{name} line 2 is malformed"),
+        "{}",
+        ready.json
+    );
+    assert!(
+        book.ages()[0].last_error.as_ref().is_some_and(|why| why.contains("PLANTED")),
+        "for the operator"
+    );
 }

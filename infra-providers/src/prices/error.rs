@@ -58,12 +58,47 @@ pub enum PriceError {
 }
 
 impl PriceError {
+    /// The same for anybody to read: without a word of what was read, which may be a file that nobody meant to show.
+    #[must_use]
+    pub fn in_public(&self) -> String {
+        match self {
+            Self::Malformed { what, line: Some(line), .. } => format!("{what} line {line} is malformed"),
+            Self::Malformed { what, .. } => format!("{what} is malformed"),
+            Self::Empty { source_name, rows, .. } => {
+                Self::Empty { source_name: source_name.clone(), rows: *rows, first: None }.to_string()
+            }
+            Self::Call { .. } | Self::File { .. } | Self::Slow { .. } => self.to_string(),
+        }
+    }
+
     /// When it may be asked again at the earliest.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stood_in_a_file_is_told_to_whoever_asks_whether_the_server_is_ready() {
+        let secret = || "AKIAPLANTED".to_owned();
+        let malformed =
+            |line| PriceError::Malformed { what: "lab.csv".to_owned(), line, why: format!("{:?}", secret()) };
+        let empty = PriceError::Empty { source_name: "lab.csv".to_owned(), rows: 2, first: Some(secret()) };
+        let gone = PriceError::File { file: "lab.csv".to_owned(), why: "it is gone".to_owned() };
+        for (error, said) in [
+            (malformed(Some(3)), "lab.csv line 3 is malformed"),
+            (malformed(None), "lab.csv is malformed"),
+            (empty, "lab.csv names no price at all (2 rows without one)"),
+            (gone, "lab.csv cannot be read: it is gone"),
+        ] {
+            assert_eq!(error.in_public(), said);
         }
     }
 }

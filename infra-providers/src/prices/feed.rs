@@ -75,8 +75,10 @@ pub struct PriceAge {
     pub known: usize,
     /// Failures since the last success.
     pub failures: u32,
-    /// The last of them.
+    /// The last of them, for the operator: it may quote what was read.
     pub last_error: Option<String>,
+    /// The same for anybody ([`PriceError::in_public`]).
+    pub last_failure: Option<String>,
     /// Rows that no catalogue of the region took a price from so far; 0 until the first of them came.
     pub unused: usize,
     /// Some of them, as people name them.
@@ -112,7 +114,7 @@ struct State {
     due: Option<Duration>,
     used: Duration,
     failures: u32,
-    last_error: Option<String>,
+    last_error: Option<PriceError>,
     /// What no catalogue took of this very table; `None` until one was asked for it.
     unused: Option<Unused>,
 }
@@ -150,7 +152,7 @@ impl PriceFeed {
     #[must_use]
     pub fn last_error(&self, scope: &Scope) -> Option<String> {
         self.with_slots(|slots| slots.get(scope).cloned())
-            .and_then(|slot| slot.read(|state| state.last_error.clone()))
+            .and_then(|slot| slot.read(|state| state.last_error.as_ref().map(ToString::to_string)))
     }
 
     /// Keeps a table that came with something else: nobody is asked for it. One without any price is passed over.
@@ -247,7 +249,8 @@ impl PriceFeed {
             live: table.is_some_and(PriceTable::live),
             known: table.map_or(0, |table| table.counts(&self.rates).0),
             failures: state.failures,
-            last_error: state.last_error.clone(),
+            last_error: state.last_error.as_ref().map(ToString::to_string),
+            last_failure: state.last_error.as_ref().map(PriceError::in_public),
             unused: state.unused.iter().flat_map(Unused::values).sum(),
             unused_examples: state.unused.as_ref().map(examples).unwrap_or_default(),
         }
@@ -287,7 +290,7 @@ impl PriceFeed {
                 slot.write(|state| {
                     state.due = Some(now + pause);
                     state.failures = failures.saturating_add(1);
-                    state.last_error = Some(error.to_string());
+                    state.last_error = Some(error);
                 });
             }
         }

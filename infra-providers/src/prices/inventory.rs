@@ -13,6 +13,25 @@
 //! price_per_hour = "1.90"
 //! ```
 //!
+//! For whoever brings a provider of own hardware (`CloudProvider`) to this library: it hands this source to a
+//! [`PriceFeed`](super::PriceFeed) of the installation's [`PriceBook`](super::PriceBook) in its `catalogue`, and prices its
+//! offerings by the table, as DigitalOcean and EC2 do by theirs. No cloud that comes along is of own hardware and no
+//! setting of the server leads here: there, `[clouds.NAME] prices` takes a price file for any cloud.
+//!
+//! ```
+//! # async fn of(book: &infra_providers::prices::PriceBook) {
+//! use infra_providers::prices::{InventorySource, PriceOf, Scope};
+//!
+//! let feed = book.list_feed(&"lab".parse().expect("a name"), "list");
+//! let scope = Scope { region: "rack-7".parse().expect("a name"), account: None };
+//! let source = std::sync::Arc::new(InventorySource::new("inventory.toml".into()));
+//! if let Some(table) = feed.known(&scope, source).await {
+//!     let price = table.price(PriceOf::on_demand("rack-7-gpu"), &book.rates());
+//! # drop(price);
+//! }
+//! # }
+//! ```
+//!
 //! A pool's price is each of its devices' price, unless a device says its own. The rows of the table are pools and
 //! devices under their names, at the list price, so that whatever offers them finds its price where clouds find theirs.
 //! A pool that names no price has none: own hardware is not free, and what is Unknown is never chosen.

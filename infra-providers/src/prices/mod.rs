@@ -11,7 +11,7 @@
 //!   unreadable, contradictory and implausible ones are Unknown with the reason, whoever says them: one place decides
 //!   ([`Amount`]).
 //! * Nobody who reads a table waits for a source. A failed refresh leaves the last good table, its age and the error in
-//!   sight; an answer without a single price is a failure.
+//!   sight ([`PriceAge`], `/readyz`); an answer without a single price is a failure.
 //! * Sums of one currency only: what is priced in another one has a configured rate, or no price. What is converted or
 //!   cut is rounded up, so that nobody is quoted less than they pay.
 //!

@@ -54,6 +54,10 @@ pub struct PriceSource {
     pub known: u64,
     /// Failures to read them since the last success.
     pub failures: u32,
+    /// The last of them; `null` while there was none. Never what stood in a file, nor a cloud's own words.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub last_error: Option<String>,
     /// Rows of a price file that nothing sold in the region took a price from so far: a name may be mistyped. A row of no
     /// region counts in each region where its type is not sold; rows of regions that are not in use count in all.
     #[serde(default)]
@@ -66,7 +70,7 @@ pub struct PriceSource {
 
 impl From<PriceAge> for PriceSource {
     fn from(age: PriceAge) -> Self {
-        // Not the error itself: this is open to everybody, and a cloud's words name whoever asked.
+        // Not the error itself: this is open to everybody.
         Self {
             provider: age.cloud,
             region: age.region,
@@ -75,6 +79,7 @@ impl From<PriceAge> for PriceSource {
             age_s: age.age.map(|age| age.as_secs()),
             known: u64::try_from(age.known).unwrap_or(u64::MAX),
             failures: age.failures,
+            last_error: age.last_failure,
             unused: u64::try_from(age.unused).unwrap_or(u64::MAX),
             unused_examples: age.unused_examples,
         }
