@@ -1,0 +1,136 @@
+//! What makes catalogues differ, field by field, and what that costs beside an index.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::contracts::pricing::PricingEngine as _;
+use crate::nouns::offering::Billing;
+use crate::nouns::options::MachineOption;
+use crate::nouns::request::{Arch, Market};
+use crate::nouns::system::System;
+use crate::price::CheapestFit;
+use crate::words::clock::{Clock as _, SystemClock};
+use crate::words::money::Money;
+
+const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+fn offering(nth: u32) -> Offering {
+    let price = Price::Known {
+        per_hour: Money::usd_nanos(1_000_000 + i64::from(nth * 7919 % 1_000_003)),
+        as_of: NOW,
+        source: "list".to_owned(),
+        live: true,
+    };
+    let name = format!("m{}.{}xlarge.v{nth}", nth % 9, nth % 48);
+    Offering {
+        vcpus_milli: 1000 * (1 + nth % 96),
+        memory_mib: 1024 * (1 + u64::from(nth % 400)),
+        family: format!("m{}", nth % 9),
+        generation: Some(nth % 9),
+        zones: ["a", "b"].iter().filter_map(|zone| zone.parse().ok()).collect(),
+        price,
+        ..Offering::new(name.parse().expect("a short name"), Arch::X86_64, Market::OnDemand)
+    }
+}
+
+fn catalogue(offerings: u32) -> Catalogue {
+    Catalogue {
+        offerings: (0..offerings).map(offering).collect(),
+        images: Vec::new(),
+        disk_gib_hour: Money::usd_nanos(109_590),
+        ipv4_hour: Money::usd_nanos(5_000_000),
+        billing: Billing::default(),
+        options: BTreeSet::new(),
+        as_of: NOW,
+    }
+}
+
+/// The catalogue with another price of its second offering.
+fn repriced(at: &mut Catalogue, change: impl FnOnce(&mut Money, &mut Timestamp, &mut bool)) {
+    if let Price::Known { per_hour, as_of, live, .. } = &mut at.offerings[1].price {
+        change(per_hour, as_of, live);
+    }
+}
+
+#[test]
+fn a_list_that_changed_is_ranked_by_the_index_of_the_old_one() {
+    let changes: Vec<fn(&mut Catalogue)> = vec![
+        |it| it.disk_gib_hour = Money::usd_nanos(1),
+        |it| it.ipv4_hour = Money::usd_nanos(1),
+        |it| it.billing = Billing::PerHour,
+        |it| drop(it.offerings.pop()),
+        |it| it.offerings.swap(0, 1),
+        |it| it.offerings[1].type_name = "other".parse().expect("a short name"),
+        |it| it.offerings[1].vcpus_milli += 1,
+        |it| it.offerings[1].memory_mib += 1,
+        |it| it.offerings[1].disk_gib += 1,
+        |it| it.offerings[1].gpus += 1,
+        |it| it.offerings[1].gpu_model = Some("t4".to_owned()),
+        |it| it.offerings[1].arch = Arch::Arm64,
+        |it| it.offerings[1].market = Market::Spot,
+        |it| it.offerings[1].family = "c6".to_owned(),
+        |it| it.offerings[1].generation = None,
+        |it| it.offerings[1].burstable = true,
+        |it| it.offerings[1].gpu_memory_mib += 1,
+        |it| it.offerings[1].fee_per_hour = Money::usd_nanos(1),
+        |it| it.offerings[1].local_disk_gib += 1,
+        |it| it.offerings[1].system = System::Windows,
+        |it| it.offerings[1].price = Price::Unknown { reason: String::new() },
+        |it| repriced(it, |per_hour, _, _| per_hour.nanos += 1),
+        |it| repriced(it, |_, as_of, _| *as_of -= SignedDuration::from_secs(1)),
+        |it| repriced(it, |_, as_of, _| *as_of += SignedDuration::from_secs(1)),
+        |it| repriced(it, |_, _, live| *live = false),
+    ];
+    let keys = Sameness::default();
+    let mut seen = BTreeSet::from([keys.of(&catalogue(3))]);
+    for (nth, change) in changes.iter().enumerate() {
+        let mut changed = catalogue(3);
+        change(&mut changed);
+        assert!(seen.insert(keys.of(&changed)), "change {nth} is not seen");
+    }
+    assert_eq!(keys.of(&catalogue(700)), keys.of(&catalogue(700)), "of several pieces");
+    let mut last = catalogue(700);
+    last.offerings[699].memory_mib += 1;
+    assert_ne!(keys.of(&last), keys.of(&catalogue(700)));
+}
+
+#[test]
+fn every_team_has_an_index_of_its_own_for_one_price_list() {
+    let keys = Sameness::default();
+    let mut other = catalogue(3);
+    for one in &mut other.offerings {
+        one.zones = vec!["their-own-name".parse().expect("a short name")];
+        if let Price::Known { as_of, source, .. } = &mut one.price {
+            // Read a minute later, all of them.
+            *as_of += SignedDuration::from_secs(60);
+            "the same list".clone_into(source);
+        }
+    }
+    other.as_of += SignedDuration::from_secs(60);
+    other.options = [MachineOption::Network].into();
+    assert_eq!(keys.of(&other), keys.of(&catalogue(3)));
+}
+
+/// `cargo test --release -p infra-core --lib sameness -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, for optimised builds"]
+fn finding_an_index_costs_as_much_as_making_one() {
+    let (offers, keys) = (catalogue(64_394), Sameness::default());
+    let median = |work: &dyn Fn()| {
+        let mut all: Vec<Duration> = Vec::new();
+        for _ in 0..15 {
+            let began = SystemClock.mono();
+            work();
+            all.push(SystemClock.mono() - began);
+        }
+        all.sort_unstable();
+        all[7].as_micros()
+    };
+    let index = median(&|| drop(std::hint::black_box(CheapestFit.prepare(&offers))));
+    let same = median(&|| assert!(std::hint::black_box(keys.of(&offers)) != [0, 0]));
+    println!("COUNT sameness offers=64394 same-us={same} index-us={index}");
+    assert!(same * 2 < index, "{same} us beside {index}");
+}
