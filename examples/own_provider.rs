@@ -72,6 +72,7 @@ impl CloudProvider for Shelf {
             created_at: as_of,
             system: Default::default(),
             min_disk_gib: 0,
+            min_memory_mib: 0,
         };
         let offering = infra_core::nouns::offering::Offering { zones: Vec::new(), ..choice.offering };
         Ok(Catalogue {

@@ -159,6 +159,13 @@ pub struct Image {
     /// * DigitalOcean: `min_disk_size`, which a droplet's own disk must reach.
     #[serde(default)]
     pub min_disk_gib: u32,
+    /// The least memory of a machine that boots it, MiB: clouds refuse a machine with less. 0 where the cloud does not say.
+    ///
+    /// * OpenStack: Glance's `min_ram`, in MiB as a flavor's own `ram`; Nova answers `FlavorMemoryTooSmall`
+    ///   (<https://docs.openstack.org/glance/latest/user/common-image-properties.html>).
+    /// * EC2 and DigitalOcean have no such word.
+    #[serde(default)]
+    pub min_memory_mib: u64,
 }
 
 /// How a cloud turns an hourly price and a running time into a charge, per machine with its disk.

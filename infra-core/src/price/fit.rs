@@ -5,8 +5,10 @@
 //! once, in a [`LaneView`]. Each offering then becomes a [`Fit`] without allocating, whether it fits or not.
 //!
 //! # Guarantees
-//! * An offering without a known price above zero, or on which nothing could boot, becomes no fit at all: it can
-//!   neither be chosen nor be named as near.
+//! * An offering without a known price above zero, or on which nothing could boot (no image of its architecture and
+//!   system, or none that its memory is enough for), becomes no fit at all: it can neither be chosen nor be named as near.
+//! * An image that needs more memory than an offering has is not there for that offering, as if it were of another
+//!   architecture: it is the image that stands in the way, and no wish for memory.
 //! * A price counts for the system that it is of, and for no other.
 //! * An hourly price that no amount can say counts as disk that cannot be had.
 //!
@@ -17,6 +19,8 @@
 //! # Caveats
 //! A place that was not asked for is a limit that is missed, like a size: so what would do elsewhere can be named as
 //! near. Whoever wants only what fits asks whether nothing is missed.
+
+use std::cmp::Reverse;
 
 use super::ROOT_DISK_GIB;
 use super::cost::Meter;
@@ -62,6 +66,8 @@ struct Boot<'a> {
     wanted: Option<&'a Image>,
     /// Something bootable, for naming near misses.
     any: Option<&'a Image>,
+    /// Memory of which no image could be booted with less, MiB: of those that a price of this system counts for.
+    least_mib: u64,
 }
 
 impl<'a> Boot<'a> {
@@ -70,13 +76,26 @@ impl<'a> Boot<'a> {
             Wish::Id(id) => catalogue.image(id).filter(|image| image.arch == arch),
             Wish::Os(os) => catalogue.newest_image(os, arch),
         };
-        // What is not sold: its near misses have prices.
+        let of_arch = || catalogue.images.iter().filter(|image| image.arch == arch);
+        // What is not sold: its near misses have prices. And what the most machines can boot.
         let newest = || {
-            let of_arch =
-                catalogue.images.iter().filter(|image| image.arch == arch && image.system.is_linux());
-            of_arch.max_by_key(|image| (image.created_at, &image.id))
+            let free = of_arch().filter(|image| image.system.is_linux());
+            free.max_by_key(|image| (Reverse(image.min_memory_mib), image.created_at, &image.id))
         };
-        Self { wanted, any: wanted.or_else(newest) }
+        let any = wanted.or_else(newest);
+        let least_mib = match any {
+            Some(image) if image.min_memory_mib > 0 => {
+                let same = of_arch().filter(|other| other.system == image.system);
+                same.map(|other| other.min_memory_mib).min().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        Self { wanted, any, least_mib }
+    }
+
+    /// Memory of which what was asked for boots with no less, MiB.
+    fn needs_mib(&self) -> u64 {
+        self.wanted.map_or(0, |image| image.min_memory_mib)
     }
 
     /// Of which system a price must be: that of what boots.
@@ -151,6 +170,16 @@ impl<'a> LaneView<'a> {
     /// Does anything boot on machines of this architecture?
     pub(super) const fn boots_anything(&self, arch: Arch) -> bool {
         self.boot(arch).any.is_some()
+    }
+
+    /// Memory that what was asked for needs on machines of this architecture, MiB; 0 where it is not there, or does not say.
+    pub(super) fn needs_mib(&self, arch: Arch) -> u64 {
+        self.boot(arch).needs_mib()
+    }
+
+    /// Memory without which nothing boots on machines of this architecture, MiB.
+    pub(super) const fn least_mib(&self, arch: Arch) -> u64 {
+        self.boot(arch).least_mib
     }
 
     /// Is anything here excluded?
@@ -268,9 +297,10 @@ impl<'v, 'a> Fit<'v, 'a> {
         let Price::Known { per_hour: compute, as_of, live, .. } = &offering.price else { return None };
         let boot = lane.boot(offering.arch);
         let fee = offering.fee_per_hour.nanos;
-        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0 && boot.system() == offering.system)?;
+        let bootable = boot.system() == offering.system && boot.least_mib <= offering.memory_mib;
+        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0 && bootable)?;
         let mut misses = lane.misses;
-        misses.add_if(boot.wanted.is_none(), need.image_limit());
+        misses.add_if(boot.wanted.is_none() || boot.needs_mib() > offering.memory_mib, need.image_limit());
         misses.add_if(u64::from(offering.vcpus_milli) < need.vcpus_milli, Limit::Vcpus);
         misses.add_if(offering.memory_mib < need.memory_mib, Limit::Memory);
         misses.add_if(offering.gpus < need.gpus, Limit::Gpus);
@@ -311,6 +341,20 @@ impl<'v, 'a> Fit<'v, 'a> {
             stale: *live && between(*as_of, lane.now) > lane.stale_after,
             misses,
         })
+    }
+}
+
+impl Fit<'_, '_> {
+    /// Is what was asked for there, and needs more memory than this has? Then so much, MiB.
+    pub(super) fn image_needs_mib(&self) -> Option<u64> {
+        Some(self.image.min_memory_mib).filter(|mib| *mib > self.offering.memory_mib)
+    }
+
+    /// Images that boot on it at its price.
+    pub(super) fn images(&self) -> impl Iterator<Item = &Image> {
+        let Offering { arch, system, memory_mib, .. } = self.offering;
+        let all = self.lane.priced.catalogue.images.iter();
+        all.filter(|it| it.arch == *arch && it.system == *system && it.min_memory_mib <= *memory_mib)
     }
 }
 

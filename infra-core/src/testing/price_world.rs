@@ -97,6 +97,7 @@ impl PriceWorld {
             created_at: PRICED_AT,
             system: System::default(),
             min_disk_gib: 0,
+            min_memory_mib: 0,
         };
         self.lanes.push(WorldLane {
             lane: Lane {

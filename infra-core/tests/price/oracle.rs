@@ -155,6 +155,7 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     policy(lane, offering, need)?;
     let image = image(lane, offering, need)?;
     same(image.system == offering.system)?;
+    same(image.min_memory_mib <= offering.memory_mib)?;
     let disk = disk(lane, offering, need.disk_gib)?;
     let lowered = lowered(world, lane, offering, per_hour.nanos);
     let address = if need.private_only { 0 } else { lane.catalogue.ipv4_hour.nanos };

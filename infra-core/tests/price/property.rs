@@ -102,9 +102,11 @@ fn system() -> impl Strategy<Value = System> {
 }
 
 fn images() -> impl Strategy<Value = Vec<Image>> {
-    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64, system());
+    // Memory that some images need: half of the types have less than the one, all but the largest less than the other.
+    let least = select(vec![0_u64, 0, 0, 1024, 4096]);
+    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64, system(), least);
     vec(one, 0..5).prop_map(|all| {
-        let image = |(nth, (os, arch, age, system)): (usize, (&str, Arch, i64, System))| Image {
+        let image = |(nth, (os, arch, age, system, least)): (usize, (&str, Arch, i64, System, u64))| Image {
             id: named(&format!("i{nth}")),
             name: os.to_owned(),
             os: os.to_owned(),
@@ -112,6 +114,7 @@ fn images() -> impl Strategy<Value = Vec<Image>> {
             created_at: PRICED_AT - SignedDuration::from_secs(age),
             system,
             min_disk_gib: 0,
+            min_memory_mib: least,
         };
         all.into_iter().enumerate().map(image).collect()
     })

@@ -102,6 +102,8 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
         created_at: image.created_at?,
         system,
         min_disk_gib: image.root_gib.unwrap_or(0),
+        // EC2 knows no such thing.
+        min_memory_mib: 0,
     })
 }
 

@@ -160,6 +160,8 @@ fn named(which: Images, one: &wire::Image) -> Vec<Image> {
         created_at: one.created_at,
         system,
         min_disk_gib,
+        // DigitalOcean knows no such thing.
+        min_memory_mib: 0,
     };
     names.into_iter().map(image).collect()
 }

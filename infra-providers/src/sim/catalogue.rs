@@ -127,6 +127,7 @@ pub(super) fn images(os: &str, serial: u64, created_at: Timestamp) -> Vec<Image>
                 created_at,
                 system: System::of_os(os),
                 min_disk_gib: 0,
+                min_memory_mib: 0,
             }
         })
         .collect()
