@@ -81,6 +81,8 @@ impl CloudProvider for Shelf {
             disk_gib_hour: Default::default(),
             ipv4_hour: Default::default(),
             billing: Default::default(),
+            billing_by_system: Default::default(),
+            off_billing: Default::default(),
             options: Default::default(),
             as_of,
         })

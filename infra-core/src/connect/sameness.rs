@@ -58,12 +58,22 @@ impl Sameness {
     /// The same for catalogues that offer the same at the same prices, whenever each was read: moments count by their
     /// order alone, because two teams never read a live list in the same second. Zones, images and options do not count.
     pub(super) fn of(&self, catalogue: &Catalogue) -> Same {
-        let Catalogue { offerings, disk_gib_hour, ipv4_hour, billing, images: _, options: _, as_of: _ } =
-            catalogue;
+        let Catalogue {
+            offerings,
+            disk_gib_hour,
+            ipv4_hour,
+            billing,
+            billing_by_system,
+            off_billing,
+            images: _,
+            options: _,
+            as_of: _,
+        } = catalogue;
         let moments = moments(offerings);
         let hashers = [self.0[0].build_hasher(), self.0[1].build_hasher()];
         let mut gather = Gather { bytes: Vec::with_capacity(2 * GATHERED), hashers };
-        (disk_gib_hour, ipv4_hour, billing, offerings.len()).hash(&mut gather);
+        (disk_gib_hour, ipv4_hour, billing, billing_by_system, off_billing, offerings.len())
+            .hash(&mut gather);
         for offering in offerings {
             add(offering, &moments, &mut gather);
             if gather.bytes.len() >= GATHERED {

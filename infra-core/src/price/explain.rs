@@ -92,7 +92,8 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitRe
 
 /// No offer is even near: none has a price, or what boots needs more memory than any offer has.
 fn nothing_boots(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
-    let arches = [Arch::X86_64, Arch::Arm64].into_iter().filter(|arch| need.arch.is_none_or(|it| it == *arch));
+    let arches =
+        [Arch::X86_64, Arch::Arm64].into_iter().filter(|arch| need.arch.is_none_or(|it| it == *arch));
     let needs = arches.flat_map(|arch| lanes.iter().map(move |lane| lane.needs_mib(arch)));
     let Some(least) = needs.filter(|mib| *mib > 0).min() else {
         return failed(Limit::MaxPrice, "no offer has a known price and an image".to_owned(), None);

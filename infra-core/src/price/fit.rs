@@ -51,7 +51,8 @@ pub(super) struct LaneView<'a> {
     excluded: Vec<&'a Excluded>,
     /// What the team pays less in this place.
     pub(super) overlays: Vec<&'a Overlay>,
-    /// How the time asked is paid here; an hour when none was asked.
+    /// How the time asked is paid here with what costs nothing, which is all that an index knows; an hour when none was
+    /// asked. Of a fit: [`Fit::meter`].
     pub(super) meter: Meter,
     /// A machine's public address for an hour, billionths; 0 when it has none.
     pub(super) ipv4: i64,
@@ -68,10 +69,13 @@ struct Boot<'a> {
     any: Option<&'a Image>,
     /// Memory of which no image could be booted with less, MiB: of those that a price of this system counts for.
     least_mib: u64,
+    /// How the time asked is paid with its system.
+    meter: Meter,
 }
 
 impl<'a> Boot<'a> {
-    fn new(need: &Need<'_>, catalogue: &'a Catalogue, arch: Arch) -> Self {
+    /// `meter` says how the time asked is paid with a system.
+    fn new(need: &Need<'_>, catalogue: &'a Catalogue, arch: Arch, meter: impl Fn(System) -> Meter) -> Self {
         let wanted = match need.wish {
             Wish::Id(id) => catalogue.image(id).filter(|image| image.arch == arch),
             Wish::Os(os) => catalogue.newest_image(os, arch),
@@ -90,7 +94,8 @@ impl<'a> Boot<'a> {
             }
             _ => 0,
         };
-        Self { wanted, any, least_mib }
+        let meter = meter(wanted.map_or_else(System::default, |image| image.system));
+        Self { wanted, any, least_mib, meter }
     }
 
     /// Memory of which what was asked for boots with no less, MiB.
@@ -117,15 +122,21 @@ impl<'a> LaneView<'a> {
         };
         let here = |it: &&Overlay| it.is_for_place(&place.cloud, &place.region);
         let ipv4 = priced.catalogue.ipv4_hour.nanos.max(0);
-        let meter = |time| Meter::new(priced.catalogue.billing, context.now, time);
+        let catalogue = priced.catalogue;
+        let meter_of = |system| {
+            let billing = catalogue.billing_of(system);
+            need.time.map_or(Meter::HOUR, |time| Meter::new(billing, context.now, time))
+        };
+        let meter = meter_of(System::Linux);
+        let with = |system: System| if system.is_linux() { meter } else { meter_of(system) };
         Self {
             priced,
             misses,
             overlays: context.overlays.iter().filter(here).collect(),
-            meter: need.time.map_or(Meter::HOUR, meter),
+            meter,
             ipv4: if need.public { ipv4 } else { 0 },
-            x86_64: Boot::new(need, priced.catalogue, Arch::X86_64),
-            arm64: Boot::new(need, priced.catalogue, Arch::Arm64),
+            x86_64: Boot::new(need, catalogue, Arch::X86_64, with),
+            arm64: Boot::new(need, catalogue, Arch::Arm64, with),
             excluded,
             now: context.now,
             stale_after: context.stale_after,
@@ -337,7 +348,7 @@ impl<'v, 'a> Fit<'v, 'a> {
             fee,
             saved: compute.nanos - lowered,
             class: class.unwrap_or(need.market.markets().len()),
-            cost: lane.meter.charge(per_hour).saturating_mul(i128::from(need.count)),
+            cost: boot.meter.charge(per_hour).saturating_mul(i128::from(need.count)),
             stale: *live && between(*as_of, lane.now) > lane.stale_after,
             misses,
         })
@@ -345,6 +356,11 @@ impl<'v, 'a> Fit<'v, 'a> {
 }
 
 impl Fit<'_, '_> {
+    /// How the time asked is paid with the system that boots.
+    pub(super) const fn meter(&self) -> Meter {
+        self.lane.boot(self.offering.arch).meter
+    }
+
     /// Is what was asked for there, and needs more memory than this has? Then so much, MiB.
     pub(super) fn image_needs_mib(&self) -> Option<u64> {
         Some(self.image.min_memory_mib).filter(|mib| *mib > self.offering.memory_mib)

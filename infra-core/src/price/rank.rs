@@ -130,7 +130,7 @@ fn advantage(a: &Fit<'_, '_>, b: &Fit<'_, '_>, (need, same): (&Need<'_>, bool)) 
     } else if a.class < b.class {
         Advantage::SpotFirst
     } else if a.cost < b.cost {
-        let parts = |it: &Fit<'_, '_>| cost::parts(need, it, it.lane.meter);
+        let parts = |it: &Fit<'_, '_>| cost::parts(need, it, it.meter());
         Advantage::Cheaper { by: shown(b.cost - a.cost), mostly: cost::mostly(&parts(a), &parts(b)) }
     } else if a.stale != b.stale {
         Advantage::Fresher
@@ -155,7 +155,7 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_, '_>, zone: Option<&Zone>) -> 
         per_hour: shown(i128::from(fit.per_hour)),
         tariff: None,
     };
-    let meter = fit.lane.meter;
+    let meter = fit.meter();
     Quote {
         per_hour: choice.per_hour.times(i64::from(need.count)),
         parts_per_hour: cost::parts(need, fit, Meter::HOUR),

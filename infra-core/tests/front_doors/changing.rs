@@ -155,6 +155,8 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
                 disk_gib_hour: Money::usd_nanos(1000),
                 ipv4_hour: Money::default(),
                 billing: Billing::default(),
+                billing_by_system: [].into(),
+                off_billing: Default::default(),
                 options: [].into(),
                 as_of,
             })

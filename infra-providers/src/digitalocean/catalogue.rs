@@ -2,7 +2,7 @@
 
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::cloud::PowerMode;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering, Price};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
@@ -56,6 +56,8 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
             min_charge: MIN_CHARGE,
             month_hours_max: Some(MONTH_HOURS_MAX),
         },
+        billing_by_system: [].into(),
+        off_billing: OffBilling::Everything,
         options: [MachineOption::Network, MachineOption::Off(PowerMode::Snapshot)].into(),
         as_of,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::cloud::PowerMode;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
@@ -53,6 +53,9 @@ pub(super) async fn read(provider: &OpenStackProvider) -> Result<Catalogue, Prov
         disk_gib_hour: Money::default(),
         ipv4_hour: Money::default(),
         billing: Billing::default(),
+        billing_by_system: [].into(),
+        // A stopped server keeps its place, and most operators charge for that; a sheet of prices knows one price.
+        off_billing: OffBilling::Everything,
         options: [MachineOption::Network, MachineOption::ConfigDrive, MachineOption::Files]
             .into_iter()
             .chain([PowerMode::Stop, PowerMode::Shelve, PowerMode::Suspend].map(MachineOption::Off))

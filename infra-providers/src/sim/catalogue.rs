@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use infra_core::nouns::offering::{Billing, Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Image, OffBilling, Offering, Price};
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
@@ -64,6 +64,7 @@ pub(super) struct Shelf {
     pub(super) offerings: Vec<Offering>,
     pub(super) disk_gib_hour: Money,
     pub(super) billing: Billing,
+    pub(super) off_billing: OffBilling,
     by_type: BTreeMap<TypeName, usize>,
 }
 
@@ -88,7 +89,13 @@ impl Shelf {
         offerings.retain(|offering| !zoned || !offering.zones.is_empty());
         let by_type = offerings.iter().enumerate().map(|(at, o)| (o.type_name.clone(), at)).collect();
         let disk = if shape == Shape::Ec2 { DISK_GIB_HOUR_NANOS } else { 0 };
-        Self { zones, offerings, disk_gib_hour: Money::usd_nanos(disk), billing: billing(shape), by_type }
+        // As the clouds do that the shapes are of; [`OffBilling`] names the sources.
+        let off_billing = match shape {
+            Shape::Ec2 => OffBilling::Disks,
+            Shape::DigitalOcean => OffBilling::Everything,
+        };
+        let disk_gib_hour = Money::usd_nanos(disk);
+        Self { zones, offerings, disk_gib_hour, billing: billing(shape), off_billing, by_type }
     }
 }
 

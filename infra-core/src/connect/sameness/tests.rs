@@ -1,13 +1,13 @@
 //! What makes catalogues differ, field by field, and what that costs beside an index.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use super::*;
 use crate::contracts::pricing::PricingEngine as _;
-use crate::nouns::offering::Billing;
+use crate::nouns::offering::{Billing, OffBilling};
 use crate::nouns::options::MachineOption;
 use crate::nouns::request::{Arch, Market};
 use crate::nouns::system::System;
@@ -43,6 +43,8 @@ fn catalogue(offerings: u32) -> Catalogue {
         disk_gib_hour: Money::usd_nanos(109_590),
         ipv4_hour: Money::usd_nanos(5_000_000),
         billing: Billing::default(),
+        billing_by_system: BTreeMap::new(),
+        off_billing: OffBilling::default(),
         options: BTreeSet::new(),
         as_of: NOW,
     }
@@ -61,6 +63,8 @@ fn a_list_that_changed_is_ranked_by_the_index_of_the_old_one() {
         |it| it.disk_gib_hour = Money::usd_nanos(1),
         |it| it.ipv4_hour = Money::usd_nanos(1),
         |it| it.billing = Billing::PerHour,
+        |it| drop(it.billing_by_system.insert(System::Suse, Billing::PerHour)),
+        |it| it.off_billing = OffBilling::Disks,
         |it| drop(it.offerings.pop()),
         |it| it.offerings.swap(0, 1),
         |it| it.offerings[1].type_name = "other".parse().expect("a short name"),
