@@ -20,6 +20,7 @@ mod resealing;
 mod reserving;
 mod sharing;
 mod spending;
+mod systems;
 mod teams;
 mod templates;
 mod tokens;

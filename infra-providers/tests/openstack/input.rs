@@ -3,7 +3,8 @@
 use infra_core::CloudDriver;
 use infra_core::contracts::provider::{CloudProvider, Send};
 use infra_core::nouns::launch::{LaunchBody, MachineBody};
-use infra_core::nouns::request::Market;
+use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::{InstallationId, Region};
 use infra_core::words::secret::Secret;
@@ -119,4 +120,24 @@ async fn files_are_sent_at_the_last_version_that_takes_them() {
     let files = Send { files: Some(Secret::new(r#"{"/etc/motd": "hello"}"#.to_owned())), ..cloud.send() };
     provider.launch(&cloud.machine(), &files).await.expect("the fake refuses files above 2.56");
     assert_eq!(cloud.alive().len(), 1);
+}
+
+/// Nova refuses an image on a flavor with less memory than Glance's `min_ram` says (`FlavorMemoryTooSmall`).
+#[tokio::test]
+async fn a_flavor_with_too_little_memory_for_the_image_is_asked_for() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let catalogue = provider.catalogue().await.expect("has one");
+    let image = catalogue.newest_image("windows 2022", Arch::X86_64).expect("is there");
+    assert_eq!((image.min_memory_mib, image.min_disk_gib, image.system), (2048, 30, System::Windows));
+    let linux = catalogue.newest_image("ubuntu 24.04", Arch::X86_64).expect("is there");
+    assert_eq!((linux.min_memory_mib, linux.system), (0, System::Linux));
+    for (type_name, boots) in [("t3.micro", false), ("t3.small", true)] {
+        let (type_name, image) = (type_name.parse().expect("legal"), image.id.clone());
+        let flavor = catalogue.offerings.iter().find(|it| it.type_name == type_name).expect("is offered");
+        assert_eq!(flavor.memory_mib >= 2048, boots, "{type_name}");
+        let body = MachineBody { type_name, image, ..machine() };
+        let answer = provider.launch(&cloud.frozen(LaunchBody::Machine(body)), &cloud.send()).await;
+        assert_eq!(answer.is_ok(), boots, "{answer:?}");
+    }
 }
