@@ -27,14 +27,27 @@ impl BudgetOf {
     }
 }
 
+/// With so many items at most.
+pub(super) fn limited(call: Call, limit: Option<u16>) -> Call {
+    match limit {
+        Some(limit) => call.query("limit", limit.to_string()),
+        None => call,
+    }
+}
+
 impl Client {
-    /// What a request would cost, what each of its rules costs, and what is skipped now: the API's own answer.
+    /// What a request would cost, what each of its rules costs, and what is skipped now: the API's own answer. As many
+    /// quotes as the service lists when `limit` is `None`.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn explain<B: Serialize + ?Sized>(&self, request: &B) -> Result<Answer<Value>, ClientError> {
+    pub async fn explain<B: Serialize + ?Sized>(
+        &self,
+        request: &B,
+        limit: Option<u16>,
+    ) -> Result<Answer<Value>, ClientError> {
         let call = Call::new(Method::POST, self.of_user(&["quotes"])?).query("explain", "true");
-        self.send(call.json(request)?.repeatable()).await
+        self.send(limited(call, limit).json(request)?.repeatable()).await
     }
 
     /// What is spent in a month, `2026-11`; in this one when `None`.

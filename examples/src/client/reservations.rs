@@ -59,12 +59,18 @@ pub enum Released {
 }
 
 impl Client {
-    /// What a request would cost: the ways to fulfil it, cheapest first. The body is a request of the API.
+    /// What a request would cost: the ways to fulfil it, cheapest first, as many as the service lists when `limit` is
+    /// `None`. The body is a request of the API.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn quote<B: Serialize + ?Sized>(&self, request: &B) -> Result<Page<Quote>, ClientError> {
-        let call = Call::new(Method::POST, self.of_user(&["quotes"])?).json(request)?.repeatable();
+    pub async fn quote<B: Serialize + ?Sized>(
+        &self,
+        request: &B,
+        limit: Option<u16>,
+    ) -> Result<Page<Quote>, ClientError> {
+        let call = Call::new(Method::POST, self.of_user(&["quotes"])?);
+        let call = super::money::limited(call, limit).json(request)?.repeatable();
         let answer = self.send::<Value>(call).await?;
         let mut pages = super::answer::Pages::default();
         pages.add(&answer.raw).map_err(|error| self.unexpected(answer.status, &error))?;

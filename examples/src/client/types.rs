@@ -183,6 +183,9 @@ pub struct Quote {
     /// When it was named.
     #[serde(default)]
     pub price_as_of: Option<Timestamp>,
+    /// Refused a moment ago, as was all else that fits, and not asked for before.
+    #[serde(default)]
+    pub refused_until: Option<Timestamp>,
 }
 
 /// A key to a cloud, without its secret.

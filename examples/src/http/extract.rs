@@ -303,7 +303,12 @@ impl Params {
 
     /// `?limit=`: 1 to 200, 50 when not said.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        let Some(text) = self.get("limit") else { return Ok(PAGE) };
+        self.limit_or(PAGE)
+    }
+
+    /// `?limit=`: 1 to 200.
+    pub(super) fn limit_or(&self, unsaid: usize) -> Result<usize, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(unsaid) };
         let wrong = |code| Problem::field(code, "?limit", "must be 1 to 200", Some(format!("1..{PAGE_MAX}")));
         let limit: i64 = text.parse().map_err(|_| wrong(Code::WrongType))?;
         let limit = usize::try_from(limit).map_err(|_| wrong(Code::OutOfRange))?;

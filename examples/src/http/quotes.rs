@@ -2,6 +2,7 @@
 
 use axum::Json as Answer;
 use axum::http::Uri;
+use infra_core::infra::QuoteOptions;
 use infra_core::nouns::request::Request;
 
 use super::auth::Reader;
@@ -12,7 +13,7 @@ use super::wire;
 
 /// Ask what a request would cost
 ///
-/// Cheapest first; `next` is always `null`. With `explain=true` also what each rule of the request costs. Nothing is
+/// Cheapest first, 20 unless `limit` says otherwise; `next` is always `null`. With `explain=true` also what each rule of the request costs. Nothing is
 /// stored, so a viewer may ask, too.
 #[utoipa::path(
     post,
@@ -29,7 +30,8 @@ pub(super) async fn quote(
     uri: Uri,
     Json(request): Json<Request>,
 ) -> Result<Answer<wire::Quotes>, Problem> {
-    let explain = Params::read(&uri, &["explain"])?.flag("explain")?;
-    let explained = if explain { user.explain(&request).await? } else { user.quotes(&request).await? };
-    Ok(Answer(wire::Quotes::new(&explained, explain)))
+    let params = Params::read(&uri, &["explain", "limit"])?;
+    let limit = params.limit_or(QuoteOptions::default().limit)?;
+    let options = QuoteOptions { explain: params.flag("explain")?, limit };
+    Ok(Answer(wire::Quotes::new(&user.quotes(&request, options).await?, options.explain)))
 }

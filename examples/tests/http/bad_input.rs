@@ -183,6 +183,7 @@ fn details() -> Vec<Row> {
     ];
     rows.extend(people());
     rows.push(row("GET", "/users/ada/offerings?limit=0", "ada", "", range));
+    rows.push(row("POST", "/users/ada/quotes?limit=201", "ada", GOOD, range));
     rows
 }
 

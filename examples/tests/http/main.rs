@@ -157,6 +157,15 @@ async fn quotes_and_offerings_speak_the_wire_contract() {
     for field in ["provider", "region", "type", "vcpus", "memory_gib", "total"] {
         assert!(!quote[field].is_null(), "{field} of {quote}");
     }
+    assert_eq!(quote.get("refused_until"), Some(&Value::Null), "{quote}");
+    let listed = async |query: &str| {
+        let page = world.post(&format!("/users/ada/quotes{query}"), "ada", "{}").await.json;
+        page["items"].as_array().unwrap_or_else(|| panic!("{query}: {page}")).clone()
+    };
+    let (all, plain, few) = (listed("?limit=200").await, listed("").await, listed("?limit=3").await);
+    assert!(all.len() > 25, "{} fit: too few to see where a list ends", all.len());
+    assert_eq!((plain.len(), few.len()), (20, 3));
+    assert!(all[0] == plain[0] && all[0] == few[0], "the best is the best, however many are listed");
     let page = world.get("/users/ada/offerings?limit=3", "ada").await.json;
     assert_eq!(page["items"].as_array().map(Vec::len), Some(3), "{page}");
     let next = page["next"].as_str().expect("there are more");

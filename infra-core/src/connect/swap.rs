@@ -1,41 +1,41 @@
 //! One value that is read all the time and replaced now and then, without readers waiting for whoever replaces it.
 //!
 //! # Flow
-//! A small ring of places. The number of the newest stands apart. A writer fills the *next* place, at which no reader
-//! has been pointed since the ring last came round, and then moves the number. A reader takes the number and copies the
-//! pointer in its place.
+//! The value stands twice (the "left-right" technique of Ramalhete and Correia, 2013). Readers are sent to one side; the
+//! writer fills the other, sends readers there, waits until nobody is on the first, and fills that too. A reader
+//! counts itself in at one of two gates while it copies the pointer, so that the writer knows when nobody is left; new
+//! readers count at the other gate meanwhile, so that the writer is not kept waiting by those who come later.
 //!
 //! # Guarantees
-//! * A reader never waits for a writer: it only tries. Its try fails only when writers went round the whole ring between
-//!   two of its instructions; then a newer value stands elsewhere already, and it is taken. So one try is enough while no
-//!   more than two values are set during it.
+//! * A reader never waits for a writer, and does the same few steps whatever writers do: it has no loop, and the only
+//!   lock it touches is one that a writer takes when no reader is sent there. It tries that lock and does not wait
+//!   for it; were a writer ever there, it would panic, and the interleaving tester would see that.
 //! * A reader gets a whole value, none older than the newest that was there when it began, and never after it a look that
-//!   goes back: what stands in a place says which number it has, and before that number is the newest nobody takes it.
-//! * What is replaced lives for as long as somebody holds it.
+//!   goes back.
+//! * What is replaced is let go before `set` returns, and lives for as long as somebody holds it.
 //!
 //! # Why not something else
-//! Under one lock a reader waits while a writer drops what it replaces. A crate with an atomic pointer (`arc-swap`) bounds
-//! a reader's steps whatever writers do, and needs unsafe code that an interleaving tester cannot look into from outside;
-//! and where values are set minutes apart, what it would add is nothing. This is made of what `sync` names
-//! alone, so `tests/swap.rs` builds this very file over the tester's own types and tries all interleavings.
+//! Under one lock a reader waits while a writer drops what it replaces. A crate with an atomic pointer (`arc-swap`) does as
+//! well, and needs unsafe code that an interleaving tester cannot look into from outside. This is made of what
+//! `sync` names alone, so `tests/swap.rs` builds this very file over the tester's own types and tries all interleavings.
 //!
 //! # Caveats
-//! It is lock-free, and not wait-free in the strict sense: writers that go round the ring again and again, just between the
-//! two instructions of one reader, each time, would keep it trying; and readers of one place count themselves in and out
-//! by a compare-and-swap. The last few values are kept alive by their places. One writer at a time; others wait for it.
+//! Readers of one side count themselves in the lock by a compare-and-swap, which another *reader* can make one repeat: towards
+//! each other they are lock-free. One writer at a time; it waits for readers, a few instructions of each.
 
-use super::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock};
-
-/// Places in the ring: two swaps may pass while a reader is between its two instructions.
-pub(crate) const PLACES: usize = 3;
+use super::sync::{Arc, AtomicUsize, Mutex, Ordering, RwLock, yield_now};
 
 /// A value that is replaced under its readers.
 #[derive(Debug)]
 pub(crate) struct Swap<T> {
-    /// Each with the number under which it was put there.
-    places: [RwLock<(usize, Option<Arc<T>>)>; PLACES],
-    /// How often it was set; the newest stands at the remainder.
-    newest: AtomicUsize,
+    /// The value, twice; two different ones only while it is being set.
+    sides: [RwLock<Option<Arc<T>>>; 2],
+    /// To which side readers are sent.
+    side: AtomicUsize,
+    /// How many readers are inside, by the gate through which they came.
+    inside: [AtomicUsize; 2],
+    /// Through which gate readers come.
+    gate: AtomicUsize,
     /// Held by the one writer.
     turn: Mutex<()>,
 }
@@ -43,33 +43,55 @@ pub(crate) struct Swap<T> {
 impl<T> Default for Swap<T> {
     /// Empty.
     fn default() -> Self {
-        let places = std::array::from_fn(|_| RwLock::new((0, None)));
-        Self { places, newest: AtomicUsize::new(0), turn: Mutex::new(()) }
+        Self {
+            sides: [RwLock::new(None), RwLock::new(None)],
+            side: AtomicUsize::new(0),
+            inside: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            gate: AtomicUsize::new(0),
+            turn: Mutex::new(()),
+        }
     }
 }
 
 impl<T> Swap<T> {
     /// The newest value; `None` when it was never set.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
-        loop {
-            let newest = self.newest.load(Ordering::Acquire);
-            let place = self.places[newest % PLACES].try_read();
-            if let Some((_, value)) = place.ok().filter(|place| place.0 == newest).as_deref() {
-                return value.clone();
-            }
-        }
+        // Which gate does not matter for what is read: the writer waits for both.
+        let inside = &self.inside[self.gate.load(Ordering::Relaxed)];
+        // Whoever counts in after the writer found nobody here reads, with this, where that writer sends readers.
+        inside.fetch_add(1, Ordering::AcqRel);
+        let side = &self.sides[self.side.load(Ordering::Acquire)];
+        let value = side.try_read().expect("no writer is where readers are sent").clone();
+        inside.fetch_sub(1, Ordering::Release);
+        value
     }
 
-    /// Replaces it. What stood in the place is dropped after the place is open again: a reader never waits for that.
+    /// Replaces it. What it replaces is dropped after everybody is let in again: nobody waits for that.
     pub(crate) fn set(&self, value: Arc<T>) {
         let turn = self.turn.lock().expect("nobody panics while setting it");
-        let next = self.newest.load(Ordering::Acquire).wrapping_add(1);
-        let old = {
-            let mut place = self.places[next % PLACES].write().expect("nobody panics while reading it");
-            std::mem::replace(&mut *place, (next, Some(value)))
-        };
-        self.newest.store(next, Ordering::Release);
+        let from = self.side.load(Ordering::Acquire);
+        let older = self.put(1 - from, Arc::clone(&value));
+        self.side.store(1 - from, Ordering::Release);
+        let gate = self.gate.load(Ordering::Relaxed);
+        self.wait_for_nobody(1 - gate);
+        self.gate.store(1 - gate, Ordering::Relaxed);
+        self.wait_for_nobody(gate);
+        let old = self.put(from, value);
         drop(turn);
-        drop(old);
+        drop((older, old));
+    }
+
+    /// Fills a side where no reader is, and answers what stood there.
+    fn put(&self, side: usize, value: Arc<T>) -> Option<Arc<T>> {
+        self.sides[side].write().expect("nobody panics while reading it").replace(value)
+    }
+
+    /// Until all who came through a gate have left it once.
+    fn wait_for_nobody(&self, gate: usize) {
+        // A write that changes nothing, and not a read: a reader comes before it, and is counted, or after it, and sees
+        // to where readers are sent.
+        while self.inside[gate].fetch_add(0, Ordering::AcqRel) != 0 {
+            yield_now();
+        }
     }
 }

@@ -2,3 +2,4 @@
 
 pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, RwLock};
+pub(super) use std::thread::yield_now;

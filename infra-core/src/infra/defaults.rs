@@ -57,10 +57,16 @@ pub(super) struct Admitted {
 /// Fills a request up, checks it, and ranks what could fulfil it.
 ///
 /// Up to four rankings; of the same request only one. The error of the last one is answered, the one without defaults.
+/// At most `limit` quotes.
 ///
 /// # Errors
 /// As [`super::UserHandle::quote`].
-pub(super) async fn admit(core: &Core, user: &User, request: &Request) -> Result<Admitted, InfraError> {
+pub(super) async fn admit(
+    core: &Core,
+    user: &User,
+    request: &Request,
+    limit: usize,
+) -> Result<Admitted, InfraError> {
     let (limits, now) = (&core.limits, core.now());
     ask::check(request, limits, now)?;
     let preferences = profile::of(core, user).await?.preferences;
@@ -79,7 +85,7 @@ pub(super) async fn admit(core: &Core, user: &User, request: &Request) -> Result
             continue;
         }
         ask::check(&request, limits, now)?;
-        match quote::rank(core, &user.tenant, &request).await {
+        match quote::rank(core, &user.tenant, &request, limit).await {
             Ok((quotes, kept)) => return Ok(Admitted { request, from_profile, quotes, kept }),
             Err(error) if !gives_way(&error) => return Err(error),
             Err(error) => refused = Some(error),

@@ -67,9 +67,9 @@ pub use usage::{ReservationUsage, Usage};
 pub use user::UserHandle;
 pub use views::{
     Explained, IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, InFlight, KeyView, LaneOfferings, LaneStatus,
-    ListOptions, NewKey, NewTemplate, OverlaysView, Principal, ProfileView, Relaunch, ReleaseOutcome,
-    ReservationView, Reserved, SavedTemplate, ShareView, Shares, Status, TeamView, TemplateFrom,
-    TemplatePage, TemplateView, TemplatesAfter, ViewPage,
+    ListOptions, NewKey, NewTemplate, OverlaysView, Principal, ProfileView, QuoteOptions, Relaunch,
+    ReleaseOutcome, ReservationView, Reserved, SavedTemplate, ShareView, Shares, Status, TeamView,
+    TemplateFrom, TemplatePage, TemplateView, TemplatesAfter, ViewPage,
 };
 
 use crate::words::ids::UserId;

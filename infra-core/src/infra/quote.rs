@@ -54,7 +54,8 @@ const ASKED_AT_ONCE: usize = 16;
 /// A lane with what it offers.
 pub(super) type Offered = (Lane, CredentialId, Arc<Stock>);
 
-/// Ranks all offers for a request. Answers the quotes, and the choices that a reservation of it keeps.
+/// Ranks all offers for a request. Answers the quotes, and the choices that a reservation of it keeps: `limit` of each at
+/// most.
 ///
 /// An error of one lane is not one of the ranking, as long as another lane fits.
 ///
@@ -64,11 +65,12 @@ pub(super) async fn rank(
     core: &Core,
     tenant: &TenantId,
     request: &Request,
+    limit: usize,
 ) -> Result<(Vec<Quote>, Vec<Choice>), InfraError> {
-    ranked(core, tenant, request, false).await.map(|(explained, kept)| (explained.quotes, kept))
+    ranked(core, tenant, request, limit, false).await.map(|(explained, kept)| (explained.quotes, kept))
 }
 
-/// Ranks all offers, and says what each rule of the request costs when `explain` is said.
+/// Ranks all offers, and says what each rule of the request costs.
 ///
 /// # Errors
 /// As [`rank`].
@@ -76,9 +78,9 @@ pub(super) async fn explained(
     core: &Core,
     tenant: &TenantId,
     request: &Request,
-    explain: bool,
+    limit: usize,
 ) -> Result<Explained, InfraError> {
-    ranked(core, tenant, request, explain).await.map(|(explained, _)| explained)
+    ranked(core, tenant, request, limit, true).await.map(|(explained, _)| explained)
 }
 
 /// The answer, and the choices that a reservation of it keeps.
@@ -86,6 +88,7 @@ async fn ranked(
     core: &Core,
     tenant: &TenantId,
     request: &Request,
+    limit: usize,
     explain: bool,
 ) -> Result<(Explained, Vec<Choice>), InfraError> {
     let lanes = core.connections.lanes_of(tenant).await.map_err(connect_error)?;
@@ -111,7 +114,7 @@ async fn ranked(
         overlays: &overlays,
         now: core.now(),
         stale_after: core.limits.price_stale_after,
-        limit: core.limits.offers_kept,
+        limit,
     };
     let (quotes, answered) = match core.pricing.rank(request, &context) {
         Ranking::Fits(quotes) if !quotes.is_empty() => (quotes, context),
@@ -138,7 +141,7 @@ async fn ranked(
             kept = with_remembered(kept, tariffs(all, &offered), &memory);
         }
     }
-    kept.truncate(core.limits.offers_kept);
+    kept.truncate(limit);
     Ok((Explained { quotes, from_profile: Vec::new(), rules, skipped }, kept))
 }
 
@@ -156,7 +159,7 @@ pub(super) async fn more(
     request: &Request,
     known: &[Choice],
 ) -> Result<Vec<Choice>, InfraError> {
-    let (quotes, _) = rank(core, tenant, request).await?;
+    let (quotes, _) = rank(core, tenant, request, core.limits.offers_kept).await?;
     let memory = memory(core, quotes.iter().map(|quote| &quote.choice.lane)).await?;
     let place = |it: &Choice| {
         (it.lane.id(), it.offering.type_name.clone(), it.offering.market, it.zone.clone(), it.image.clone())

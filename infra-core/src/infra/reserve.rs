@@ -65,12 +65,12 @@ pub(super) async fn reserve(
         return Ok((stood, true));
     }
     gate.may_create(core.now())?;
-    let me = &gate.user.value;
+    let (me, kept) = (&gate.user.value, core.limits.offers_kept);
     let (admitted, template) = match ask {
-        Ask::Request(request) => (defaults::admit(core, me, request).await?, None),
+        Ask::Request(request) => (defaults::admit(core, me, request, kept).await?, None),
         Ask::Template(relaunch) => {
             let (request, template) = templates::resolve(core, me, relaunch).await?;
-            (defaults::admit(core, me, &request).await?, Some(template))
+            (defaults::admit(core, me, &request, kept).await?, Some(template))
         }
     };
     let id = once.as_ref().map(|once| once.id.as_str());

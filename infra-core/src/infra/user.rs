@@ -10,8 +10,8 @@ use super::error::InfraError;
 use super::gate::Step;
 use super::reserve::Ask;
 use super::views::{
-    Explained, IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, ReleaseOutcome,
-    ReservationView, Reserved, ViewPage,
+    Explained, IdempotencyKey, KeyView, LaneOfferings, ListOptions, NewKey, Principal, QuoteOptions,
+    ReleaseOutcome, ReservationView, Reserved, ViewPage,
 };
 use super::{ask, keys, list, quote, reserve, rows, show};
 use crate::contracts::pricing::Quote;
@@ -94,32 +94,26 @@ impl UserHandle {
     /// [`InfraError::ProviderUnavailable`] when nothing fits and some cloud did not answer,
     /// [`InfraError::Paused`] when switches rule everything out.
     pub async fn quote(&self, request: &Request) -> Result<Vec<Quote>, InfraError> {
-        let user = self.core.user(&self.id).await?.value;
-        Ok(defaults::admit(&self.core, &user, request).await?.quotes)
+        Ok(self.quotes(request, QuoteOptions::default()).await?.quotes)
     }
 
-    /// As [`Self::quote`], and which of the request's fields come from the profile; without rules and what is skipped.
-    /// Cancel safe.
-    ///
-    /// # Errors
-    /// As [`Self::quote`].
-    pub async fn quotes(&self, request: &Request) -> Result<Explained, InfraError> {
-        let user = self.core.user(&self.id).await?.value;
-        let Admitted { quotes, from_profile, .. } = defaults::admit(&self.core, &user, request).await?;
-        Ok(Explained { quotes, from_profile, rules: Vec::new(), skipped: Vec::new() })
-    }
-
-    /// As [`Self::quote`], and what every rule of the request costs: the region, the architecture, the market, the cap
+    /// As [`Self::quote`], as many as the options say, and which of the request's fields come from the profile. Where the
+    /// options ask for it, also what every rule of the request costs: the region, the architecture, the market, the cap
     /// and the policy, each by what the best offer without just that one would cost; and what is skipped because it was
     /// refused a moment ago. Cancel safe.
     ///
     /// # Errors
     /// As [`Self::quote`]: where nothing fits, no rule has a price.
-    pub async fn explain(&self, request: &Request) -> Result<Explained, InfraError> {
+    pub async fn quotes(&self, request: &Request, options: QuoteOptions) -> Result<Explained, InfraError> {
         let user = self.core.user(&self.id).await?.value;
-        let admitted = defaults::admit(&self.core, &user, request).await?;
-        let explained = quote::explained(&self.core, &user.tenant, &admitted.request, true).await?;
-        Ok(Explained { from_profile: admitted.from_profile, ..explained })
+        let limit = options.limit.max(1);
+        let Admitted { request, from_profile, quotes, .. } =
+            defaults::admit(&self.core, &user, request, limit).await?;
+        let answer = match options.explain {
+            true => quote::explained(&self.core, &user.tenant, &request, limit).await?,
+            false => Explained { quotes, ..Explained::default() },
+        };
+        Ok(Explained { from_profile, ..answer })
     }
 
     /// Accepts a reservation in one commit: the record, the count against `machines_max`, the idempotency key and

@@ -316,7 +316,7 @@ pub struct OverlaysView {
 }
 
 /// Quotes, and what every rule of the request costs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Explained {
     /// As [`super::UserHandle::quote`] answers them.
     pub quotes: Vec<Quote>,
@@ -326,6 +326,22 @@ pub struct Explained {
     pub rules: Vec<RuleCost>,
     /// Offers that are not asked for now, because they were refused a moment ago, and until when.
     pub skipped: Vec<(Excluded, Timestamp)>,
+}
+
+/// How a list of quotes is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuoteOptions {
+    /// Quotes at most, the best ones; one at least is answered. A longer list has further zones of the best, too.
+    pub limit: usize,
+    /// Also what each rule costs and what is skipped: one more ranking for each rule.
+    pub explain: bool,
+}
+
+impl Default for QuoteOptions {
+    /// Twenty, without explanation: as many as a person reads.
+    fn default() -> Self {
+        Self { limit: 20, explain: false }
+    }
 }
 
 /// A user's profile.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infra_core::infra::UserHandle;
+use infra_core::infra::{QuoteOptions, UserHandle};
 use infra_core::nouns::launch::{Closed, Launch, LaunchBody, LaunchState};
 use infra_core::nouns::policy::Burstable;
 use infra_core::nouns::reservation::{Heal, Phase};
@@ -109,7 +109,9 @@ async fn a_used_up_list_waits_although_other_types_have_capacity() {
     limits.offers_kept = 2;
     let house = house(limits, Planted::NONE).await;
     let ada = house.user("ada").await;
-    let types = ranked(&ada).await;
+    let kept = QuoteOptions { limit: 2, ..QuoteOptions::default() };
+    let quotes = ada.quotes(&wish(1), kept).await.expect("fits").quotes;
+    let types: BTreeSet<_> = quotes.into_iter().map(|quote| quote.choice.offering.type_name).collect();
     types.iter().for_each(|name| house.sim.set_capacity(name, None, false));
     let id = ada.reserve(&wish(2), None).await.expect("accepted").view.id;
     come_to(&ada, &id, Phase::Ready).await;
@@ -255,11 +257,15 @@ async fn a_used_up_list_fails_the_reservation_or_says_nothing() {
     let id = ada.reserve(&wish(1), None).await.expect("accepted").view.id;
     let waits = |reason: Option<String>| reason.is_some_and(|reason| reason.contains("tried again at 20"));
     let until = SystemClock.mono() + PATIENCE;
-    while !waits(ada.get(&id).await.expect("is there").reason) {
-        assert!(SystemClock.mono() < until, "{:?}", ada.get(&id).await);
+    // One look: a moment later it may be tried again already.
+    let view = loop {
+        let view = ada.get(&id).await.expect("is there");
+        if waits(view.reason.clone()) {
+            break view;
+        }
+        assert!(SystemClock.mono() < until, "{view:?}");
         SystemClock.sleep(Duration::from_millis(10)).await;
-    }
-    let view = ada.get(&id).await.expect("is there");
+    };
     assert!(view.reason.as_ref().is_some_and(|why| why.contains("no offer has capacity now")), "{view:?}");
     assert!(matches!(view.state, Phase::Pending | Phase::Creating), "{view:?}");
     let asked_for = asked(&house).await.len();
@@ -277,7 +283,8 @@ async fn in_a_shortage_nobody_says_what_a_rule_costs_or_that_all_was_refused() {
     let ada = house.user("ada").await;
     let mut ruled = wish(1);
     ruled.policy.burstable = Burstable::Deny;
-    let before = ada.explain(&ruled).await.expect("it fits");
+    let explain = QuoteOptions { explain: true, ..QuoteOptions::default() };
+    let before = ada.quotes(&ruled, explain).await.expect("it fits");
     assert!(before.quotes.iter().all(|quote| quote.refused_until.is_none()), "nothing was refused yet");
     assert!(!before.rules.is_empty());
     let machine = Match { kind: Some(ResourceKind::Machine), ..Match::default() };
@@ -285,7 +292,7 @@ async fn in_a_shortage_nobody_says_what_a_rule_costs_or_that_all_was_refused() {
     ada.reserve(&ruled, None).await.expect("accepted");
     let until = SystemClock.mono() + PATIENCE;
     let told = loop {
-        let told = ada.explain(&ruled).await.expect("it fits, but for capacity");
+        let told = ada.quotes(&ruled, explain).await.expect("it fits, but for capacity");
         if told.quotes.iter().all(|quote| quote.refused_until.is_some()) {
             break told;
         }

@@ -9,6 +9,7 @@ use infra_core::contracts::provider::{
     CloudDriver, CloudProvider, Facts, FindQuery, Identity, MetricQuery, OwnedHandle, ProviderError, Said,
     Send, Series,
 };
+use infra_core::infra::QuoteOptions;
 use infra_core::nouns::cloud::{Accepted, Act, Cursor, Observed, OwnedPage, Sighting};
 use infra_core::nouns::credential::Credential;
 use infra_core::nouns::launch::{FrozenLaunch, LaunchBody};
@@ -122,7 +123,8 @@ async fn who_takes_spot_or_else_on_demand_waits_for_spot() {
     let ada = house.user("ada").await;
     let mut request = wish(1);
     request.market = Some(MarketWish::SpotThenOnDemand);
-    let quotes = ada.quote(&request).await.expect("fits");
+    let kept = QuoteOptions { limit: limits().offers_kept, ..QuoteOptions::default() };
+    let quotes = ada.quotes(&request, kept).await.expect("fits").quotes;
     let markets: Vec<Market> = quotes.iter().map(|quote| quote.choice.offering.market).collect();
     assert_eq!(markets[0], Market::Spot, "spot is wished first");
     assert!(markets.contains(&Market::OnDemand), "part of the list is kept for on demand: {markets:?}");

@@ -48,6 +48,9 @@ pub(in crate::cli) struct QuoteArgs {
     /// Also what each is made of, why it stands before the next, and what each of your rules costs
     #[arg(long)]
     explain: bool,
+    /// Quotes at most [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    limit: Option<u16>,
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -88,7 +91,7 @@ pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Re
     let client = session.own().await?;
     let request = whole(&client, args.template.which().as_ref(), args.request.fields()?).await?;
     if args.explain {
-        let answer = client.explain(&request).await?;
+        let answer = client.explain(&request, args.limit).await?;
         let items: Vec<Quote> = serde_json::from_value(answer.value["items"].clone())
             .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
         let now = session.out.now();
@@ -97,7 +100,7 @@ pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Re
         from_profile(session, &answer.raw);
         return Ok(());
     }
-    let page = client.quote(&request).await?;
+    let page = client.quote(&request, args.limit).await?;
     session.out.answer(&page.raw, || show::quotes(&page.items, 0))?;
     from_profile(session, &page.raw);
     Ok(())
@@ -142,7 +145,7 @@ pub(in crate::cli) async fn reserve(session: &Session<'_>, args: &ReserveArgs) -
     let client = session.own().await?;
     if !args.yes {
         let mut request = whole(&client, args.template.which().as_ref(), fields.clone()).await?;
-        let page = client.quote(&request).await?;
+        let page = client.quote(&request, None).await?;
         if let Some(cap) = bound::for_request(&request, &page.items) {
             request.insert(bound::FIELD.to_owned(), cap.clone());
             fields.insert(bound::FIELD.to_owned(), cap);

@@ -209,6 +209,8 @@ fn short_text(text: &str) -> String {
 }
 
 /// The ways to get something, cheapest first. Zones that make no difference share a line.
+///
+/// When all of them were refused a moment ago, a line below says until when nobody asks for them.
 pub(in crate::cli) fn quotes(items: &[Quote], indent: usize) -> String {
     let mut table = Table::new(&[
         "CLOUD",
@@ -230,7 +232,15 @@ pub(in crate::cli) fn quotes(items: &[Quote], indent: usize) -> String {
     for alike in items.chunk_by(|one, other| but_zone(one) == but_zone(other)) {
         table.row(quote_row(&alike[0], alike.len() - 1));
     }
-    table.render(indent)
+    let first = items.iter().map(|quote| quote.refused_until).min().flatten();
+    let refused = first.map(|until| {
+        format!(
+            "{:indent$}All were refused a moment ago; the first is tried again at {}.\n",
+            "",
+            moment(until)
+        )
+    });
+    table.render(indent) + &refused.unwrap_or_default()
 }
 
 fn quote_row(quote: &Quote, more_zones: usize) -> Vec<String> {

@@ -79,6 +79,11 @@ pub struct Quote {
     /// Why it stands before the next, for people; `null` for the last of a list.
     #[schema(required = true)]
     pub beats_next: Option<String>,
+    /// It was refused a moment ago, as was everything else that fits, and is not asked for before; `null` when it may be had
+    /// at once.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub refused_until: Option<Timestamp>,
 }
 
 /// What an amount is made of: the parts add up to it.
@@ -134,6 +139,7 @@ impl From<&pricing::Quote> for Quote {
             price_as_of,
             system: offer.system,
             beats_next: quote.beats_next.as_ref().map(ToString::to_string),
+            refused_until: quote.refused_until,
         }
     }
 }

@@ -222,6 +222,9 @@ pub struct Explain {
     /// `true`: also what each rule of the request costs, and what is skipped now.
     #[param(pattern = "^true$")]
     pub explain: Option<String>,
+    /// Quotes at most; 20 when not said.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u16>,
 }
 
 /// Which offerings.

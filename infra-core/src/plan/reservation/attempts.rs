@@ -85,7 +85,7 @@ pub(super) fn plan(draft: &mut Draft, picture: &Picture<'_>, draw: &mut dyn FnMu
             }
             Pick::NotBefore(until) => wait_for_capacity(draft, &slots, until),
             Pick::Raise(each) => afford::count_as(draft, picture, each),
-            Pick::TooDear(shortage) => explain(draft, &slots, &shortage.to_string()),
+            Pick::TooDear { shortage, cheaper } => wait_for_means(draft, &slots, &shortage, cheaper),
             Pick::Nothing => {}
         }
     }
@@ -106,7 +106,12 @@ enum Pick {
     /// None of them before this moment.
     NotBefore(Timestamp),
     /// What has capacity is dearer than a budget allows.
-    TooDear(Box<Shortage>),
+    TooDear {
+        /// By which budget, of the best of them.
+        shortage: Box<Shortage>,
+        /// When what a budget allows may have capacity again; `None` when it allows nothing of the list.
+        cheaper: Option<Timestamp>,
+    },
     /// There is no list.
     Nothing,
 }
@@ -115,22 +120,39 @@ enum Pick {
 /// list.
 fn pick(draft: &Draft, picture: &Picture<'_>, from: usize) -> Pick {
     let choices = &draft.reservation.spec.choices;
-    let mut too_dear = None;
-    let mut first: Option<Timestamp> = None;
-    let mut passed: Option<(usize, Timestamp)> = None;
+    let (mut too_dear, mut passed) = (None, None::<(usize, Timestamp)>);
+    // When the first of what was refused may be had again: of all, and of what a budget allows.
+    let (mut first, mut cheaper) = (None::<Timestamp>, None::<Timestamp>);
     for at in (0..choices.len()).map(|step| (from + step) % choices.len()) {
+        let affordable = afford::raise(draft, picture, &choices[at]);
         if let Some(until) = picture.memory.until(&choices[at]) {
-            first = Some(first.map_or(until, |first| first.min(until)));
+            let sooner = |first: Option<Timestamp>| Some(first.map_or(until, |first| first.min(until)));
+            first = sooner(first);
+            cheaper = if affordable.is_ok() { sooner(cheaper) } else { cheaper };
             passed = Some(passed.map_or((at, until), |best| best.min((at, until))));
             continue;
         }
-        match afford::raise(draft, picture, &choices[at]) {
+        match affordable {
             Ok(None) => return Pick::Offer { at, passed },
             Ok(Some(each)) => return Pick::Raise(each),
             Err(shortage) => too_dear = too_dear.or(Some(shortage)),
         }
     }
-    too_dear.map_or_else(|| first.map_or(Pick::Nothing, Pick::NotBefore), Pick::TooDear)
+    match too_dear {
+        Some(shortage) => Pick::TooDear { shortage, cheaper },
+        None => first.map_or(Pick::Nothing, Pick::NotBefore),
+    }
+}
+
+/// What has capacity is dearer than a budget allows: the user reads which budget, and when a cheaper offer is tried again.
+/// The slots may be tried before that, since a budget may have room again at any moment.
+fn wait_for_means(draft: &mut Draft, slots: &[u32], shortage: &Shortage, cheaper: Option<Timestamp>) {
+    let Some(until) = cheaper else { return explain(draft, slots, &shortage.to_string()) };
+    draft.look_at(until);
+    let at = Timestamp::from_second(until.as_second()).unwrap_or(until);
+    let why =
+        format!("what a budget allows has no capacity now, tried again at {at}; of the rest, {shortage}");
+    explain(draft, slots, &why);
 }
 
 /// Every offer was refused lately: nothing is asked for until the first of them may have some again, and the user reads
