@@ -63,7 +63,7 @@ fn a_list_that_changed_is_ranked_by_the_index_of_the_old_one() {
         |it| it.disk_gib_hour = Money::usd_nanos(1),
         |it| it.ipv4_hour = Money::usd_nanos(1),
         |it| it.billing = Billing::PerHour,
-        |it| drop(it.billing_by_system.insert(System::Suse, Billing::PerHour)),
+        |it| it.billing_by_system = [(System::Suse, Billing::PerHour)].into(),
         |it| it.off_billing = OffBilling::Disks,
         |it| drop(it.offerings.pop()),
         |it| it.offerings.swap(0, 1),
