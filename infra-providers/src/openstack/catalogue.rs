@@ -54,8 +54,8 @@ pub(super) async fn read(provider: &OpenStackProvider) -> Result<Catalogue, Prov
         ipv4_hour: Money::default(),
         billing: Billing::default(),
         billing_by_system: [].into(),
-        // A stopped server keeps its place, and most operators charge for that; a sheet of prices knows one price.
-        off_billing: OffBilling::Everything,
+        // A stopped server keeps its place, and only its operator knows what that costs. There are no disks to be bought.
+        off_billing: if provider.settings.off_is_free { OffBilling::Disks } else { OffBilling::Everything },
         options: [MachineOption::Network, MachineOption::ConfigDrive, MachineOption::Files]
             .into_iter()
             .chain([PowerMode::Stop, PowerMode::Shelve, PowerMode::Suspend].map(MachineOption::Off))

@@ -7,10 +7,11 @@ use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::{InstallationId, Region};
+use infra_core::words::money::Money;
 use infra_core::words::secret::Secret;
-use infra_providers::openstack::OpenStackFake;
+use infra_providers::openstack::{OpenStackDriver, OpenStackFake};
 
-use crate::cloud::{Cloud, credential, machine, password};
+use crate::cloud::{Cloud, credential, machine, password, settings};
 
 fn cloud() -> Cloud {
     Cloud::new(OpenStackFake::config(1))
@@ -63,8 +64,7 @@ async fn an_unknown_region_answers_with_those_there_are() {
     // Configured here, but not in the catalogue.
     let mut settings = crate::cloud::settings(cloud.fake.world().config());
     settings.regions.push(lane.region.clone());
-    let driver =
-        infra_providers::openstack::OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
+    let driver = OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
     let provider = driver.connect(&password("sim-laws"), &lane, installation).await.expect("configured");
     let error = provider.list_owned(None).await.expect_err("no such region");
     assert_eq!((error.kind(), error.effect()), (FaultKind::Invalid, Effect::NotApplied));
@@ -139,5 +139,21 @@ async fn a_flavor_with_too_little_memory_for_the_image_is_asked_for() {
         let body = MachineBody { type_name, image, ..machine() };
         let answer = provider.launch(&cloud.frozen(LaunchBody::Machine(body)), &cloud.send()).await;
         assert_eq!(answer.is_ok(), boots, "{answer:?}");
+    }
+}
+
+/// OpenStack keeps the place of what is stopped, and only its operator knows what that costs.
+#[tokio::test]
+async fn what_is_off_is_free_although_no_operator_said_so() {
+    for free in [false, true] {
+        let cloud = cloud();
+        let mut settings = settings(cloud.fake.world().config());
+        settings.off_is_free = free;
+        let driver = OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
+        let provider = driver.connect(&password("sim-laws"), &cloud.lane, cloud.installation).await;
+        let catalogue = provider.expect("a key of the right form").catalogue().await.expect("has one");
+        let per_hour = Money::usd_nanos(21_000_000);
+        let off = if free { Money::default() } else { per_hour };
+        assert_eq!(catalogue.off_per_hour(per_hour, 0), off, "free: {free}");
     }
 }

@@ -1,18 +1,14 @@
-//! What makes catalogues differ, field by field, and what that costs beside an index.
+//! What makes catalogues differ, field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use super::*;
-use crate::contracts::pricing::PricingEngine as _;
 use crate::nouns::offering::{Billing, OffBilling};
 use crate::nouns::options::MachineOption;
 use crate::nouns::request::{Arch, Market};
 use crate::nouns::system::System;
-use crate::price::CheapestFit;
-use crate::words::clock::{Clock as _, SystemClock};
 use crate::words::money::Money;
 
 const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -116,25 +112,4 @@ fn every_team_has_an_index_of_its_own_for_one_price_list() {
     other.as_of += SignedDuration::from_secs(60);
     other.options = [MachineOption::Network].into();
     assert_eq!(keys.of(&other), keys.of(&catalogue(3)));
-}
-
-/// `cargo test --release -p infra-core --lib sameness -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement, for optimised builds"]
-fn finding_an_index_costs_as_much_as_making_one() {
-    let (offers, keys) = (catalogue(64_394), Sameness::default());
-    let median = |work: &dyn Fn()| {
-        let mut all: Vec<Duration> = Vec::new();
-        for _ in 0..15 {
-            let began = SystemClock.mono();
-            work();
-            all.push(SystemClock.mono() - began);
-        }
-        all.sort_unstable();
-        all[7].as_micros()
-    };
-    let index = median(&|| drop(std::hint::black_box(CheapestFit.prepare(&offers))));
-    let same = median(&|| assert!(std::hint::black_box(keys.of(&offers)) != [0, 0]));
-    println!("COUNT sameness offers=64394 same-us={same} index-us={index}");
-    assert!(same * 2 < index, "{same} us beside {index}");
 }
