@@ -62,7 +62,7 @@ async fn an_unknown_region_answers_with_those_there_are() {
     assert_eq!(error.kind(), FaultKind::Invalid);
     assert!(error.to_string().contains("RegionOne"), "{error}");
     // Configured here, but not in the catalogue.
-    let mut settings = crate::cloud::settings(cloud.fake.world().config());
+    let mut settings = settings(cloud.fake.world().config());
     settings.regions.push(lane.region.clone());
     let driver = OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
     let provider = driver.connect(&password("sim-laws"), &lane, installation).await.expect("configured");
