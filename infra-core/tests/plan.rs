@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use infra_core::Limits;
 use infra_core::contracts::provider::KindFacts;
+use infra_core::nouns::budget::Month;
 use infra_core::nouns::cloud::{Observed, ThingState};
 use infra_core::nouns::launch::{
     Absence, Closed, EndCause, Launch, LaunchState, Missing, SendRecord, Thing, Want,
@@ -15,6 +16,7 @@ use infra_core::nouns::reservation::{DeadlineKind, Heal, Phase, Reservation};
 use infra_core::nouns::unit::{Stage, Unit};
 use infra_core::plan::births::{self, Births};
 use infra_core::plan::reservation::{Draft, LaneView, Picture, plan};
+use infra_core::price::usage::in_month;
 use infra_core::records::Stored;
 use infra_core::testing::{SeededEntropy, fixtures};
 use infra_core::words::clock::{Timestamp, later};
@@ -116,6 +118,10 @@ fn born(row: &mut Launch, now: Timestamp) {
         let id = format!("m-{}-{no}", row.token);
         row.things.push(thing(&id, no, now));
     }
+}
+
+fn sent(at: Timestamp) -> SendRecord {
+    SendRecord { at, by: BootId(uuid::Uuid::nil()), effect: None, said: None }
 }
 
 fn thing(id: &str, no: u32, now: Timestamp) -> Thing {
@@ -364,13 +370,45 @@ fn what_waits_for_a_person_is_not_due_before_all_others() {
     assert!(due > bench.now, "it would fill every pass, and nobody else's end would be seen");
 }
 
+#[test]
+fn machines_that_were_replaced_and_cannot_be_ended_are_free_to_the_budget() {
+    for days in [0, 40] {
+        let mut bench = Bench::new(1, Heal::Replace, 1);
+        bench.reservation.deadlines.0.clear();
+        bench.settle();
+        let since = bench.now;
+        bench.launches[0].sends = vec![sent(since)];
+        // Refused to end, and running beside its successor ever since.
+        let mut other = bench.launches[0].clone();
+        other.token = LaunchToken::draw(since, &bench.entropy);
+        (other.frozen.token, other.wants) = (other.token, [(0, Want::Gone)].into());
+        bench.launches.push(other);
+        bench.reservation.charge = None;
+        bench.now = later(since, Duration::from_secs(days * 86_400));
+        let (mut written, mut last) = (0, None);
+        for _ in 0..10 * 60 {
+            bench.now = later(bench.now, Duration::from_secs(60));
+            let charge = bench.draft().reservation.charge.expect("counted");
+            let month = Month::of(bench.now);
+            let rows: Vec<_> = bench.launches.iter().collect();
+            let paid = in_month(&bench.reservation, &rows, month, bench.now);
+            let short = paid.nanos - charge.spent(month, bench.now).nanos;
+            assert!(short <= charge.each.per_hour.nanos / 4, "{short} more was paid than is counted");
+            written += u32::from(last.as_ref() != Some(&charge));
+            bench.reservation.charge = Some(charge.clone());
+            last = Some(charge);
+        }
+        assert!((30..=60).contains(&written), "each raise is a commit: {written}");
+    }
+}
+
 /// A cloud that does not say when a firewall was made: its client tells when the token in its name was drawn.
 #[test]
 fn a_firewall_whose_send_was_held_for_long_is_still_the_one_it_made() {
     let mut row = fixtures::launch(1);
     let drawn = row.created_at;
     let sent = later(drawn, Duration::from_secs(600));
-    row.sends = vec![SendRecord { at: sent, by: BootId(uuid::Uuid::nil()), effect: None, said: None }];
+    row.sends = vec![self::sent(sent)];
     let seen = |created_at| Observed {
         id: "sg-1".parse().expect("a legal name"),
         kind: ResourceKind::Firewall,

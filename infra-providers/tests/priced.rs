@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use infra_core::contracts::provider::CloudDriver;
@@ -15,6 +16,8 @@ use infra_core::words::lane::Lane;
 use infra_core::words::secret::Secret;
 use infra_providers::prices::{FileSource, Form, PriceBook, PricedDriver, Rate, Rates};
 use infra_providers::sim::{SimConfig, SimDriver, SimWorld};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 struct Bench {
     clock: VirtualClock,
@@ -130,6 +133,70 @@ async fn a_file_is_read_again_and_a_broken_one_leaves_the_last_good_prices() {
             SystemWait::a_little().await;
         }
         assert_eq!(seen, [Some(wanted)], "{text:?}");
+    }
+    std::fs::remove_file(&bench.file).expect("it is there");
+}
+
+/// Counts warnings on this thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn a_mistyped_row_of_a_price_file_is_without_effect_and_nobody_is_told() {
+    let head = "type,price_per_hour,currency,as_of,region,zone,market\n";
+    let mistyped = "t3.mikro,0.5,USD,2026-11-01,,,\nt3.micro,0.1,USD,2026-11-01,,no-zone,spot\n\
+        t3.micro,0.5,USD,2026-11-01,sim-esat,,\nt3.small,0.5,USD,2026-11-01,sim-esat,,\n";
+    let text = format!("{head}t3.micro,0.5,USD,2026-11-01,,,\n{mistyped}");
+    let bench = Bench::new("unused", &text);
+    let driver = bench.driver();
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let told = || warnings.0.load(Ordering::Relaxed);
+    bench.catalogue(&driver).await;
+    let age = bench.book.ages().remove(0);
+    assert_eq!(age.unused, 4, "{age:?}");
+    assert_eq!(age.unused_examples, ["region sim-esat", "spot t3.micro in no-zone", "t3.mikro"]);
+    assert_eq!(told(), 1);
+    // Neither for the next catalogue, nor when the same text was read again.
+    bench.catalogue(&driver).await;
+    bench.clock.advance(Duration::from_secs(8 * 3600));
+    bench.catalogue(&driver).await;
+    for _ in 0..20 {
+        SystemWait::a_little().await;
+        bench.catalogue(&driver).await;
+    }
+    assert_eq!((told(), bench.book.ages()[0].unused), (1, 4));
+    // Another file is told of anew, and one without a slip of the pen not at all.
+    for (text, unused, times) in [
+        (text.replace("t3.mikro", "t3.makro"), 4, 2),
+        (format!("{head}t3.micro,0.5,USD,2026-11-01,,,\nt3.small,0.5,USD,2026-11-02,,,\n"), 0, 2),
+    ] {
+        std::fs::write(&bench.file, &text).expect("the temporary folder takes a file");
+        bench.clock.advance(Duration::from_secs(8 * 3600));
+        for _ in 0..200 {
+            bench.catalogue(&driver).await;
+            if (told(), bench.book.ages()[0].unused) == (times, unused) {
+                break;
+            }
+            SystemWait::a_little().await;
+        }
+        assert_eq!((told(), bench.book.ages()[0].unused), (times, unused), "{text}");
     }
     std::fs::remove_file(&bench.file).expect("it is there");
 }

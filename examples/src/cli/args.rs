@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::commands::{
-    admin, brakes, change, completions, keys, login, look, money, people, reserve, templates, watch,
+    admin, brakes, change, completions, keys, login, look, money, overlays, people, reserve, templates, watch,
 };
 use super::error::CODES;
 
@@ -105,6 +105,8 @@ pub(super) enum Command {
     Usage(money::UsageArgs),
     /// What may be held and spent; setting it is the admin's
     Budget(money::BudgetArgs),
+    /// What your team pays less than the lists say; setting it is the admin's
+    Overlays(overlays::OverlaysArgs),
     /// Kill switches: list, set, open (admin)
     Brakes(brakes::BrakesArgs),
     /// Teams: list, show, add and remove users (admin)

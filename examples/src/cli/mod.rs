@@ -32,7 +32,7 @@ pub use error::CliError;
 
 use args::Command;
 use commands::{
-    admin, brakes, change, completions, keys, login, look, money, people, reserve, templates, watch,
+    admin, brakes, change, completions, keys, login, look, money, overlays, people, reserve, templates, watch,
 };
 use session::Session;
 use show::Out;
@@ -94,6 +94,7 @@ async fn run(session: &Session<'_>, command: &Command) -> Result<(), CliError> {
         Command::Offerings(args) => look::offerings(session, args).await,
         Command::Usage(args) => money::usage(session, args).await,
         Command::Budget(args) => money::budget(session, args).await,
+        Command::Overlays(args) => overlays::overlays(session, args).await,
         Command::Brakes(args) => brakes::brakes(session, args).await,
         Command::Users(args) => admin::users(session, args).await,
         Command::Teams(args) => people::teams(session, args).await,

@@ -182,7 +182,7 @@ impl RequestArgs {
     pub(super) fn fields(&self) -> Result<Map<String, Value>, CliError> {
         let mut fields = match &self.file {
             None => Map::new(),
-            Some(path) => read(path)?,
+            Some(path) => json_object(path)?,
         };
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -269,7 +269,8 @@ fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
 }
 
-fn read(path: &str) -> Result<Map<String, Value>, CliError> {
+/// A JSON object in a file, `-` for standard input.
+pub(super) fn json_object(path: &str) -> Result<Map<String, Value>, CliError> {
     let text = prompt::file(path)?;
     serde_json::from_str(&text).map_err(|error| {
         let at = format!("line {}, column {}", error.line(), error.column());

@@ -8,7 +8,7 @@ use super::answer::{Answer, Page};
 use super::call::{Call, Client};
 use super::error::ClientError;
 
-/// Whose budget an admin looks at or sets.
+/// Whose budget or discounts an admin looks at or sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BudgetOf {
     /// A user's.
@@ -24,6 +24,15 @@ impl BudgetOf {
             Self::Team(name) => ("teams", name),
         };
         ["admin".to_owned(), kind.to_owned(), name.clone(), "budget".to_owned()]
+    }
+
+    /// Discounts are a team's; a user without one is a team of one.
+    fn overlays(&self) -> [String; 4] {
+        let team = match self {
+            Self::User(name) => format!("user:{name}"),
+            Self::Team(name) => name.clone(),
+        };
+        ["admin".to_owned(), "teams".to_owned(), team, "overlays".to_owned()]
     }
 }
 
@@ -98,6 +107,41 @@ impl Client {
     /// [`ClientError`].
     pub async fn set_budget(&self, of: &BudgetOf, limits: &Value) -> Result<Answer<Value>, ClientError> {
         self.send(Call::new(Method::PUT, of.path()).json(limits)?).await
+    }
+
+    /// What the user's team pays less than the lists say, and what of it counts now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn overlays(&self) -> Result<Answer<Value>, ClientError> {
+        self.send(Call::get(self.of_user(&["overlays"])?)).await
+    }
+
+    /// What a team, or a user without one, pays less; for the admin.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn team_overlays(&self, of: &BudgetOf) -> Result<Answer<Value>, ClientError> {
+        self.send(Call::get(of.overlays())).await
+    }
+
+    /// Replaces what a team pays less, `{"overlays": [...]}`; only as the caller saw it when a version is said. For the
+    /// admin.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn set_team_overlays(
+        &self,
+        of: &BudgetOf,
+        overlays: &Value,
+        version: Option<u64>,
+    ) -> Result<Answer<Value>, ClientError> {
+        let call = Call::new(Method::PUT, of.overlays()).json(overlays)?;
+        self.send(match version {
+            Some(version) => call.header("if-match", format!("\"{version}\"")),
+            None => call,
+        })
+        .await
     }
 
     /// Everything the user's keys reach that passes these filters, by their names in the API.

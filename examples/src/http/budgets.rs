@@ -153,7 +153,8 @@ fn discounts(view: OverlaysView) -> Tagged<wire::Overlays> {
 
 /// Show the team's discounts
 ///
-/// Empty and of version 0 when none were set.
+/// Empty and of version 0 when none were set. `effects` says what each lowers now; clouds that were not heard lately are
+/// asked, for 5 s at most.
 #[utoipa::path(
     get,
     path = "/users/{user}/overlays",
@@ -168,7 +169,8 @@ pub(super) async fn overlays(Reader(user): Reader, _: NoParams) -> Result<Tagged
 
 /// Show what a team pays less
 ///
-/// The team of a user without one is `user:` and the name. Empty and of version 0 when nothing was set.
+/// The team of a user without one is `user:` and the name. Empty and of version 0 when nothing was set. `effects` says what
+/// each lowers now; clouds that were not heard lately are asked, for 5 s at most.
 #[utoipa::path(
     get,
     path = "/admin/teams/{team}/overlays",
@@ -188,7 +190,8 @@ pub(super) async fn show_team_overlays(
 /// Replace what a team pays less
 ///
 /// Discounts and savings plans lower what machines cost in this team's quotes and budgets, and nobody else's; so they
-/// are the operator's to set. What is reserved keeps the price it was chosen at.
+/// are the operator's to set. What is reserved keeps the price it was chosen at. A `provider` that is not configured is
+/// refused; what lowers nothing now (no such region or family, no key yet) is kept, and `effects` says so.
 #[utoipa::path(
     put,
     path = "/admin/teams/{team}/overlays",

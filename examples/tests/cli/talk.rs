@@ -159,13 +159,14 @@ fn help_is_for_newcomers_and_completions_are_for_shells() {
         "keys",
         "templates",
         "brakes",
+        "overlays",
         "Exit codes:",
         "First steps",
     ] {
         assert!(help.out.contains(word), "{word}: {}", help.out);
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);
-    for command in ["reserve", "watch", "keys save", "extend", "release", "tokens"] {
+    for command in ["reserve", "watch", "keys save", "extend", "release", "tokens", "overlays"] {
         let line: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = run(&scratch, &line, &[], "").ok();
         assert!(help.out.contains("Example") || help.out.contains("infra --profile"), "{}", help.out);
@@ -259,4 +260,43 @@ fn what_is_spent_goes_into_a_spreadsheet_only_by_way_of_curl() {
     assert!(csv.out.starts_with("month,reservation,name,user,state,"), "{csv:?}");
     assert_eq!(csv.out.lines().filter(|line| line.contains(",web,ada,ready,")).count(), 1, "{csv:?}");
     assert_eq!(world.ada(&["usage", "--csv", "--json"]).code, 64);
+}
+
+#[test]
+fn discounts_are_set_and_seen_only_by_way_of_curl() {
+    let world = World::new("overlays");
+    assert_eq!(world.ada(&["overlays"]).ok().out, "no discounts are set\n");
+    let file = world.scratch.0.join("plan.json");
+    let path = file.to_str().expect("text");
+    let plan = r#"{"overlays": [
+        {"name": "plan", "provider": "sim", "family": "M5", "off": {"percent": 28.5}},
+        {"name": "typo", "region": "sim-esat", "market": "spot", "off": {"per_hour": {"amount": "0.001", "currency": "USD"}}}]}"#;
+    std::fs::write(&file, plan).expect("the folder is ours");
+    let line = ["overlays", "--of", "user:ada"];
+    let set = |how: &[&str]| world.admin(&[&line[..], how].concat());
+    let shown = set(&["--file", path]).ok();
+    let lines = [
+        "NAME OFF CLOUD REGION FAMILY MARKET LOWERS NOW",
+        "plan 28.5 % sim - M5 - 9 offers",
+        "typo $0.001 per hour - sim-esat - spot 0 offers",
+        "",
+        "typo: no cloud of this installation is used in the region sim-esat; did you mean sim-east?",
+    ];
+    shows(&shown, &lines);
+    shows(&world.ada(&["overlays"]).ok(), &lines);
+    shows(&world.admin(&line).ok(), &lines);
+    // What is shown may be changed and given back, unless somebody was faster.
+    let json = world.admin(&[&line[..], &["--json"]].concat()).ok().out;
+    std::fs::write(&file, json.replace("28.5", "30")).expect("the folder is ours");
+    assert!(set(&["--file", path]).ok().out.contains("30 %"));
+    let late = set(&["--file", path]);
+    assert!(late.code == 7 && late.err.contains("conflict"), "{late:?}");
+    let quote = world.ada(&["quote", "--allow-family", "m5", "--vcpus", "2", "--explain"]).ok();
+    assert!(quote.out.contains(" by plan "), "{quote:?}");
+    assert_eq!(set(&["--none"]).ok().out, "no discounts are set\n");
+    let denied = world.ada(&line);
+    assert!(denied.code == 77 && denied.err.contains("forbidden"), "{denied:?}");
+    for wrong in [&["overlays", "--file", path][..], &["overlays", "--of", "ada"], &["overlays", "--none"]] {
+        assert_eq!(world.admin(wrong).code, 64, "{wrong:?}");
+    }
 }

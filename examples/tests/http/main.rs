@@ -6,6 +6,7 @@ mod document;
 mod money;
 mod once;
 mod people;
+mod prices;
 mod tenants;
 mod world;
 

@@ -111,6 +111,47 @@ async fn a_discount_reaches_another_team_or_a_quote_hides_what_a_rule_costs() {
 }
 
 #[tokio::test]
+async fn a_discount_is_set_for_nothing_or_lowers_a_neighbours_price() {
+    let world = World::new().await;
+    let key = r#"{"provider":"sim","kind":"static","token":"sim-eve"}"#;
+    assert_eq!(world.post("/users/eve/keys", "eve", key).await.status, StatusCode::CREATED);
+    let asked = r#"{"count":2,"vcpus":2}"#;
+    let first = |who: &'static str| {
+        let world = &world;
+        async move { world.post(&format!("/users/{who}/quotes"), who, asked).await.json["items"][0].clone() }
+    };
+    let (adas, eves) = (first("ada").await, first("eve").await);
+    let (family, region) =
+        (adas["family"].as_str().expect("a word"), adas["region"].as_str().expect("a word"));
+    let set = json!({"overlays": [
+        {"name": "framework", "provider": "sim", "region": region, "family": family, "off": {"percent": 40.0}},
+        {"name": "typo", "family": format!("{family}{family}"), "off": {"percent": 50.0}},
+        {"name": "nowhere", "region": "sim-esat", "off": {"percent": 50.0}},
+    ]});
+    let set = put(&world, ADAS, ADMIN, &set).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.json);
+    let effects = &set.json["effects"];
+    assert!(effects[0]["matches"].as_u64() > Some(0) && effects[0]["warnings"] == json!([]), "{effects}");
+    for (at, says) in [(1, "is of the family"), (2, "used in the region sim-esat; did you mean sim-east?")] {
+        let said = effects[at]["warnings"][0].as_str().unwrap_or_default();
+        assert!(effects[at]["matches"] == 0 && said.contains(says), "{effects}");
+    }
+    let lowered = first("ada").await;
+    assert_eq!(lowered["saved_by"], "framework", "{lowered}");
+    let list = nanos(&adas["parts_per_hour"]["compute"]);
+    assert_eq!(nanos(&lowered["saved_per_hour"]), list * 40 / 100);
+    assert_eq!(nanos(&lowered["per_hour"]), nanos(&adas["per_hour"]) - list * 40 / 100);
+    let other = first("eve").await;
+    assert_eq!((&other["per_hour"], &other["saved_by"]), (&eves["per_hour"], &Value::Null), "{other}");
+    let unknown = json!({"overlays": [{"name": "x", "provider": "simm", "off": {"percent": 5.0}}]});
+    let no = put(&world, ADAS, ADMIN, &unknown).await;
+    assert_eq!((no.status, no.code()), (StatusCode::BAD_REQUEST, "out-of-range"), "{}", no.json);
+    assert_eq!(no.json["errors"][0]["field"], "overlays[0].provider", "{}", no.json);
+    let said = no.json["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(said.contains("known: sim; did you mean sim?"), "{said}");
+}
+
+#[tokio::test]
 async fn a_filter_lets_through_what_it_names_or_is_passed_over() {
     let world = World::new().await;
     let all = world.get("/users/ada/offerings?limit=200", "ada").await.json["items"]

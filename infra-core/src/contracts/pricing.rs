@@ -216,6 +216,9 @@ pub struct Quote {
     pub parts_total: Option<CostParts>,
     /// What the team's overlays take off all machines in one hour.
     pub saved_per_hour: Money,
+    /// The name of the overlay that it is by: the one of those that match which leaves the least; `None` when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_by: Option<String>,
     /// The price is live and old.
     pub stale: bool,
     /// Why it stands before the next; `None` for the last of what fits, and for near misses.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{FieldError, InfraError};
+use super::overlay_effect::meant;
 use jiff::tz::TimeZoneDatabase;
 
 use crate::nouns::account::Preferences;
@@ -30,7 +31,9 @@ use crate::nouns::overlay::{Off, Overlay};
 use crate::nouns::policy::Policy;
 use crate::nouns::request::{Request, Resource};
 use crate::words::clock::{Timestamp, later};
+use crate::words::ids::CloudName;
 use crate::words::limits::Limits;
+use crate::words::money::Money;
 
 /// Most virtual processors, accelerators, and GiB of memory or disk of one machine that may be asked for: far
 /// above what any cloud sells, so that what is above is a slip of the pen.
@@ -152,7 +155,7 @@ pub(super) fn shape(request: &Request, limits: &Limits, now: Timestamp) -> Resul
     wrongs.positive("memory_gib", request.memory_gib, GIB_MAX);
     wrongs.positive("disk_gib", request.disk_gib, GIB_MAX);
     wrongs.within("gpus", request.gpus, 0, GPUS_MAX);
-    wrongs.positive("max_price_per_hour", request.max_price_per_hour, PRICE_MAX);
+    price_cap(&mut wrongs, request);
     wrongs.text("name", request.name.as_deref(), NAME_LEN_MAX);
     wrongs.text("os", request.os.as_deref(), NAME_LEN_MAX);
     wrongs.text("gpu_model", request.gpu_model.as_deref(), NAME_LEN_MAX);
@@ -208,15 +211,22 @@ pub(super) fn no_step(field: &str, name: &str) -> Result<(), InfraError> {
     Ok(())
 }
 
-/// Checks what a team pays less.
+/// Checks what a team pays less. A provider must be one of `clouds`, as for keys: names are compared to the letter, here
+/// and in requests. Whether there is such a region or family is for the answer to say; both may come later.
 ///
 /// # Errors
 /// [`InfraError::OutOfRange`] with every wrong field.
-pub(super) fn overlays(all: &[Overlay]) -> Result<(), InfraError> {
+pub(super) fn overlays(all: &[Overlay], clouds: &[CloudName]) -> Result<(), InfraError> {
     let mut wrongs = Wrongs::default();
     wrongs.at_most("overlays", all.len(), OVERLAYS_MAX);
     for (at, overlay) in all.iter().enumerate() {
         wrongs.text(&format!("overlays[{at}].name"), Some(&overlay.name), NAME_LEN_MAX);
+        if let Some(cloud) = overlay.provider.as_ref().filter(|cloud| !clouds.contains(cloud)) {
+            let known: Vec<&str> = clouds.iter().map(CloudName::as_str).collect();
+            let hint = meant(cloud.as_str(), known.iter().copied());
+            let message = format!("is not configured; known: {}{hint}", known.join(", "));
+            wrongs.add(format!("overlays[{at}].provider"), &message, None);
+        }
         wrongs.text(&format!("overlays[{at}].family"), overlay.family.as_deref(), NAME_LEN_MAX);
         match overlay.off {
             Off::Percent(off) if !(off > 0.0 && off <= 95.0) => {
@@ -278,6 +288,19 @@ fn fulfillable(request: &Request) -> Result<(), InfraError> {
         return no("software", "software is not installed by name yet; install it in setup");
     }
     Ok(())
+}
+
+/// A cap in dollars. One that is above zero and comes to nothing is told as what it is: whoever reads "is 0.00" never
+/// wrote that.
+fn price_cap(wrongs: &mut Wrongs, request: &Request) {
+    const FIELD: &str = "max_price_per_hour";
+    let positive = request.max_price_per_hour.filter(|cap| *cap > 0.0);
+    if positive.and(request.price_cap()).is_some_and(|cap| cap.nanos == 0) {
+        let limit = Some(format!("{}..={PRICE_MAX}", Money::usd_nanos(1)));
+        wrongs.add(FIELD, "is less than the smallest amount, a billionth of a dollar", limit);
+    } else {
+        wrongs.positive(FIELD, request.max_price_per_hour, PRICE_MAX);
+    }
 }
 
 /// A duration or an end, not both, and neither beyond the longest lease.
@@ -482,6 +505,28 @@ mod tests {
         assert!(fields(|r| r.ends_at = Some(soon)).is_empty());
         let both = |r: &mut Request| (r.ends_at, r.duration_s) = (Some(soon), Some(60));
         assert_eq!(fields(both), ["ends_at"]);
+    }
+
+    #[test]
+    fn a_cap_below_the_smallest_amount_is_called_zero() {
+        let refused = |usd: f64| {
+            let request = Request { max_price_per_hour: Some(usd), ..Request::default() };
+            match check(&request, &Limits::default(), now()) {
+                Err(InfraError::OutOfRange { fields }) => fields.into_iter().next(),
+                Ok(()) => None,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for tiny in [1e-10, 4.9e-10, f64::MIN_POSITIVE] {
+            let wrong = refused(tiny).unwrap_or_else(|| panic!("{tiny} is taken"));
+            assert!(wrong.message.contains("a billionth of a dollar"), "{tiny}: {}", wrong.message);
+            assert_eq!(wrong.limit.as_deref(), Some("0.000000001..=1000000"), "{tiny}");
+        }
+        assert_eq!(refused(1e-9), None);
+        for other in [0.0, -1e-10, f64::NAN, 1e9] {
+            let wrong = refused(other).unwrap_or_else(|| panic!("{other} is taken"));
+            assert!(wrong.message.contains("above zero"), "{other}: {}", wrong.message);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::words::money::Money;
 use crate::words::secret::Secret;
 
 use super::error::{FieldError, InfraError};
+use super::overlay_effect::OverlayEffect;
 
 /// Most characters of an idempotency key.
 pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
@@ -309,6 +310,8 @@ pub struct Shares {
 pub struct OverlaysView {
     /// All of them; none when they were never set.
     pub overlays: Vec<Overlay>,
+    /// What each of them lowers now, in the same order.
+    pub effects: Vec<OverlayEffect>,
     /// Pass it as `if_match`; 0 when they were never set.
     pub version: Version,
     /// When they were set.

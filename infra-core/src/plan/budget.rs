@@ -9,6 +9,7 @@
 //! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
 //! * A month's limit is asked of the next month, too: what is asked for in the last hour of one costs the other. What
 //!   goes on for longer costs no later month more than a whole one, so nobody has to look further.
+//! * What machines really came to counts where it is more: those that were replaced and could not be ended yet.
 //! * What is there after its end (an end that is stuck, held or not believed) goes on to count: up to now, and for
 //!   [`BEYOND`] more, anew with every plan that finds less than half of that left.
 //!
@@ -163,6 +164,24 @@ pub fn charge(reservation: &Reservation, now: Timestamp) -> Charge {
     }
     // A new end begins no new time: its minimum would be paid again.
     Charge { each: new.each, until: new.until, ..was }
+}
+
+/// The same charge, and no less in this month than was really paid.
+///
+/// Machines that were replaced ran, too, for as long as they could not be ended, and are no part of what is wanted. Raised
+/// by more than a quarter of an hour of a machine, since each raise is a commit.
+#[must_use]
+pub fn at_least(charge: Charge, paid: Money, now: Timestamp) -> Charge {
+    let month = Month::of(now);
+    let more = paid.nanos.saturating_sub(charge.spent(month, now).nanos);
+    if more <= charge.each.per_hour.nanos / 4 {
+        return charge;
+    }
+    let (since, before) = match month == charge.month {
+        true => (charge.since, charge.before),
+        false => (month.start(), Money::default()),
+    };
+    Charge { since, month, before: before.plus(Money { nanos: more, ..before }), ..charge }
 }
 
 /// What a new reservation counts for, when its machines are of this choice.

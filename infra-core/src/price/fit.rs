@@ -227,6 +227,13 @@ impl<'a> LaneView<'a> {
         matching.map(|it| it.off.lowered(list)).min().unwrap_or(list)
     }
 
+    /// The name of the overlay that [`Self::lowered`] is by; of several that come to the same the first by name.
+    pub(super) fn lowered_by(&self, list: i64, family: &str, market: Market) -> Option<&'a str> {
+        let matching = self.overlays.iter().filter(|it| it.is_for_kind(family, market));
+        let all = matching.map(|it| (it.off.lowered(list), it.name.as_str()));
+        all.filter(|(lowered, _)| *lowered < list).min().map(|(_, name)| name)
+    }
+
     /// Has it what should boot, for an architecture that is wanted?
     pub(super) fn can_boot(&self, need: &Need<'_>) -> bool {
         let arches = [Arch::X86_64, Arch::Arm64].into_iter();

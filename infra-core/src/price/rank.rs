@@ -156,12 +156,19 @@ pub(super) fn quote(need: &Need<'_>, fit: &Fit<'_, '_>, zone: Option<&Zone>) -> 
         tariff: None,
     };
     let meter = fit.meter();
+    let offer = fit.offering;
+    let saved_by = offer
+        .price
+        .per_hour()
+        .and_then(|list| fit.lane.lowered_by(list.nanos, &offer.family, offer.market))
+        .map(str::to_owned);
     Quote {
         per_hour: choice.per_hour.times(i64::from(need.count)),
         parts_per_hour: cost::parts(need, fit, Meter::HOUR),
         total: need.time.map(|_| shown(fit.cost)),
         parts_total: need.time.map(|_| cost::parts(need, fit, meter)),
         saved_per_hour: shown(i128::from(fit.saved) * i128::from(need.count)),
+        saved_by,
         stale: fit.stale,
         beats_next: None,
         refused_until: None,

@@ -122,7 +122,9 @@ pub fn by_month(reservation: &Reservation, rows: &[&Launch], now: Timestamp) -> 
     sums.filter(|(_, sum)| sum.nanos != 0).collect()
 }
 
-fn in_month(reservation: &Reservation, rows: &[&Launch], month: Month, now: Timestamp) -> Money {
+/// What machines of a reservation came to in a month, until now.
+#[must_use]
+pub fn in_month(reservation: &Reservation, rows: &[&Launch], month: Month, now: Timestamp) -> Money {
     let by = |at: Timestamp| total(reservation, rows.iter().copied(), at);
     let (before, after) = (by(month.start().min(now)), by(month.end().min(now)));
     Money { nanos: after.nanos.saturating_sub(before.nanos), ..after }

@@ -167,7 +167,7 @@ fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Op
     let arch = told.map_or(Some(provider.settings.arch), |told| arch_in(told))?;
     let type_name = TypeName::new(flavor.name.clone()).ok()?;
     let (family, generation) = family(&flavor.extra_specs);
-    Some(Offering {
+    let offering = Offering {
         family,
         generation,
         burstable: shares_processors(&flavor.extra_specs),
@@ -178,9 +178,9 @@ fn offering(provider: &OpenStackProvider, flavor: &Flavor, zones: &[Zone]) -> Op
         gpus,
         gpu_model,
         zones: zones.to_vec(),
-        price: prices::price(provider.settings.prices.as_ref(), &flavor.name),
         ..Offering::new(type_name, arch, Market::OnDemand)
-    })
+    };
+    Some(prices::priced(provider.settings.prices.as_ref(), offering))
 }
 
 /// `ecs:generation = s3`: the third of `s`, as the clouds that are built like Huawei's say it

@@ -51,6 +51,6 @@ pub use clouds_yaml::{CloudEntry, CloudsYamlError};
 pub use driver::OpenStackDriver;
 #[cfg(feature = "fakes")]
 pub use fake::OpenStackFake;
-pub use prices::{PriceSheet, PriceSheetError};
+pub use prices::PriceSheet;
 pub use provider::OpenStackProvider;
 pub use settings::{Interface, OpenStackSettings};

@@ -1,124 +1,108 @@
-//! What flavors cost, as an operator wrote it down: OpenStack itself has no prices. Names are whole, without wildcards: one
-//! price of flavors of different sizes would be wrong for most. Other currencies and forms: [`crate::prices`].
+//! What flavors cost, as an operator wrote it down: OpenStack itself has no prices.
 //!
-//! ```toml
-//! as_of = "2026-01-31T00:00:00Z"
-//! currency = "USD"
-//!
-//! [per_hour]
-//! "m1.small" = "0.021"
-//! ```
+//! A sheet is a price file in TOML and nothing else ([`crate::prices::Form::Toml`]): the same amounts, ceilings and words
+//! of refusal, and the same way to say a flavor's family, generation and whether it is burstable. A server takes such a
+//! file for any cloud, reads it again and converts it; whoever makes an [`super::OpenStackDriver`] alone hands it over here.
 
-use std::collections::BTreeMap;
+use infra_core::nouns::offering::{Offering, Price};
 
-use infra_core::nouns::offering::Price;
-use infra_core::words::clock::Timestamp;
-use infra_core::words::money::{Currency, Money};
-use serde::Deserialize;
+use crate::prices::{Form, PriceError, PriceOf, PriceTable, Rates};
 
 /// The name of the source, shown with every price.
 const SOURCE: &str = "price sheet";
 
-/// Flavors and what one machine of each costs per hour.
+/// Flavors, what one machine of each costs per hour and, where it says so, what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PriceSheet {
-    as_of: Timestamp,
-    per_hour: BTreeMap<String, Money>,
-}
-
-/// Why a price sheet cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PriceSheetError {
-    /// No TOML, or not of this form.
-    #[error("price sheet cannot be read: {why}")]
-    Unreadable {
-        /// Where and why, in one line.
-        why: String,
-    },
-    /// A currency that is not reckoned in here.
-    #[error("price sheet is in {currency:?}; USD is known")]
-    Currency {
-        /// What it says.
-        currency: String,
-    },
-    /// An amount that is no decimal above zero.
-    #[error("price sheet says {amount:?} for {flavor}: an amount is a decimal above zero like \"0.021\"")]
-    Amount {
-        /// Of which flavor.
-        flavor: String,
-        /// What it says.
-        amount: String,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sheet {
-    as_of: Timestamp,
-    currency: String,
-    per_hour: BTreeMap<String, String>,
-}
+pub struct PriceSheet(PriceTable);
 
 impl PriceSheet {
-    /// Reads a sheet.
+    /// Reads a sheet in US dollars.
     ///
     /// # Errors
-    /// [`PriceSheetError`].
-    pub fn from_toml(text: &str) -> Result<Self, PriceSheetError> {
-        let unreadable = |error: toml::de::Error| PriceSheetError::Unreadable {
-            why: error.message().lines().collect::<Vec<_>>().join(", "),
-        };
-        let Sheet { as_of, currency, per_hour } = toml::from_str(text).map_err(unreadable)?;
-        if currency != Currency::Usd.code() {
-            return Err(PriceSheetError::Currency { currency });
+    /// [`PriceError::Malformed`] with the line: for what a price file is refused for, and for any flavor without a price
+    /// (no amount, or one of a currency that would have to be converted). Nobody reads a sheet again, so nobody would see.
+    pub fn from_toml(text: &str) -> Result<Self, PriceError> {
+        let table = Form::Toml.parse(SOURCE, text.as_bytes(), None)?;
+        match table.without_price(&Rates::default()).into_iter().next() {
+            Some(why) => Err(PriceError::Malformed { what: SOURCE.to_owned(), line: None, why }),
+            None => Ok(Self(table)),
         }
-        let amount = |(flavor, amount): (String, String)| match Money::parse_usd(&amount) {
-            Some(money) if money.nanos > 0 => Ok((flavor, money)),
-            _ => Err(PriceSheetError::Amount { flavor, amount }),
-        };
-        Ok(Self { as_of, per_hour: per_hour.into_iter().map(amount).collect::<Result<_, _>>()? })
     }
 }
 
-/// What a flavor costs.
-pub(super) fn price(sheet: Option<&PriceSheet>, flavor: &str) -> Price {
-    match sheet {
-        Some(sheet) => match sheet.per_hour.get(flavor) {
-            Some(price) => Price::from_table(Some(*price), sheet.as_of, SOURCE),
-            None => Price::Unknown { reason: format!("{SOURCE} names no price of {flavor}") },
-        },
-        None => Price::Unknown { reason: "there is no price sheet for this cloud".to_owned() },
-    }
+/// A flavor with what a sheet says of it.
+pub(super) fn priced(sheet: Option<&PriceSheet>, flavor: Offering) -> Offering {
+    let Some(PriceSheet(table)) = sheet else {
+        let reason = "there is no price sheet for this cloud".to_owned();
+        return Offering { price: Price::Unknown { reason }, ..flavor };
+    };
+    let price = table.price(PriceOf::on_demand(flavor.type_name.as_str()), &Rates::default());
+    Offering { price, ..table.described(flavor) }
 }
 
 #[cfg(test)]
 mod tests {
+    use infra_core::nouns::request::{Arch, Market};
+    use infra_core::words::money::Money;
+
     use super::*;
 
     const SHEET: &str =
         "as_of = \"2026-01-31T00:00:00Z\"\ncurrency = \"USD\"\n[per_hour]\n\"m1.small\" = \"0.021\"\n";
 
+    fn flavor(name: &str) -> Offering {
+        Offering::new(name.parse().expect("a name"), Arch::X86_64, Market::OnDemand)
+    }
+
     #[test]
     fn what_no_sheet_names_has_no_price() {
         let sheet = PriceSheet::from_toml(SHEET).expect("a sheet");
-        assert_eq!(price(Some(&sheet), "m1.small").per_hour(), Money::parse_usd("0.021"));
-        assert_eq!(price(Some(&sheet), "m1.large").per_hour(), None);
-        assert_eq!(price(None, "m1.small").per_hour(), None);
+        let price = |sheet, name| priced(sheet, flavor(name)).price.per_hour();
+        assert_eq!(price(Some(&sheet), "m1.small"), Money::parse_usd("0.021"));
+        assert_eq!(price(Some(&sheet), "m1.large"), None);
+        assert_eq!(price(None, "m1.small"), None);
     }
 
     #[test]
     fn a_sheet_that_could_be_misread_is_refused() {
         for (from, to, said) in [
-            ("USD", "EUR", "USD is known"),
-            ("0.021", "0", "above zero"),
-            ("0.021", "-1", "above zero"),
-            ("0.021", "cheap", "above zero"),
+            ("USD", "EUR", "no rate is configured"),
+            ("USD", "euro", "\"euro\" is no currency"),
+            ("0.021", "0", "line 4: 0 is not above zero"),
+            ("0.021", "-1", "line 4: -1 is not above zero"),
+            ("0.021", "cheap", "line 4: \"cheap\" is not a decimal"),
+            ("0.021", "10000", "line 4: 10000.00 is no price of an hour"),
             ("as_of", "of", "unknown field"),
-            ("[per_hour]", "[per_day]", "unknown field"),
+            ("[per_hour]", "[per_day]", "line 3: unknown field"),
         ] {
             let error = PriceSheet::from_toml(&SHEET.replace(from, to)).expect_err("it is wrong");
             assert!(error.to_string().contains(said), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_flavor_that_the_cloud_has_no_words_for_belongs_to_no_family() {
+        let words = "[flavors.\"m1.small\"]\nfamily = \"M1\"\ngeneration = 1\nburstable = true\n";
+        let sheet = PriceSheet::from_toml(&format!("{SHEET}{words}")).expect("a sheet");
+        let told = Offering { family: "s3".to_owned(), generation: Some(3), ..flavor("m1.small") };
+        let one = priced(Some(&sheet), told.clone());
+        assert_eq!((one.family.as_str(), one.generation, one.burstable), ("m1", Some(1), true));
+        let part = PriceSheet::from_toml(&format!("{SHEET}[flavors.\"m1.small\"]\nburstable = true\n"))
+            .expect("one");
+        let one = priced(Some(&part), told);
+        assert_eq!(
+            (one.family.as_str(), one.generation, one.burstable),
+            ("s3", Some(3), true),
+            "the cloud's"
+        );
+        for (wrong, said) in [
+            ("[flavors.\"m1.smal\"]\nfamily = \"m1\"\n", "line 5: m1.smal: is told of and has no price"),
+            ("[flavors.\"m1.small\"]\nfamily = \"\"\n", "line 5: m1.small: family must be"),
+            ("[flavors.\"m1.small\"]\ngeneration = 0\n", "line 5: m1.small: generation must be"),
+            ("[flavors.\"m1.small\"]\nfamilie = \"m1\"\n", "line 6: unknown field"),
+        ] {
+            let error = PriceSheet::from_toml(&format!("{SHEET}{wrong}")).expect_err(wrong);
+            assert!(error.to_string().contains(said), "{wrong}: {error}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! * One question at a time for each scope, and each is cut after [`Pace::within`].
 //! * A failure leaves the last good table and is asked again after a pause that doubles, up to the interval; what the
 //!   source itself says about coming back counts when it is longer.
+//! * What a table says in vain is told once for each table and region, and stays in sight until some catalogue takes it.
 //! * Pauses are spread by a tenth, so that a thousand scopes that began together do not stay together.
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use infra_core::words::ids::{AccountId, CloudName, Region};
 use super::PriceSource;
 use super::error::PriceError;
 use super::rates::Rates;
-use super::table::PriceTable;
+use super::table::{PriceTable, Unused};
 
 /// How often a source is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,14 @@ pub struct PriceAge {
     pub failures: u32,
     /// The last of them.
     pub last_error: Option<String>,
+    /// Rows that no catalogue of the region took a price from so far; 0 until the first of them came.
+    pub unused: usize,
+    /// Some of them, as people name them.
+    pub unused_examples: Vec<String>,
 }
+
+/// Unused rows that are named at most.
+const EXAMPLES_MAX: usize = 5;
 
 /// One source's tables, by scope.
 #[derive(Debug)]
@@ -103,6 +111,8 @@ struct State {
     used: Duration,
     failures: u32,
     last_error: Option<String>,
+    /// What no catalogue took of this very table; `None` until one was asked for it.
+    unused: Option<Unused>,
 }
 
 /// Scopes that are remembered; the one that was not used for longest goes.
@@ -173,6 +183,32 @@ impl PriceFeed {
         slot.read(|state| state.table.clone())
     }
 
+    /// Notes what a table says in vain for one catalogue of a scope. Accounts see different types: what any of them takes is
+    /// of use. A table that was replaced meanwhile is passed over.
+    pub fn joined(&self, scope: &Scope, table: &Arc<PriceTable>, unused: &Unused) {
+        let slot = self.slot(scope);
+        let first = slot.write(|state| {
+            if state.table.as_ref().is_none_or(|current| !Arc::ptr_eq(current, table)) {
+                return false;
+            }
+            match &mut state.unused {
+                Some(known) => {
+                    known.retain(|row, _| unused.contains_key(row));
+                    false
+                }
+                none => {
+                    *none = Some(unused.clone());
+                    !unused.is_empty()
+                }
+            }
+        });
+        if first {
+            let (rows, examples) = (unused.values().sum::<usize>(), examples(unused).join(", "));
+            let (cloud, region, source) = (&self.cloud, &scope.region, table.source());
+            tracing::warn!(%cloud, %region, source, rows, examples, "prices of what is not sold here: a slip of the pen?");
+        }
+    }
+
     /// The ages of everything that is known, one per region.
     #[must_use]
     pub fn ages(&self) -> Vec<PriceAge> {
@@ -204,6 +240,8 @@ impl PriceFeed {
             known: table.map_or(0, |table| table.counts().0),
             failures: state.failures,
             last_error: state.last_error.clone(),
+            unused: state.unused.iter().flat_map(Unused::values).sum(),
+            unused_examples: state.unused.as_ref().map(examples).unwrap_or_default(),
         }
     }
 
@@ -222,10 +260,15 @@ impl PriceFeed {
         let now = self.clock.mono();
         match read {
             Ok(table) => {
-                let due = now + self.spread(self.pace.every);
+                let due = Some(now + self.spread(self.pace.every));
+                let (was, unused) = slot.read(|state| (state.table.clone(), state.unused.clone()));
+                // The same text again is the same table: what is known of it stays.
+                let (table, unused) = match was.filter(|was| **was == table) {
+                    Some(was) => (was, unused),
+                    None => (Arc::new(table), None),
+                };
                 slot.write(|state| {
-                    *state =
-                        State { table: Some(Arc::new(table)), due: Some(due), used: now, ..State::default() };
+                    *state = State { table: Some(table), due, used: now, unused, ..State::default() };
                 });
             }
             Err(error) => {
@@ -269,13 +312,17 @@ impl PriceFeed {
     }
 }
 
+fn examples(unused: &Unused) -> Vec<String> {
+    unused.keys().take(EXAMPLES_MAX).cloned().collect()
+}
+
 impl Slot {
     fn read<T>(&self, work: impl FnOnce(&State) -> T) -> T {
         work(&self.state.lock().expect("nobody panics while reading a state"))
     }
 
-    fn write(&self, work: impl FnOnce(&mut State)) {
-        work(&mut self.state.lock().expect("nobody panics while writing a state"));
+    fn write<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().expect("nobody panics while writing a state"))
     }
 }
 

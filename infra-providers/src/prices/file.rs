@@ -10,7 +10,8 @@
 //! m5.large,0.096,USD,2026-11-01,us-east-1,on_demand
 //! ```
 //!
-//! *JSON* says date and currency once; a price may be a text or a number. *TOML* is for flavors alone:
+//! *JSON* says date and currency once; a price may be a text or a number. *TOML* is for flavors alone, and may say what
+//! they are (the module `sheet`):
 //!
 //! ```json
 //! {"as_of": "2026-11-01", "currency": "EUR", "prices": [{"type": "m1.small", "price_per_hour": "0.021"}]}
@@ -42,6 +43,7 @@ use serde::Deserialize;
 use super::PriceSource;
 use super::amount::{Amount, CurrencyCode};
 use super::error::PriceError;
+use super::sheet;
 use super::table::{PriceOf, PriceTable};
 
 /// Longest file that is read.
@@ -129,21 +131,22 @@ impl PriceSource for FileSource {
     }
 }
 
-#[derive(Deserialize)]
+/// Texts as they stood, whatever the form.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CsvRow {
-    r#type: String,
-    price_per_hour: String,
-    currency: String,
-    as_of: String,
+pub(super) struct CsvRow {
+    pub(super) r#type: String,
+    pub(super) price_per_hour: String,
+    pub(super) currency: String,
+    pub(super) as_of: String,
     #[serde(default)]
-    region: String,
+    pub(super) region: String,
     #[serde(default)]
-    zone: String,
+    pub(super) zone: String,
     #[serde(default)]
-    market: String,
+    pub(super) market: String,
     #[serde(default)]
-    os: String,
+    pub(super) os: String,
 }
 
 #[derive(Deserialize)]
@@ -170,19 +173,11 @@ struct JsonRow {
     os: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sheet {
-    as_of: toml::Value,
-    currency: String,
-    per_hour: BTreeMap<String, toml::Value>,
-}
-
 /// A row, wherever it stood.
-struct Said {
-    /// `line 3`, `entry 3`, or the flavor.
-    place: String,
-    row: CsvRow,
+pub(super) struct Said {
+    /// `line 3` or `entry 3`.
+    pub(super) place: String,
+    pub(super) row: CsvRow,
 }
 
 impl Form {
@@ -193,16 +188,16 @@ impl Form {
     pub fn parse(self, shown: &str, bytes: &[u8], region: Option<&Region>) -> Result<PriceTable, PriceError> {
         // Some editors begin a file with a mark that says how it is encoded.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let said = match self {
-            Self::Csv => csv_rows(shown, bytes),
-            Self::Json => json_rows(shown, bytes),
-            Self::Toml => toml_rows(shown, bytes),
-        }?;
-        table(shown, said, region)
+        let (said, words) = match self {
+            Self::Csv => (csv_rows(shown, bytes)?, BTreeMap::new()),
+            Self::Json => (json_rows(shown, bytes)?, BTreeMap::new()),
+            Self::Toml => sheet::read(shown, bytes)?,
+        };
+        table(shown, said, region).map(|table| table.with_words(words))
     }
 }
 
-fn malformed(what: &str, line: Option<u64>, why: impl Display) -> PriceError {
+pub(super) fn malformed(what: &str, line: Option<u64>, why: impl Display) -> PriceError {
     PriceError::Malformed { what: what.to_owned(), line, why: why.to_string() }
 }
 
@@ -282,33 +277,6 @@ fn json_rows(shown: &str, bytes: &[u8]) -> Result<Vec<(Option<u64>, Said)>, Pric
     Ok(rows.collect())
 }
 
-fn toml_rows(shown: &str, bytes: &[u8]) -> Result<Vec<(Option<u64>, Said)>, PriceError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed(shown, None, "not UTF-8"))?;
-    let sheet: Sheet = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
-        let why = error.message().lines().collect::<Vec<_>>().join(", ");
-        malformed(shown, line.and_then(|line| u64::try_from(line).ok()), why)
-    })?;
-    let Sheet { as_of, currency, per_hour } = sheet;
-    // A date of TOML's own, or a text. What is neither is told with the first flavor.
-    let as_of = as_of.as_str().map_or_else(|| as_of.to_string(), str::to_owned);
-    let rows = per_hour.into_iter().map(|(flavor, price)| {
-        let price_per_hour = price.as_str().map_or_else(|| price.to_string(), str::to_owned);
-        let row = CsvRow {
-            price_per_hour,
-            currency: currency.clone(),
-            as_of: as_of.clone(),
-            r#type: flavor.clone(),
-            region: String::new(),
-            zone: String::new(),
-            market: String::new(),
-            os: String::new(),
-        };
-        (None, Said { place: flavor, row })
-    });
-    Ok(rows.collect())
-}
-
 fn table(
     shown: &str,
     said: Vec<(Option<u64>, Said)>,
@@ -317,6 +285,7 @@ fn table(
     let mut rows = Vec::new();
     let mut seen = BTreeMap::new();
     let mut oldest: Option<Timestamp> = None;
+    let mut regions = Vec::new();
     for (line, Said { place, row }) in said {
         let wrong = |why: String| {
             let why = if line.is_none() { format!("{place}: {why}") } else { why };
@@ -337,6 +306,7 @@ fn table(
             return Err(wrong(format!("{} stands there twice, first in {before}", row.r#type)));
         }
         oldest = Some(oldest.map_or(as_of, |oldest| oldest.min(as_of)));
+        regions.extend(Some(row.region.clone()).filter(|region| !region.is_empty()));
         let here = region.is_none_or(|region| row.region.is_empty() || row.region == region.as_str());
         if here {
             let amount = match row.price_per_hour.as_str() {
@@ -349,7 +319,7 @@ fn table(
     // A row of this very region goes before one of any.
     rows.sort_by_key(|(row, ..)| row.region.is_empty());
     let mut table = PriceTable::new(shown, oldest.unwrap_or(Timestamp::UNIX_EPOCH), false);
-    table.name_regions(rows.iter().map(|(row, ..)| row.region.as_str()).filter(|region| !region.is_empty()));
+    table.name_regions(regions.iter().map(String::as_str));
     let mut own = std::collections::BTreeSet::new();
     for (row, market, system, as_of, amount) in &rows {
         // One region's table needs no word of it. In a table of all a region stands before the zone: two regions' prices of

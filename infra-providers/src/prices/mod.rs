@@ -29,6 +29,7 @@ mod garbage;
 mod inventory;
 mod priced;
 mod rates;
+mod sheet;
 mod table;
 
 use std::fmt;
@@ -43,7 +44,7 @@ pub use inventory::InventorySource;
 pub use priced::PricedDriver;
 pub(crate) use priced::priced;
 pub use rates::{Rate, Rates, RatesError};
-pub use table::{LINUX, PriceOf, PriceTable, Row};
+pub use table::{LINUX, PriceOf, PriceTable, Row, TypeWords, Unused};
 
 /// Says what capacity costs in one region.
 ///

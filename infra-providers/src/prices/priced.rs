@@ -78,6 +78,7 @@ impl CloudDriver for PricedDriver {
             feed: Arc::clone(&self.feed),
             source: Arc::new(self.source.clone().in_region(lane.region.clone())),
             scope: Scope { region: lane.region.clone(), account: None },
+            regions: self.inner.regions(),
             rates: Arc::clone(&self.rates),
         }))
     }
@@ -89,6 +90,8 @@ struct Priced {
     feed: Arc<PriceFeed>,
     source: Arc<dyn PriceSource>,
     scope: Scope,
+    /// All of the cloud's: rows of any other are in vain.
+    regions: Vec<Region>,
     rates: Arc<Rates>,
 }
 
@@ -110,6 +113,8 @@ impl CloudProvider for Priced {
             || self.feed.last_error(&self.scope).unwrap_or_else(|| "no price file was read yet".to_owned());
         catalogue.offerings = match table {
             Some(table) => {
+                let unused = table.unused(&catalogue.offerings, &self.regions);
+                self.feed.joined(&self.scope, &table, &unused);
                 catalogue.offerings.into_iter().flat_map(|one| priced(&one, &table, &self.rates)).collect()
             }
             None => {
@@ -150,13 +155,14 @@ impl CloudProvider for Priced {
 /// that its zones have, so that a quote in a zone is that zone's.
 ///
 /// None of one that is of another system than Linux: that is what a cloud made of its own prices, and its Linux sibling
-/// becomes all that the table names.
+/// becomes all that the table names. What the table says a type is counts, too.
 pub(crate) fn priced(one: &Offering, table: &PriceTable, rates: &Rates) -> Vec<Offering> {
     if !one.system.is_linux() {
         return Vec::new();
     }
     let (name, market) = (one.type_name.clone(), one.market);
     let named = |system: &System| system.is_linux() || table.names(name.as_str(), market, *system);
+    let one = table.described(one.clone());
     let systems = System::PRICED.into_iter().filter(named);
     systems.flat_map(|system| by_zone(Offering { system, ..one.clone() }, table, rates)).collect()
 }
@@ -206,5 +212,24 @@ mod tests {
             .collect::<Vec<_>>();
         let systems: Vec<_> = all.iter().map(|one| one.system).collect();
         assert_eq!(systems, [System::Linux, System::Windows], "{all:?}");
+    }
+
+    #[test]
+    fn a_rule_about_families_passes_over_flavors_that_only_the_operator_can_name() {
+        let sheet = "as_of = 2026-11-01\ncurrency = \"USD\"\n[per_hour]\na = \"0.5\"\nb = 1\n\
+            [flavors.a]\nfamily = \"Fast\"\ngeneration = 2\n";
+        let table = Form::Toml.parse("p.toml", sheet.as_bytes(), None).expect("a table");
+        let of = |name: &str| {
+            let one = Offering::new(name.parse().expect("a name"), Arch::X86_64, Market::OnDemand);
+            let told = Offering { family: "plain".to_owned(), burstable: true, ..one };
+            let one = priced(&told, &table, &Rates::default()).remove(0);
+            (one.family, one.generation, one.burstable, one.price.per_hour().map(|it| it.nanos))
+        };
+        assert_eq!(of("a"), ("fast".to_owned(), Some(2), true, Some(500_000_000)));
+        assert_eq!(
+            of("b"),
+            ("plain".to_owned(), None, true, Some(1_000_000_000)),
+            "what is not said is the cloud's"
+        );
     }
 }

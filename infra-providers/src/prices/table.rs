@@ -3,10 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use infra_core::nouns::offering::Price;
+use infra_core::nouns::offering::{Offering, Price};
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
+use infra_core::words::ids::{Region, Zone};
 use infra_core::words::money::Money;
 
 use super::amount::Amount;
@@ -42,6 +43,21 @@ impl<'a> PriceOf<'a> {
     }
 }
 
+/// What a source says in vain, as people name it (`spot m5.large in us-east-1a`, `region us-esat-1`), each with its number
+/// of rows.
+pub type Unused = BTreeMap<String, usize>;
+
+/// What an operator says a type is, where its cloud has no words for it. What is not said stays the cloud's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TypeWords {
+    /// What types belong together, lower case.
+    pub family: Option<String>,
+    /// Which generation of its family, from 1.
+    pub generation: Option<u32>,
+    /// May its processors be used fully only for a time?
+    pub burstable: Option<bool>,
+}
+
 type Key = (String, Market, String);
 /// A price, or the reason why it is none.
 pub type Row = Result<Amount, String>;
@@ -56,7 +72,9 @@ pub struct PriceTable {
     /// When rows were true that say so themselves.
     moments: BTreeMap<Key, BTreeMap<Option<String>, Timestamp>>,
     disk: Option<Row>,
-    regions: BTreeSet<String>,
+    /// How many rows each region that is named has.
+    regions: BTreeMap<String, usize>,
+    words: BTreeMap<String, TypeWords>,
 }
 
 impl PriceTable {
@@ -70,7 +88,8 @@ impl PriceTable {
             rows: BTreeMap::new(),
             moments: BTreeMap::new(),
             disk: None,
-            regions: BTreeSet::new(),
+            regions: BTreeMap::new(),
+            words: BTreeMap::new(),
         }
     }
 
@@ -86,14 +105,41 @@ impl PriceTable {
         self.as_of
     }
 
-    /// Notes which regions the source names.
+    /// Notes which regions the source names, once for each row.
     pub fn name_regions<'a>(&mut self, regions: impl IntoIterator<Item = &'a str>) {
-        self.regions.extend(regions.into_iter().map(str::to_owned));
+        for region in regions {
+            *self.regions.entry(region.to_owned()).or_default() += 1;
+        }
     }
 
-    /// Regions that the source names, in alphabetical order; none where it speaks of any.
+    /// Regions that the source names, in alphabetical order, those of other tables than this one among them; none where it
+    /// speaks of any.
     pub fn regions(&self) -> impl Iterator<Item = &str> {
-        self.regions.iter().map(String::as_str)
+        self.regions.keys().map(String::as_str)
+    }
+
+    /// What is said in vain: rows that no offer takes its price from, and rows of regions that are not among `regions`.
+    /// `offers` are the cloud's own, before this table's prices.
+    #[must_use]
+    pub fn unused(&self, offers: &[Offering], regions: &[Region]) -> Unused {
+        let mut sold = BTreeMap::<(&str, Market), BTreeSet<&str>>::new();
+        for offer in offers.iter().filter(|offer| offer.system.is_linux()) {
+            let zones = sold.entry((offer.type_name.as_str(), offer.market)).or_default();
+            zones.extend(offer.zones.iter().map(Zone::as_str));
+        }
+        let mut unused = Unused::new();
+        for ((type_name, market, os), rows) in &self.rows {
+            let zones = sold.get(&(type_name.as_str(), *market));
+            for zone in rows.keys().map(Option::as_deref) {
+                if zones.is_none_or(|zones| zone.is_some_and(|zone| !zones.contains(zone))) {
+                    unused.insert(named(PriceOf { type_name, market: *market, os, zone }), 1);
+                }
+            }
+        }
+        let elsewhere = |name: &str| !regions.iter().any(|region| region.as_str() == name);
+        let elsewhere = self.regions.iter().filter(|(name, _)| elsewhere(name));
+        unused.extend(elsewhere.map(|(name, rows)| (format!("region {name}"), *rows)));
+        unused
     }
 
     /// When the newest of its rows was true that says so itself.
@@ -137,6 +183,24 @@ impl PriceTable {
     #[must_use]
     pub fn with_disk(self, says: Row) -> Self {
         Self { disk: Some(says), ..self }
+    }
+
+    /// The same table, with what types are.
+    #[must_use]
+    pub fn with_words(self, words: BTreeMap<String, TypeWords>) -> Self {
+        Self { words, ..self }
+    }
+
+    /// An offering, as the source says what its type is.
+    #[must_use]
+    pub fn described(&self, one: Offering) -> Offering {
+        let Some(said) = self.words.get(one.type_name.as_str()) else { return one };
+        Offering {
+            family: said.family.clone().unwrap_or(one.family),
+            generation: said.generation.or(one.generation),
+            burstable: said.burstable.unwrap_or(one.burstable),
+            ..one
+        }
     }
 
     /// What a GiB of disk costs for an hour, in the installation's currency; `None` when nobody says.

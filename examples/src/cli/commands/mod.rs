@@ -8,6 +8,7 @@ pub(super) mod keys;
 pub(super) mod login;
 pub(super) mod look;
 pub(super) mod money;
+pub(super) mod overlays;
 pub(super) mod people;
 pub(super) mod reserve;
 pub(super) mod templates;

@@ -59,7 +59,7 @@ pub(in crate::cli) struct BudgetArgs {
     none: bool,
 }
 
-fn whose(text: &str) -> Result<BudgetOf, String> {
+pub(super) fn whose(text: &str) -> Result<BudgetOf, String> {
     match text.split_once(':') {
         Some(("user", name)) if !name.is_empty() => Ok(BudgetOf::User(name.to_owned())),
         Some(("team", name)) if !name.is_empty() => Ok(BudgetOf::Team(name.to_owned())),
@@ -91,12 +91,12 @@ impl BudgetArgs {
     }
 }
 
-fn price(value: &Value) -> String {
+pub(super) fn price(value: &Value) -> String {
     let money: Option<MoneyText> = serde_json::from_value(value.clone()).ok();
     money.map(|money| show::money(&money)).unwrap_or_default()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -194,6 +194,15 @@ fn same_but_zone(one: &Value, other: &Value) -> bool {
     but(one) == but(other)
 }
 
+/// What discounts take off, and the name of the one it is by.
+fn saved(quote: &Value) -> String {
+    match (price(&quote["saved_per_hour"]), quote["saved_by"].as_str()) {
+        (saved, _) if saved == "$0.00" => String::new(),
+        (saved, Some(by)) => format!("{saved} by {by}"),
+        (saved, None) => saved,
+    }
+}
+
 /// Why quotes stand as they do: parts and reasons, what rules cost, and what is skipped.
 pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
     let mut table = Table::new(&[
@@ -218,7 +227,6 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
         let parts =
             if quote["parts_total"].is_null() { &quote["parts_per_hour"] } else { &quote["parts_total"] };
         let part = |name: &str| Some(price(&parts[name])).filter(|text| text != "$0.00").unwrap_or_default();
-        let saved = Some(price(&quote["saved_per_hour"])).filter(|text| text != "$0.00").unwrap_or_default();
         table.row([
             text(&quote["type"]),
             zone,
@@ -226,7 +234,7 @@ pub(in crate::cli) fn reasons(answer: &Value, now: Timestamp) -> String {
             part("disk"),
             part("ipv4"),
             part("fee"),
-            saved,
+            saved(quote),
             show::priced(&quote["price_as_of"], &quote["stale"], now),
             text(&quote["price_source"]),
             text(&last["beats_next"]),

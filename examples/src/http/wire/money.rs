@@ -299,11 +299,24 @@ pub struct NewOverlays {
     pub overlays: Vec<Overlay>,
 }
 
+/// What a discount lowers now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OverlayEffect {
+    /// Offers of the team's keys that it lowers; `null` when none of the clouds it is for answers now.
+    #[schema(required = true)]
+    pub matches: Option<u64>,
+    /// Why that may be none, or fewer than meant: a sentence each.
+    pub warnings: Vec<String>,
+}
+
 /// A team's discounts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overlays {
     /// All of them.
     pub overlays: Vec<Overlay>,
+    /// What each of them lowers now, in the same order. One that lowers nothing may be mistyped.
+    #[serde(default)]
+    pub effects: Vec<OverlayEffect>,
     /// When they were set; `null` when never.
     #[schema(required = true)]
     pub changed_at: Option<Timestamp>,
@@ -313,7 +326,11 @@ pub struct Overlays {
 
 impl From<OverlaysView> for Overlays {
     fn from(view: OverlaysView) -> Self {
-        let OverlaysView { overlays, changed_at, version } = view;
-        Self { overlays, changed_at, version: version.0 }
+        let OverlaysView { overlays, effects, changed_at, version } = view;
+        let effects = effects.into_iter().map(|effect| OverlayEffect {
+            matches: effect.matches.map(|count| u64::try_from(count).unwrap_or(u64::MAX)),
+            warnings: effect.warnings,
+        });
+        Self { overlays, effects: effects.collect(), changed_at, version: version.0 }
     }
 }

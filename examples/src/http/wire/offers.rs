@@ -68,6 +68,10 @@ pub struct Quote {
     pub parts_total: Option<CostParts>,
     /// What the team's discounts take off all machines in one hour.
     pub saved_per_hour: Money,
+    /// The name of the discount that this is by; `null` without one.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub saved_by: Option<String>,
     /// The price is old.
     pub stale: bool,
     /// Who named the price of the type.
@@ -134,6 +138,7 @@ impl From<&pricing::Quote> for Quote {
             total: quote.total,
             parts_total: quote.parts_total.map(Into::into),
             saved_per_hour: quote.saved_per_hour,
+            saved_by: quote.saved_by.clone(),
             stale: quote.stale,
             price_source,
             price_as_of,

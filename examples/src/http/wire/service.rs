@@ -54,6 +54,14 @@ pub struct PriceSource {
     pub known: u64,
     /// Failures to read them since the last success.
     pub failures: u32,
+    /// Rows of a price file that nothing sold in the region took a price from so far: a name may be mistyped. A row of no
+    /// region counts in each region where its type is not sold; rows of regions that are not in use count in all.
+    #[serde(default)]
+    pub unused: u64,
+    /// Some of them: types, each with market, system and zone where said, or `region` and its name.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    pub unused_examples: Vec<String>,
 }
 
 impl From<PriceAge> for PriceSource {
@@ -67,6 +75,8 @@ impl From<PriceAge> for PriceSource {
             age_s: age.age.map(|age| age.as_secs()),
             known: u64::try_from(age.known).unwrap_or(u64::MAX),
             failures: age.failures,
+            unused: u64::try_from(age.unused).unwrap_or(u64::MAX),
+            unused_examples: age.unused_examples,
         }
     }
 }

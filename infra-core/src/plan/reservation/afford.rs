@@ -11,9 +11,10 @@
 //! * A machine dearer than what the reservation counts for is not begun before a commit counted it.
 
 use super::{Draft, Picture};
-use crate::nouns::budget::Each;
+use crate::nouns::budget::{Charge, Each, Month};
 use crate::nouns::reservation::{Choice, HoldReason, Power};
-use crate::plan::budget::{Shortage, charge, each, passed, refused, standing};
+use crate::plan::budget::{Shortage, at_least, charge, each, passed, refused, standing};
+use crate::price::usage;
 
 /// Holds the reservation while a budget is passed, and lets it go afterwards.
 ///
@@ -50,16 +51,27 @@ pub(super) fn raise(
         return Ok(None);
     }
     let mut raised = draft.reservation.clone();
-    raised.charge = Some(crate::nouns::budget::Charge { each: dearer, ..was.clone() });
+    raised.charge = Some(Charge { each: dearer, ..was.clone() });
     let is = charge(&raised, picture.now);
     let no = picture.budgets.iter().find_map(|budget| refused(budget, Some(&was), &is));
     no.map_or(Ok(Some(dearer)), |shortage| Err(Box::new(shortage)))
+}
+
+/// What the reservation counts for after this plan.
+pub(super) fn charged(draft: &Draft, picture: &Picture<'_>) -> Charge {
+    let (reservation, now) = (&draft.reservation, picture.now);
+    let counted = charge(reservation, now);
+    if reservation.over_at.is_some() {
+        return counted;
+    }
+    let rows: Vec<_> = draft.launches.values().collect();
+    at_least(counted, usage::in_month(reservation, &rows, Month::of(now), now), now)
 }
 
 /// Counts for dearer machines from now on.
 pub(super) fn count_as(draft: &mut Draft, picture: &Picture<'_>, each: Each) {
     let was = standing(&draft.reservation);
     let each = was.each.max(each);
-    draft.reservation.charge = Some(crate::nouns::budget::Charge { each, ..was });
+    draft.reservation.charge = Some(Charge { each, ..was });
     draft.look_at(picture.now);
 }

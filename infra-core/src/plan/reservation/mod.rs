@@ -40,7 +40,6 @@ use crate::nouns::event::{Event, Outbox};
 use crate::nouns::launch::Launch;
 use crate::nouns::reservation::{Hold, HoldReason, Reservation};
 use crate::nouns::unit::Unit;
-use crate::plan::budget::charge;
 use crate::plan::cost::cost;
 use crate::plan::memory::Memory;
 use crate::words::clock::{Timestamp, later};
@@ -135,7 +134,7 @@ pub fn plan(picture: &Picture<'_>, draw: &mut dyn FnMut() -> LaunchToken) -> Dra
     attempts::plan(&mut draft, picture, draw);
     wishes::spread(&mut draft);
     phase::summarise(&mut draft, picture);
-    draft.reservation.charge = Some(charge(&draft.reservation, picture.now));
+    draft.reservation.charge = Some(afford::charged(&draft, picture));
     deadlines::schedule(&mut draft, picture);
     draft.count_costs(picture);
     draft

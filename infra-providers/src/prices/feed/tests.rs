@@ -224,3 +224,22 @@ async fn accounts_are_remembered_apart_and_only_so_many() {
     assert!(bench.feed.table(&bench.scope).is_none());
     assert_eq!(bench.feed.ages().len(), 1, "no account shows");
 }
+
+#[tokio::test]
+async fn what_one_account_does_not_see_is_said_in_vain_though_another_buys_it() {
+    let bench = Bench::new(Does::Says("0.1"));
+    assert!(bench.ask().await.is_some());
+    let unused = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Unused>();
+    let shown = || bench.feed.ages().remove(0).unused_examples;
+    let table = bench.feed.table(&bench.scope).expect("it was read");
+    assert_eq!(shown(), [""; 0], "nobody asked a cloud what it sells");
+    bench.feed.joined(&bench.scope, &table, &unused(&["private", "typo"]));
+    assert_eq!(shown(), ["private", "typo"]);
+    bench.feed.joined(&bench.scope, &table, &unused(&["typo", "of another"]));
+    bench.feed.joined(&bench.scope, &table, &unused(&["private", "typo"]));
+    assert_eq!(shown(), ["typo"], "somebody takes the rest");
+    // What was worked out of a table that is gone says nothing of the one that came.
+    let old = Arc::new(PriceTable::clone(&table));
+    bench.feed.joined(&bench.scope, &old, &Unused::new());
+    assert_eq!(shown(), ["typo"]);
+}
