@@ -25,8 +25,7 @@
 //!   ([`Catalogue::disk_gib_hour`] above zero). A type without its own disk gets a bought one, of the size asked
 //!   and at least [`ROOT_DISK_GIB`]. Where no disk is sold, such a type serves only those who asked for none.
 //! * Zones: an offering with zones is quoted once per open zone, by name, each directly behind the one before:
-//!   on a capacity error the next quote is the same machine at the same price in another zone. At most three zones of a
-//!   type come before other types have had theirs, whether or not its zones have one price.
+//!   on a capacity error the next quote is the same machine at the same price in another zone.
 //!
 //! # Caveats
 //! Traffic is in no total: what a machine will send nobody knows before.
@@ -35,7 +34,6 @@ mod cost;
 mod explain;
 mod fit;
 mod index;
-mod kinds;
 mod limit;
 mod need;
 mod rank;

@@ -2,8 +2,8 @@
 //!
 //! # Flow
 //! Fits come in by class: one for each market that the request wishes, the first wished first. Each class is ordered
-//! by itself, gets its share of the list, and becomes quotes, one per open zone (of a type the first few, before any more
-//! of it); then each quote is told why it stands before the next.
+//! by itself, gets its share of the list, and becomes quotes, one per open zone (of which the first few come before any
+//! other of their type); then each quote is told why it stands before the next.
 //!
 //! # Guarantees
 //! * The order is total over everything that shows in a quote: however lanes and offerings come in, the quotes go
@@ -22,7 +22,6 @@ use std::cmp::Ordering;
 use super::cost::{self, Meter, shown};
 use super::fit::{Fit, LaneView};
 use super::index;
-use super::kinds::{Kinds, PLACES_FIRST};
 use super::need::Need;
 use crate::contracts::pricing::{Advantage, Quote};
 use crate::nouns::reservation::Choice;
@@ -31,6 +30,10 @@ use crate::words::ids::Zone;
 /// One part in so many of a list is kept for the fallback.
 const FALLBACK_SHARE: usize = 4;
 
+/// Zones that an offering has in a list before the next one is in it: capacity lacks by type and by zone, and a list of
+/// few types in all of their zones has nowhere to go when those types are sold out.
+const ZONES_FIRST: usize = 3;
+
 /// At most `limit` quotes of what misses nothing, best first.
 pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usize) -> Vec<Quote> {
     // Of each class all, or the best `limit` and more.
@@ -38,9 +41,8 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
     let classes = need.market.markets().len();
     let mut places: Vec<(usize, Option<&Zone>)> = Vec::new();
     if classes == 1 {
-        // Of a list that one kind may fill each fit is a place at least; of a longer one some may have none.
-        let enough = if limit <= PLACES_FIRST { limit } else { fits.len() };
-        best_first(&mut fits, enough, order);
+        // Each fit makes one quote at least, so only the best `limit` of them need an order among themselves.
+        best_first(&mut fits, limit, order);
         places = in_zones(&fits, 0, limit);
     } else {
         fits.sort_unstable_by(order);
@@ -62,26 +64,25 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
 
 /// The best `limit` of these fits in their open zones, each by its place when the first has the place `from`.
 ///
-/// Of each [kind](super::kinds) its first places, as long as there are others to fill the list; what room is left then
-/// goes to the further zones of the best.
+/// Of each at most [`ZONES_FIRST`] zones, as long as there are others to fill the list; what room is left then goes to
+/// the further zones of the best.
 fn in_zones<'a>(fits: &[Fit<'a, 'a>], from: usize, limit: usize) -> Vec<(usize, Option<&'a Zone>)> {
-    let mut zones: Vec<(Vec<Option<&Zone>>, usize)> = Vec::with_capacity(limit.min(fits.len()));
-    let (mut first, mut kinds) = (0, Kinds::default());
+    let mut zones: Vec<Vec<Option<&Zone>>> = Vec::with_capacity(limit.min(fits.len()));
+    let mut first = 0;
     for fit in fits {
         if first >= limit {
             break;
         }
         let open = fit.lane.open_zones(fit.offering);
-        let of_it = kinds.take(fit, open.len());
-        first += of_it;
-        zones.push((open, of_it));
+        first += open.len().min(ZONES_FIRST);
+        zones.push(open);
     }
     let mut room = limit.saturating_sub(first);
-    let mut places = Vec::with_capacity(limit.min(zones.iter().map(|(open, _)| open.len()).sum()));
-    for (nth, (mut open, of_it)) in zones.into_iter().enumerate() {
-        let more = (open.len() - of_it).min(room);
+    let mut places = Vec::with_capacity(limit.min(zones.iter().map(Vec::len).sum()));
+    for (nth, mut open) in zones.into_iter().enumerate() {
+        let more = open.len().saturating_sub(ZONES_FIRST).min(room);
         room -= more;
-        open.truncate(of_it + more);
+        open.truncate(ZONES_FIRST + more);
         places.extend(open.into_iter().map(|zone| (from + nth, zone)));
     }
     places.truncate(limit);

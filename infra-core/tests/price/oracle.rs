@@ -53,38 +53,14 @@ impl Row {
 }
 
 /// The list that is shown of all rows: where two markets are wished, a quarter of it, and one place at least, is kept
-/// for the second. Of each type in a lane three places come before others, whatever its zones cost.
+/// for the second.
 pub(crate) fn shown(rows: &[Row], need: &Request, limit: usize) -> Vec<Row> {
     if need.market != Some(MarketWish::SpotThenOnDemand) {
-        return three_first(rows, limit);
+        return rows.iter().take(limit).cloned().collect();
     }
     let (first, second): (Vec<_>, Vec<_>) = rows.iter().cloned().partition(|row| row.class == 0);
     let kept = [second.len(), limit.max(4) / 4, limit - 1].into_iter().min().expect("three figures");
-    let mut all = three_first(&first, limit - kept);
-    all.extend(three_first(&second, limit - all.len()));
-    all
-}
-
-/// Of rows on one market at most so many: of each type in a lane three, and what room is left for the best of the rest.
-fn three_first(rows: &[Row], limit: usize) -> Vec<Row> {
-    let mut had: Vec<[&String; 3]> = Vec::new();
-    let mut early = Vec::new();
-    for row in rows {
-        // The key that reaches a lane is none of the lane.
-        let sort = [&row.names[0], &row.names[1], &row.names[2]];
-        early.push(had.iter().filter(|it| **it == sort).count() < 3);
-        had.push(sort);
-    }
-    let room = limit.saturating_sub(early.iter().filter(|early| **early).count());
-    let (mut late, mut list) = (0, Vec::new());
-    for (row, early) in rows.iter().zip(early) {
-        late += usize::from(!early);
-        if early || late <= room {
-            list.push(row.clone());
-        }
-    }
-    list.truncate(limit);
-    list
+    first.into_iter().take(limit - kept).chain(second).take(limit).collect()
 }
 
 /// 0 for the market wished first, 1 for the other.

@@ -5,7 +5,7 @@ use infra_core::CheapestFit;
 use infra_core::PricingEngine;
 use infra_core::contracts::pricing::{Quote, Ranking};
 use infra_core::nouns::offering::Offering;
-use infra_core::nouns::request::{Market, MarketWish, Request};
+use infra_core::nouns::request::Request;
 use infra_core::testing::SeededEntropy;
 use infra_core::testing::price_world::{PriceWorld, offering};
 use infra_core::words::entropy::Entropy;
@@ -106,44 +106,6 @@ fn zones_are_lost_although_the_list_has_room() {
     let of = |name: &str| list.iter().filter(|(it, _)| it == name).count();
     assert_eq!((of("t01"), of("t02")), (5, 3), "what room is left goes to the best: {list:?}");
     assert!(list.is_sorted(), "zones of one offering stay together: {list:?}");
-}
-
-/// Types in six zones each, in which each costs something else: on the spot market they are offerings of their own.
-fn at_six_prices(types: u32, limit: usize, prepared: bool) -> Vec<(String, String)> {
-    let mut offers = Vec::new();
-    for nth in 0..types {
-        for (zone, at) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(0_u32..) {
-            // All zones of a type cost less than the first of the next type.
-            let one = offering(&format!("t{nth:02}"), 1, 1, &format!("0.{:03}", 100 + nth * 10 + at));
-            let zones = vec![zone.parse().expect("a zone")];
-            offers.push(Offering { zones, market: Market::Spot, ..one });
-        }
-    }
-    let world = PriceWorld { limit, ..PriceWorld::default() }.with_lane("cloud", "here", offers);
-    let mut need = Request::default();
-    need.market = Some(MarketWish::Spot);
-    let ranking =
-        if prepared { world.rank_prepared(&CheapestFit, &need) } else { world.rank(&CheapestFit, &need) };
-    let Ranking::Fits(quotes) = ranking else { return Vec::new() };
-    let zone = |zone: &Option<Zone>| zone.as_ref().map(ToString::to_string);
-    let place =
-        |it: &Quote| (it.choice.offering.type_name.to_string(), zone(&it.choice.zone).unwrap_or_default());
-    quotes.iter().map(place).collect()
-}
-
-#[test]
-fn zones_that_cost_something_else_are_taken_for_another_type() {
-    for prepared in [false, true] {
-        let list = at_six_prices(40, 25, prepared);
-        assert_eq!(list.len(), 25);
-        for (name, zone) in &list {
-            assert!(zone.as_str() <= "c", "{name} has a fourth place before others have any: {list:?}");
-        }
-        assert_eq!(at_six_prices(2, 25, prepared).len(), 12, "the list has room for all zones of both");
-        let list = at_six_prices(2, 8, prepared);
-        let of = |name: &str| list.iter().filter(|(it, _)| it == name).count();
-        assert_eq!((of("t00"), of("t01")), (5, 3), "what room is left goes to the best: {list:?}");
-    }
 }
 
 /// What is taken of these types, each with so much disk of its own, for an image that needs 30 GiB: type and disk bought.

@@ -21,10 +21,9 @@ use crate::nouns::overlay::Overlay;
 use crate::nouns::policy::Burstable;
 use crate::nouns::request::Market;
 use crate::price::fit::{Fit, LaneView};
-use crate::price::kinds::{Kinds, PLACES_FIRST};
 use crate::price::need::Need;
 
-/// At least the best fits of every class that have the first `limit` places of a list, in no order.
+/// At least the best `limit` fits of every class, in no order.
 pub(in crate::price) fn top<'v, 'a>(
     need: &Need<'_>,
     lanes: &'v [LaneView<'a>],
@@ -32,7 +31,7 @@ pub(in crate::price) fn top<'v, 'a>(
 ) -> Vec<Fit<'v, 'a>> {
     let mut found = Vec::new();
     for market in need.market.markets() {
-        let mut best = Best { limit, costs: BinaryHeap::new(), kinds: Kinds::default(), found: Vec::new() };
+        let mut best = Best { limit, costs: BinaryHeap::new(), found: Vec::new() };
         for lane in lanes.iter().filter(|lane| lane.is_asked_for()) {
             match lane.index() {
                 Some(index) => index.walk(need, lane, *market, &mut best),
@@ -50,11 +49,8 @@ pub(in crate::price) fn top<'v, 'a>(
 /// The best so far, and what the worst of them costs.
 struct Best<'v, 'a> {
     limit: usize,
-    /// The lowest costs, `limit` of them at most; the highest on top. Only of what has a place of its own among the first
-    /// of its kind: more zones of one type, each at its own price, do not make a list full.
+    /// The lowest costs, `limit` of them at most; the highest on top.
     costs: BinaryHeap<i128>,
-    /// Whose costs those are.
-    kinds: Kinds<'v>,
     found: Vec<Fit<'v, 'a>>,
 }
 
@@ -64,11 +60,7 @@ impl<'v, 'a> Best<'v, 'a> {
         if !fit.misses.none() || self.is_beyond(fit.cost) {
             return;
         }
-        // No kind has more than all places of a short list.
-        let places = fit.offering.zones.len().max(1);
-        if self.limit <= PLACES_FIRST || self.kinds.take(&fit, places) > 0 {
-            self.costs.push(fit.cost);
-        }
+        self.costs.push(fit.cost);
         if self.costs.len() > self.limit {
             self.costs.pop();
         }
