@@ -72,6 +72,7 @@ impl CloudProvider for Shelf {
             created_at: as_of,
             system: Default::default(),
             min_disk_gib: 0,
+            min_memory_mib: 0,
         };
         let offering = infra_core::nouns::offering::Offering { zones: Vec::new(), ..choice.offering };
         Ok(Catalogue {
@@ -80,6 +81,8 @@ impl CloudProvider for Shelf {
             disk_gib_hour: Default::default(),
             ipv4_hour: Default::default(),
             billing: Default::default(),
+            billing_by_system: Default::default(),
+            off_billing: Default::default(),
             options: Default::default(),
             as_of,
         })

@@ -59,6 +59,10 @@ pub struct CloudSpec {
     /// Only OpenStack: the network of machines that name none: `auto`, `none` or a network's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// Only OpenStack: a machine that is off costs nothing. OpenStack keeps its place and says nothing of prices; without
+    /// this all of it is charged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub off_is_free: bool,
     /// A file (CSV, JSON or TOML) that says what types cost, instead of the cloud. OpenStack says nothing itself: without
     /// it no flavor has a price, and what has no price is never chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,7 +187,7 @@ const KINDS: [Kind; 3] = [
         word: "openstack",
         feature: "openstack",
         built: cfg!(feature = "openstack"),
-        settings: &["interface", "network"],
+        settings: &["interface", "network", "off_is_free"],
         open: openstack,
     },
 ];
@@ -351,6 +355,7 @@ impl CloudSpec {
             ("images", !self.images.is_empty()),
             ("interface", self.interface.is_some()),
             ("network", self.network.is_some()),
+            ("off_is_free", self.off_is_free),
             ("price_source", self.price_source.is_some()),
             ("snapshot_within_s", self.snapshot_within_s.is_some()),
         ];
@@ -426,6 +431,7 @@ fn openstack(name: &CloudName, spec: &CloudSpec, parts: &Parts) -> Opened {
     let mut settings = OpenStackSettings::new(name.clone(), auth_url, spec.regions.clone());
     settings.simulated = spec.simulated;
     settings.insecure = spec.may_expose();
+    settings.off_is_free = spec.off_is_free;
     if let Some(word) = &spec.interface {
         settings.interface = Interface::from_word(word).ok_or_else(|| {
             wrong("interface", format!("{word:?} is not known; public, internal and admin are"))

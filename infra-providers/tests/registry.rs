@@ -53,6 +53,7 @@ fn what_is_wrong_is_answered_with_what_there_is() {
             r#"{"network": "auto"}"#,
             "network is no setting of digitalocean, only of openstack",
         ),
+        ("digitalocean", r#"{"off_is_free": true}"#, "off_is_free is no setting of digitalocean"),
         (
             "openstack",
             r#"{"snapshot_within_s": 5}"#,

@@ -21,23 +21,21 @@
 //! # Caveats
 //! Kept in memory, per process: the first quote after a start asks every lane.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::sameness::Same;
 use super::swap::Swap;
 use super::{CACHED_MAX, ConnectError, Connections};
 use crate::contracts::pricing::Prepared;
 use crate::contracts::provider::{ProviderError, Said};
-use crate::nouns::offering::{Catalogue, Offering, Price};
-use crate::words::clock::Timestamp;
+use crate::nouns::offering::Catalogue;
 use crate::words::fault::Effect;
 use crate::words::ids::{CredentialId, TenantId};
 use crate::words::lane::Lane;
-use crate::words::secret::digest;
 
 /// A catalogue is asked for again when it is older than this.
 const FRESH_FOR: Duration = Duration::from_secs(300);
@@ -200,9 +198,9 @@ impl Connections {
     /// What the engine makes of a catalogue, made once for all that offer the same.
     fn prepare(&self, catalogue: &Catalogue) -> Arc<Prepared> {
         let Some(engine) = self.shared.pricing.get() else { return Arc::new(Prepared::none().clone()) };
-        let same = sameness(catalogue);
+        let same = self.shared.sameness.of(catalogue);
         let find =
-            |all: &std::collections::HashMap<String, std::sync::Weak<Prepared>>| all.get(&same)?.upgrade();
+            |all: &std::collections::HashMap<Same, std::sync::Weak<Prepared>>| all.get(&same)?.upgrade();
         if let Some(prepared) = find(&self.shared.prepared.lock().expect("nobody panics while reading it")) {
             return prepared;
         }
@@ -250,31 +248,6 @@ impl Connections {
         drop(forgotten);
         entry
     }
-}
-
-/// The same text for catalogues that offer the same at the same prices, whenever each was read: moments count by their
-/// order alone, because two teams never read a live list in the same second.
-fn sameness(catalogue: &Catalogue) -> String {
-    let as_of = |it: &Offering| match &it.price {
-        Price::Known { as_of, .. } => Some(*as_of),
-        Price::Unknown { .. } => None,
-    };
-    let mut moments: Vec<Timestamp> = catalogue.offerings.iter().filter_map(as_of).collect();
-    moments.sort_unstable();
-    moments.dedup();
-    let mut text = format!("{:?} {:?}", catalogue.disk_gib_hour, catalogue.billing);
-    for offering in &catalogue.offerings {
-        let nth = as_of(offering).and_then(|at| moments.binary_search(&at).ok());
-        let (price, live) = match &offering.price {
-            Price::Known { per_hour, live, .. } => (Some(*per_hour), *live),
-            Price::Unknown { .. } => (None, false),
-        };
-        let plain = Price::Unknown { reason: String::new() };
-        let but_price = Offering { price: plain, zones: Vec::new(), ..offering.clone() };
-        writeln!(text, "{but_price:?} {price:?} {live} {nth:?}")
-            .expect("a text takes all that fits in memory");
-    }
-    digest(text.as_bytes())
 }
 
 /// What a provider said, and of which lane.

@@ -25,6 +25,7 @@ mod catalogues;
 mod error;
 mod lanes;
 mod providers;
+mod sameness;
 mod swap;
 mod sync;
 mod watched;
@@ -61,7 +62,8 @@ struct Shared {
     providers: Mutex<HashMap<providers::CacheKey, Connected>>,
     catalogues: Mutex<HashMap<catalogues::CacheKey, Arc<catalogues::Entry>>>,
     pricing: OnceLock<Arc<dyn PricingEngine>>,
-    prepared: Mutex<HashMap<String, Weak<Prepared>>>,
+    prepared: Mutex<HashMap<sameness::Same, Weak<Prepared>>>,
+    sameness: sameness::Sameness,
     simulated: Mutex<HashMap<CloudName, bool>>,
 }
 
@@ -92,6 +94,7 @@ impl Connections {
             catalogues: Mutex::default(),
             pricing: OnceLock::new(),
             prepared: Mutex::default(),
+            sameness: sameness::Sameness::default(),
             simulated: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })

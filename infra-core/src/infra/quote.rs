@@ -207,7 +207,7 @@ fn tariffs(mut quotes: Vec<Quote>, offered: &[Offered]) -> Vec<Quote> {
     for choice in quotes.iter_mut().map(|quote| &mut quote.choice) {
         let stock = offered.iter().find(|(lane, ..)| *lane == choice.lane).map(|(.., stock)| stock);
         choice.tariff = stock.map(|stock| Tariff {
-            billing: stock.catalogue.billing,
+            billing: stock.catalogue.billing_of(choice.offering.system),
             off_per_hour: stock.catalogue.off_per_hour(choice.per_hour, choice.disk_gib),
         });
     }

@@ -1,6 +1,6 @@
 //! What a cloud offers in one lane, and what it costs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -159,13 +159,21 @@ pub struct Image {
     /// * DigitalOcean: `min_disk_size`, which a droplet's own disk must reach.
     #[serde(default)]
     pub min_disk_gib: u32,
+    /// The least memory of a machine that boots it, MiB: clouds refuse a machine with less. 0 where the cloud does not say.
+    ///
+    /// * OpenStack: Glance's `min_ram`, in MiB as a flavor's own `ram`; Nova answers `FlavorMemoryTooSmall`
+    ///   (<https://docs.openstack.org/glance/latest/user/common-image-properties.html>).
+    /// * EC2 and DigitalOcean have no such word.
+    #[serde(default)]
+    pub min_memory_mib: u64,
 }
 
 /// How a cloud turns an hourly price and a running time into a charge, per machine with its disk.
 ///
 /// What the clouds document today, each read by the provider that fills its catalogue:
-/// * EC2 on Linux and EBS volumes: by the second, 60 seconds at least
-///   (<https://aws.amazon.com/about-aws/whats-new/2017/10/announcing-amazon-ec2-per-second-billing/>).
+/// * EC2 on Linux (Red Hat's among it) and on Windows, and EBS volumes: by the second, 60 seconds at least; with SUSE by
+///   the begun hour (<https://repost.aws/knowledge-center/ec2-instance-hour-billing>; of spot instances
+///   <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-for-interrupted-spot-instances.html>).
 /// * DigitalOcean, since 2026-01-01: by the second, 60 seconds or 0.01 US dollars at least, whichever is more; by
 ///   the begun hour before (DigitalOcean's own update in
 ///   <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>). At most
@@ -197,6 +205,27 @@ impl Default for Billing {
     }
 }
 
+/// What a cloud goes on charging for of a machine that is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OffBilling {
+    /// All of it, as if it were on: its place on a host stays taken. What is meant where nobody says, since who pays must
+    /// not be promised less.
+    ///
+    /// DigitalOcean charges for a droplet until it is destroyed
+    /// (<https://docs.digitalocean.com/reference/doctl/reference/compute/droplet-action/power-off>).
+    /// OpenStack keeps the place of a stopped server, too; what that costs is the operator's to say.
+    #[default]
+    Everything,
+    /// The disk that was bought for it, and nothing else: neither the machine and its licence nor its address, which it
+    /// gives back.
+    ///
+    /// EC2 charges for the volumes of a stopped instance alone, and takes its public address away
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-stop-start-works.html>).
+    Disks,
+}
+
 /// What one lane offers: read by pricing, and by freezing (image and zone are resolved once, into the body).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
@@ -212,6 +241,12 @@ pub struct Catalogue {
     /// How running time is charged.
     #[serde(default)]
     pub billing: Billing,
+    /// How it is charged with systems that are charged in another way; the others as [`Catalogue::billing`] says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub billing_by_system: BTreeMap<System, Billing>,
+    /// What is charged of a machine that is off.
+    #[serde(default)]
+    pub off_billing: OffBilling,
     /// Which options of a request machines here can be made with.
     #[serde(default)]
     pub options: BTreeSet<MachineOption>,
@@ -235,15 +270,21 @@ impl Catalogue {
         options.asked().into_iter().find(|option| !self.options.contains(option))
     }
 
-    /// What a machine costs per hour while it is off.
-    ///
-    /// A cloud that sells disks apart charges an off machine's disk alone, as EC2 does
-    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-stop-start-works.html>). One whose machines bring
-    /// their own keeps them reserved and charges them in full, as DigitalOcean does
-    /// (<https://www.digitalocean.com/community/questions/droplets-off-are-charged-is-it-cheaper-if-the-server-is-off>).
+    /// How the running time of a machine with this system is charged, its disk and its address included: a cloud may charge
+    /// those by a finer rule, but no machine is without them.
+    #[must_use]
+    pub fn billing_of(&self, system: System) -> Billing {
+        self.billing_by_system.get(&system).copied().unwrap_or(self.billing)
+    }
+
+    /// What a machine costs per hour while it is off, by [`Catalogue::off_billing`]: `per_hour` is what it costs while it
+    /// is on, `disk_gib` the disk that was bought for it.
     #[must_use]
     pub fn off_per_hour(&self, per_hour: Money, disk_gib: u32) -> Money {
-        if self.disk_gib_hour.nanos > 0 { self.disk_gib_hour.times(i64::from(disk_gib)) } else { per_hour }
+        match self.off_billing {
+            OffBilling::Everything => per_hour,
+            OffBilling::Disks => self.disk_gib_hour.times(i64::from(disk_gib)),
+        }
     }
 
     /// The image with this id.

@@ -80,12 +80,27 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitRe
             let missing: Vec<&Fit<'_, '_>> =
                 all.iter().filter(|fit| fit.misses.has(limit) && fit.misses.count() == fewest).collect();
             let best = best(limit, need, missing.iter().copied());
-            let detail = detail(limit, need, best.as_deref());
+            let too_large = missing.iter().filter_map(|fit| fit.image_needs_mib()).min();
+            let too_large = too_large.filter(|_| limit == need.image_limit());
+            let detail = detail(limit, need, best.as_deref(), too_large);
             failed(limit, detail, best)
         }
-        None => failed(Limit::MaxPrice, "no offer has a known price and an image".to_owned(), None),
+        None => nothing_boots(need, lanes),
     };
     (NoFitReason::TooDemanding, too_much)
+}
+
+/// No offer is even near: none has a price, or what boots needs more memory than any offer has.
+fn nothing_boots(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
+    let arches =
+        [Arch::X86_64, Arch::Arm64].into_iter().filter(|arch| need.arch.is_none_or(|it| it == *arch));
+    let needs = arches.flat_map(|arch| lanes.iter().map(move |lane| lane.needs_mib(arch)));
+    let Some(least) = needs.filter(|mib| *mib > 0).min() else {
+        return failed(Limit::MaxPrice, "no offer has a known price and an image".to_owned(), None);
+    };
+    let (limit, gib) = (need.image_limit(), parts(least, 1024));
+    let detail = format!("is {}, which needs {gib} GiB of memory; no offer has that", asked(limit, need));
+    failed(limit, detail, None)
 }
 
 /// The system that is paid for and of which no lane that boots it has a price; `None` when a price is not what is
@@ -141,8 +156,14 @@ fn unknown_image(need: &Need<'_>, lanes: &[LaneView<'_>]) -> FailedLimit {
 
 /// The failed limit in words: what was asked, and the best there is, in the unit of the wire's field (GiB, processors,
 /// US dollars per hour). For people; programs read `field` and `limit`.
-fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>) -> String {
+///
+/// `too_large` is the memory in MiB that an image needs, where it is there and that is what stands in the way.
+fn detail(limit: Limit, need: &Need<'_>, best: Option<&str>, too_large: Option<u64>) -> String {
     let best = best.unwrap_or("none");
+    if let Some(mib) = too_large {
+        let (asked, gib) = (asked(limit, need), parts(mib, 1024));
+        return format!("is {asked}, which needs {gib} GiB of memory; what fits otherwise has {best}");
+    }
     match limit {
         Limit::Capacity => {
             "every offer that fits failed for capacity or quota in the last minutes".to_owned()
@@ -216,9 +237,9 @@ fn best<'f, 'a: 'f>(
         }
         Limit::Region | Limit::Regions => some(names(fits.map(|it| it.lane.priced.lane.region.as_str()))),
         Limit::Provider | Limit::Providers => some(names(fits.map(|it| it.lane.priced.lane.cloud.as_str()))),
-        Limit::Image | Limit::Os => some(names(fits.map(|it| match need.wish {
-            Wish::Id(_) => it.image.id.as_str(),
-            Wish::Os(_) => it.image.os.as_str(),
+        Limit::Image | Limit::Os => some(names(fits.flat_map(Fit::images).map(|it| match need.wish {
+            Wish::Id(_) => it.id.as_str(),
+            Wish::Os(_) => it.os.as_str(),
         }))),
         Limit::Capacity | Limit::Count => None,
     }

@@ -5,8 +5,10 @@
 //! once, in a [`LaneView`]. Each offering then becomes a [`Fit`] without allocating, whether it fits or not.
 //!
 //! # Guarantees
-//! * An offering without a known price above zero, or on which nothing could boot, becomes no fit at all: it can
-//!   neither be chosen nor be named as near.
+//! * An offering without a known price above zero, or on which nothing could boot (no image of its architecture and
+//!   system, or none that its memory is enough for), becomes no fit at all: it can neither be chosen nor be named as near.
+//! * An image that needs more memory than an offering has is not there for that offering, as if it were of another
+//!   architecture: it is the image that stands in the way, and no wish for memory.
 //! * A price counts for the system that it is of, and for no other.
 //! * An hourly price that no amount can say counts as disk that cannot be had.
 //!
@@ -17,6 +19,8 @@
 //! # Caveats
 //! A place that was not asked for is a limit that is missed, like a size: so what would do elsewhere can be named as
 //! near. Whoever wants only what fits asks whether nothing is missed.
+
+use std::cmp::Reverse;
 
 use super::ROOT_DISK_GIB;
 use super::cost::Meter;
@@ -47,7 +51,8 @@ pub(super) struct LaneView<'a> {
     excluded: Vec<&'a Excluded>,
     /// What the team pays less in this place.
     pub(super) overlays: Vec<&'a Overlay>,
-    /// How the time asked is paid here; an hour when none was asked.
+    /// How the time asked is paid here with what costs nothing, which is all that an index knows; an hour when none was
+    /// asked. Of a fit: [`Fit::meter`].
     pub(super) meter: Meter,
     /// A machine's public address for an hour, billionths; 0 when it has none.
     pub(super) ipv4: i64,
@@ -62,21 +67,40 @@ struct Boot<'a> {
     wanted: Option<&'a Image>,
     /// Something bootable, for naming near misses.
     any: Option<&'a Image>,
+    /// Memory of which no image could be booted with less, MiB: of those that a price of this system counts for.
+    least_mib: u64,
+    /// How the time asked is paid with its system.
+    meter: Meter,
 }
 
 impl<'a> Boot<'a> {
-    fn new(need: &Need<'_>, catalogue: &'a Catalogue, arch: Arch) -> Self {
+    /// `meter` says how the time asked is paid with a system.
+    fn new(need: &Need<'_>, catalogue: &'a Catalogue, arch: Arch, meter: impl Fn(System) -> Meter) -> Self {
         let wanted = match need.wish {
             Wish::Id(id) => catalogue.image(id).filter(|image| image.arch == arch),
             Wish::Os(os) => catalogue.newest_image(os, arch),
         };
-        // What is not sold: its near misses have prices.
+        let of_arch = || catalogue.images.iter().filter(|image| image.arch == arch);
+        // What is not sold: its near misses have prices. And what the most machines can boot.
         let newest = || {
-            let of_arch =
-                catalogue.images.iter().filter(|image| image.arch == arch && image.system.is_linux());
-            of_arch.max_by_key(|image| (image.created_at, &image.id))
+            let free = of_arch().filter(|image| image.system.is_linux());
+            free.max_by_key(|image| (Reverse(image.min_memory_mib), image.created_at, &image.id))
         };
-        Self { wanted, any: wanted.or_else(newest) }
+        let any = wanted.or_else(newest);
+        let least_mib = match any {
+            Some(image) if image.min_memory_mib > 0 => {
+                let same = of_arch().filter(|other| other.system == image.system);
+                same.map(|other| other.min_memory_mib).min().unwrap_or(0)
+            }
+            _ => 0,
+        };
+        let meter = meter(wanted.map_or_else(System::default, |image| image.system));
+        Self { wanted, any, least_mib, meter }
+    }
+
+    /// Memory of which what was asked for boots with no less, MiB.
+    fn needs_mib(&self) -> u64 {
+        self.wanted.map_or(0, |image| image.min_memory_mib)
     }
 
     /// Of which system a price must be: that of what boots.
@@ -98,15 +122,21 @@ impl<'a> LaneView<'a> {
         };
         let here = |it: &&Overlay| it.is_for_place(&place.cloud, &place.region);
         let ipv4 = priced.catalogue.ipv4_hour.nanos.max(0);
-        let meter = |time| Meter::new(priced.catalogue.billing, context.now, time);
+        let catalogue = priced.catalogue;
+        let meter_of = |system| {
+            let billing = catalogue.billing_of(system);
+            need.time.map_or(Meter::HOUR, |time| Meter::new(billing, context.now, time))
+        };
+        let meter = meter_of(System::Linux);
+        let with = |system: System| if system.is_linux() { meter } else { meter_of(system) };
         Self {
             priced,
             misses,
             overlays: context.overlays.iter().filter(here).collect(),
-            meter: need.time.map_or(Meter::HOUR, meter),
+            meter,
             ipv4: if need.public { ipv4 } else { 0 },
-            x86_64: Boot::new(need, priced.catalogue, Arch::X86_64),
-            arm64: Boot::new(need, priced.catalogue, Arch::Arm64),
+            x86_64: Boot::new(need, catalogue, Arch::X86_64, with),
+            arm64: Boot::new(need, catalogue, Arch::Arm64, with),
             excluded,
             now: context.now,
             stale_after: context.stale_after,
@@ -151,6 +181,16 @@ impl<'a> LaneView<'a> {
     /// Does anything boot on machines of this architecture?
     pub(super) const fn boots_anything(&self, arch: Arch) -> bool {
         self.boot(arch).any.is_some()
+    }
+
+    /// Memory that what was asked for needs on machines of this architecture, MiB; 0 where it is not there, or does not say.
+    pub(super) fn needs_mib(&self, arch: Arch) -> u64 {
+        self.boot(arch).needs_mib()
+    }
+
+    /// Memory without which nothing boots on machines of this architecture, MiB.
+    pub(super) const fn least_mib(&self, arch: Arch) -> u64 {
+        self.boot(arch).least_mib
     }
 
     /// Is anything here excluded?
@@ -275,9 +315,10 @@ impl<'v, 'a> Fit<'v, 'a> {
         let Price::Known { per_hour: compute, as_of, live, .. } = &offering.price else { return None };
         let boot = lane.boot(offering.arch);
         let fee = offering.fee_per_hour.nanos;
-        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0 && boot.system() == offering.system)?;
+        let bootable = boot.system() == offering.system && boot.least_mib <= offering.memory_mib;
+        let image = boot.any.filter(|_| compute.nanos > 0 && fee >= 0 && bootable)?;
         let mut misses = lane.misses;
-        misses.add_if(boot.wanted.is_none(), need.image_limit());
+        misses.add_if(boot.wanted.is_none() || boot.needs_mib() > offering.memory_mib, need.image_limit());
         misses.add_if(u64::from(offering.vcpus_milli) < need.vcpus_milli, Limit::Vcpus);
         misses.add_if(offering.memory_mib < need.memory_mib, Limit::Memory);
         misses.add_if(offering.gpus < need.gpus, Limit::Gpus);
@@ -314,10 +355,29 @@ impl<'v, 'a> Fit<'v, 'a> {
             fee,
             saved: compute.nanos - lowered,
             class: class.unwrap_or(need.market.markets().len()),
-            cost: lane.meter.charge(per_hour).saturating_mul(i128::from(need.count)),
+            cost: boot.meter.charge(per_hour).saturating_mul(i128::from(need.count)),
             stale: *live && between(*as_of, lane.now) > lane.stale_after,
             misses,
         })
+    }
+}
+
+impl Fit<'_, '_> {
+    /// How the time asked is paid with the system that boots.
+    pub(super) const fn meter(&self) -> Meter {
+        self.lane.boot(self.offering.arch).meter
+    }
+
+    /// Is what was asked for there, and needs more memory than this has? Then so much, MiB.
+    pub(super) fn image_needs_mib(&self) -> Option<u64> {
+        Some(self.image.min_memory_mib).filter(|mib| *mib > self.offering.memory_mib)
+    }
+
+    /// Images that boot on it at its price.
+    pub(super) fn images(&self) -> impl Iterator<Item = &Image> {
+        let Offering { arch, system, memory_mib, .. } = self.offering;
+        let all = self.lane.priced.catalogue.images.iter();
+        all.filter(|it| it.arch == *arch && it.system == *system && it.min_memory_mib <= *memory_mib)
     }
 }
 

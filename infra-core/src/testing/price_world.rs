@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::contracts::pricing::{Excluded, Prepared, PriceContext, PricedLane, PricingEngine, Ranking};
-use crate::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use crate::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering, Price};
 use crate::nouns::overlay::Overlay;
 use crate::nouns::request::{Arch, Market, Request};
 use crate::nouns::system::System;
@@ -97,6 +97,7 @@ impl PriceWorld {
             created_at: PRICED_AT,
             system: System::default(),
             min_disk_gib: 0,
+            min_memory_mib: 0,
         };
         self.lanes.push(WorldLane {
             lane: Lane {
@@ -112,6 +113,8 @@ impl PriceWorld {
                 disk_gib_hour: Money::default(),
                 ipv4_hour: Money::default(),
                 billing: Billing::default(),
+                billing_by_system: [].into(),
+                off_billing: OffBilling::default(),
                 options: [].into(),
                 as_of: PRICED_AT,
             },

@@ -150,10 +150,13 @@ fn cloud(market: Market, off_modes: Vec<PowerMode>) -> MockCloudDriver {
                     created_at: as_of,
                     system: Default::default(),
                     min_disk_gib: 0,
+                    min_memory_mib: 0,
                 }],
                 disk_gib_hour: Money::usd_nanos(1000),
                 ipv4_hour: Money::default(),
                 billing: Billing::default(),
+                billing_by_system: [].into(),
+                off_billing: Default::default(),
                 options: [].into(),
                 as_of,
             })

@@ -6,12 +6,14 @@ use std::time::Duration;
 use infra_core::infra::UserHandle;
 use infra_core::nouns::budget::{BudgetLimits, Month};
 use infra_core::nouns::launch::{Launch, LaunchBody, LaunchPrice, SendRecord, Thing};
-use infra_core::nouns::offering::Billing;
+use infra_core::nouns::offering::{Billing, Catalogue, OffBilling};
 use infra_core::nouns::request::Request;
 use infra_core::nouns::reservation::{DeadlineKind, Heal, Phase, Power, Reservation};
+use infra_core::nouns::system::System;
 use infra_core::plan::budget::charge;
 use infra_core::price::usage::spending;
 use infra_core::testing::fixtures;
+use infra_core::testing::price_world::PriceWorld;
 use infra_core::words::clock::{Timestamp, later};
 use infra_core::words::ids::BootId;
 use infra_core::words::money::Money;
@@ -139,4 +141,24 @@ async fn a_machine_that_is_off_is_free_where_its_cloud_bills_it() {
     reservation.summary.have = 0;
     let parked = charge(&reservation, now);
     assert_eq!((parked.per_hour, parked.machines), (Money::default(), 1));
+}
+
+#[test]
+fn who_sells_disks_is_taken_to_charge_nothing_else_for_what_is_off() {
+    let mut world = PriceWorld::default().with_lane("cloud", "here", Vec::new());
+    let catalogue = world.last();
+    catalogue.disk_gib_hour = usd("0.001");
+    let off = |of: &Catalogue| of.off_per_hour(usd("0.5"), 30);
+    assert_eq!(off(catalogue), usd("0.5"), "nobody said so: all of it");
+    catalogue.off_billing = OffBilling::Disks;
+    assert_eq!(off(catalogue), usd("0.03"), "the disk that was bought");
+    // A cloud that charges for disks alone is not free of charge because this machine has none: it says so.
+    assert_eq!(catalogue.off_per_hour(usd("0.5"), 0), Money::default());
+    // What an older program said of it, a server of the simulator perhaps, is still read.
+    let mut old = serde_json::to_value(&*catalogue).expect("is written");
+    for field in ["off_billing", "billing_by_system"] {
+        old.as_object_mut().expect("an object").remove(field);
+    }
+    let read: Catalogue = serde_json::from_value(old).expect("is read");
+    assert_eq!((off(&read), read.billing_of(System::Suse)), (usd("0.5"), Billing::default()));
 }

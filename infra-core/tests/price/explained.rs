@@ -132,6 +132,11 @@ fn asked(lane: &WorldLane, it: &Offering, need: &Request) -> System {
     oracle::image(lane, it, need).map_or_else(System::default, |image| image.system)
 }
 
+/// Is what was asked for there, and the offering's memory enough for it?
+fn is_there(lane: &WorldLane, it: &Offering, need: &Request) -> bool {
+    oracle::image(lane, it, need).is_some_and(|image| image.min_memory_mib <= it.memory_mib)
+}
+
 /// Limits, each with the share of what was asked that is lacking.
 type Missed = Vec<(&'static str, f64)>;
 
@@ -140,9 +145,11 @@ type Missed = Vec<(&'static str, f64)>;
 fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -> Option<Missed> {
     let Price::Known { per_hour, .. } = &it.price else { return None };
     // What is near is named with what was asked for, or with some image that costs nothing beside the machine.
-    let wanted = oracle::image(lane, it, need);
-    let plain = |image: &&Image| image.arch == it.arch && image.system.is_linux();
-    let boots = wanted.is_some() || lane.catalogue.images.iter().any(|image| plain(&image));
+    // And with something that its memory is enough for.
+    let boots = |image: &Image| {
+        image.arch == it.arch && image.system == it.system && image.min_memory_mib <= it.memory_mib
+    };
+    let boots = lane.catalogue.images.iter().any(boots);
     if per_hour.nanos <= 0 || it.fee_per_hour.nanos < 0 || !boots || it.system != asked(lane, it, need) {
         return None;
     }
@@ -205,8 +212,8 @@ fn missed(world: &PriceWorld, lane: &WorldLane, it: &Offering, need: &Request) -
                 policy.providers.allow.is_empty(),
             ),
         ),
-        ("image", need.image.is_none() || oracle::image(lane, it, need).is_some()),
-        ("os", need.image.is_some() || oracle::image(lane, it, need).is_some()),
+        ("image", need.image.is_none() || is_there(lane, it, need)),
+        ("os", need.image.is_some() || is_there(lane, it, need)),
         ("capacity", oracle::open_zones(world, lane, it).next().is_some()),
     ];
     missed.extend(kept.into_iter().filter(|(_, kept)| !kept).map(|(field, _)| (field, 1.0)));

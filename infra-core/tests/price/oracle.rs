@@ -131,6 +131,7 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     policy(lane, offering, need)?;
     let image = image(lane, offering, need)?;
     same(image.system == offering.system)?;
+    same(image.min_memory_mib <= offering.memory_mib)?;
     let disk = disk(lane, offering, need.disk_gib)?;
     let lowered = lowered(world, lane, offering, per_hour.nanos);
     let address = if need.private_only { 0 } else { lane.catalogue.ipv4_hour.nanos };
@@ -142,7 +143,7 @@ fn row(world: &PriceWorld, lane: &WorldLane, offering: &Offering, need: &Request
     let age = world.now.duration_since(*as_of).as_secs();
     Some(Row {
         class,
-        total: total(lane, each, need) * i128::from(need.count.unwrap_or(1)),
+        total: total(lane, offering, each, need) * i128::from(need.count.unwrap_or(1)),
         stale: *live && age > 30 * 24 * 3600,
         vcpus: offering.vcpus_milli,
         memory: offering.memory_mib,
@@ -237,10 +238,11 @@ fn whole(at_least: f64) -> u32 {
     (0..=10_000).find(|n| f64::from(*n) >= at_least).expect("the worlds ask for no more")
 }
 
-fn total(lane: &WorldLane, each: i64, need: &Request) -> i128 {
+fn total(lane: &WorldLane, offering: &Offering, each: i64, need: &Request) -> i128 {
     let Some(seconds) = need.duration_s else { return each.into() };
+    let own = lane.catalogue.billing_by_system.iter().find(|(system, _)| **system == offering.system);
     let round_up = |amount: i128, by: i128| (amount + by - 1) / by;
-    match lane.catalogue.billing {
+    match own.map_or(lane.catalogue.billing, |(_, billing)| *billing) {
         Billing::PerHour => i128::from(each) * round_up(seconds.into(), 3600).max(1),
         Billing::PerSecond { min_s, min_charge, month_hours_max } => {
             // The worlds begin with a January and last for two months at most.

@@ -102,9 +102,11 @@ fn system() -> impl Strategy<Value = System> {
 }
 
 fn images() -> impl Strategy<Value = Vec<Image>> {
-    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64, system());
+    // Memory that some images need: half of the types have less than the one, all but the largest less than the other.
+    let least = select(vec![0_u64, 0, 0, 1024, 4096]);
+    let one = (select(OSES.to_vec()), select(ARCHES.to_vec()), 0..3_i64, system(), least);
     vec(one, 0..5).prop_map(|all| {
-        let image = |(nth, (os, arch, age, system)): (usize, (&str, Arch, i64, System))| Image {
+        let image = |(nth, (os, arch, age, system, least)): (usize, (&str, Arch, i64, System, u64))| Image {
             id: named(&format!("i{nth}")),
             name: os.to_owned(),
             os: os.to_owned(),
@@ -112,6 +114,7 @@ fn images() -> impl Strategy<Value = Vec<Image>> {
             created_at: PRICED_AT - SignedDuration::from_secs(age),
             system,
             min_disk_gib: 0,
+            min_memory_mib: least,
         };
         all.into_iter().enumerate().map(image).collect()
     })
@@ -172,7 +175,9 @@ pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
     ]);
     let disk = select(vec![0_i64, 100_000, 300_000, -5]);
     let place = (select(CLOUDS.to_vec()), select(REGIONS.to_vec()));
-    let money = (disk, select(vec![0_i64, 0, 5_000_000]), billing);
+    // What is paid for beside the machine may be billed by a rule of its own.
+    let licensed = proptest::option::weighted(0.5, billing.clone());
+    let money = (disk, select(vec![0_i64, 0, 5_000_000]), (billing, licensed));
     let lane = (place, vec(an_offering(), 0..12), images(), money);
     let overlays = prop_oneof![2 => vec(overlay(), 0..1), 1 => vec(overlay(), 1..4)];
     let excluded = (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..4_usize, select(MARKETS.to_vec()));
@@ -180,7 +185,7 @@ pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
     (vec(lane, 0..5), excluded, select(vec![1_usize, 3, 9, 1000]), overlays).prop_map(
         |(lanes, excluded, limit, overlays)| {
             let mut world = PriceWorld { limit, overlays, ..PriceWorld::default() };
-            for (nth, ((cloud, region), offerings, images, (disk, ipv4, billing))) in
+            for (nth, ((cloud, region), offerings, images, (disk, ipv4, (billing, licensed)))) in
                 lanes.into_iter().enumerate()
             {
                 world = world.with_lane(cloud, region, offerings);
@@ -190,6 +195,7 @@ pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
                 catalogue.images.drain(..2 - nth % 2);
                 catalogue.disk_gib_hour = Money::usd_nanos(disk);
                 catalogue.billing = billing;
+                catalogue.billing_by_system = licensed.map(|it| (System::Windows, it)).into_iter().collect();
                 catalogue.ipv4_hour = Money::usd_nanos(ipv4);
             }
             for (cloud, name, zone, market) in excluded {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering};
 use infra_core::nouns::request::Market;
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
@@ -41,6 +41,9 @@ pub(super) async fn read(provider: &Ec2Provider) -> Result<Catalogue, ProviderEr
         disk_gib_hour: today.disk_gib_hour(provider.lane.region.as_str()),
         ipv4_hour: prices::IPV4_HOUR,
         billing: Billing::default(),
+        // By the second but for SUSE; [`Billing`] and [`OffBilling`] name the sources.
+        billing_by_system: [(System::Suse, Billing::PerHour)].into(),
+        off_billing: OffBilling::Disks,
         options: OPTIONS.into(),
         as_of: as_of.unwrap_or(before),
     })
@@ -102,6 +105,8 @@ fn named(source: &ImageSource, image: MachineImage) -> Option<Image> {
         created_at: image.created_at?,
         system,
         min_disk_gib: image.root_gib.unwrap_or(0),
+        // EC2 knows no such thing.
+        min_memory_mib: 0,
     })
 }
 

@@ -41,13 +41,13 @@ const WANTED: [(&str, &str); 4] = [
     ("marketoption", "OnDemand"),
 ];
 
-/// AWS's word for a system that its list has a price of by the second; a machine with SUSE is charged by the begun hour
-/// (<https://repost.aws/knowledge-center/ec2-instance-hour-billing>), which a catalogue of one billing cannot say.
+/// AWS's word for a system in its list.
 const fn word(system: System) -> Option<&'static str> {
     match system {
         System::Linux => Some("Linux"),
         System::Windows => Some("Windows"),
         System::Rhel => Some("RHEL"),
+        System::Suse => Some("SUSE"),
         _ => None,
     }
 }

@@ -142,8 +142,12 @@ impl AwsPrices {
         let everybody = Scope { region: lane.region.clone(), account: None };
         let own = Scope { account: Some(lane.account.clone()), ..everybody.clone() };
         let (api, region, clock) = (Arc::clone(api), lane.region.clone(), Arc::clone(clock));
-        let market =
-            Arc::new(SpotSource { api: Arc::clone(&api), region: region.clone(), clock: Arc::clone(&clock) });
+        let market = Arc::new(SpotSource {
+            api: Arc::clone(&api),
+            region: region.clone(),
+            clock: Arc::clone(&clock),
+            systems: systems.clone(),
+        });
         // Side by side: where both hang, the catalogue waits for one of them.
         let list = self.list.known(&everybody, Arc::new(PriceListSource { api, region, clock, systems }));
         let (list, spot) = join(list, self.spot.known(&own, market)).await;
@@ -178,10 +182,12 @@ impl Today {
         }
     }
 
-    /// A spot price that is next to nothing beside the list price is something else.
+    /// A spot price that is next to nothing beside the list price, both with the same system, is something else.
     fn plausible(&self, offering: Offering) -> Offering {
         let list = self.list.as_ref().ok().filter(|_| offering.market == Market::Spot);
-        let list = list.map(|list| list.price(PriceOf::on_demand(offering.type_name.as_str()), &self.rates));
+        let os = offering.system.word();
+        let of = PriceOf { os, ..PriceOf::on_demand(offering.type_name.as_str()) };
+        let list = list.map(|list| list.price(of, &self.rates));
         let (Some(list), Some(spot)) = (list.and_then(|list| list.per_hour()), offering.price.per_hour())
         else {
             return offering;

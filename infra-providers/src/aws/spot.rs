@@ -1,4 +1,9 @@
-//! What the spot market asks now, by type and zone.
+//! What the spot market asks now, by type, zone and system.
+//!
+//! # Flow
+//! EC2 keeps a history for each of its products, a system on a network. What the images here boot is asked for, product by
+//! product, Linux always; a catalogue that boots Linux alone costs the one question that it always did. A region has some
+//! six thousand rows of a product, a thousand on a page.
 //!
 //! # Guarantees
 //! * A zone's price is that zone's price: a type has one offering for each price that its zones have, so nobody is
@@ -12,12 +17,14 @@
 //! Zone names are the account's own, so what one account is told is true of that account alone. The history names no
 //! currency: in China it is the yuan, elsewhere the dollar.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::{Clock, Timestamp, between, later};
 use infra_core::words::ids::Region;
 
@@ -28,8 +35,23 @@ use crate::prices::{Amount, CurrencyCode, PriceError, PriceOf, PriceSource, Pric
 /// Who says so.
 const SOURCE: &str = "EC2 spot price history";
 
-/// Linux in a VPC, under both names that EC2 has for it.
-const PRODUCTS: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
+/// EC2's product descriptions by system, as its API reference lists them for the filter `product-description`
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html>).
+const PRODUCTS: [(System, &str); 4] = [
+    (System::Linux, "Linux/UNIX"),
+    (System::Windows, "Windows"),
+    (System::Rhel, "Red Hat Enterprise Linux"),
+    (System::Suse, "SUSE Linux"),
+];
+
+/// What stands behind a product in a VPC. Everything is in one today, and EC2 has both names for it.
+const IN_VPC: &str = " (Amazon VPC)";
+
+/// Which system a product is of.
+fn system_of(product: &str) -> Option<System> {
+    let plain = product.strip_suffix(IN_VPC).unwrap_or(product);
+    PRODUCTS.iter().find(|(_, name)| *name == plain).map(|(system, _)| *system)
+}
 
 /// The permission that it needs.
 const ACTION: &str = "ec2:DescribeSpotPriceHistory";
@@ -48,6 +70,8 @@ pub(super) struct SpotSource {
     pub(super) api: Arc<dyn Ec2Api>,
     pub(super) region: Region,
     pub(super) clock: Arc<dyn Clock>,
+    /// What the images here boot; Linux always.
+    pub(super) systems: BTreeSet<System>,
 }
 
 impl fmt::Debug for SpotSource {
@@ -60,21 +84,26 @@ impl fmt::Debug for SpotSource {
 impl PriceSource for SpotSource {
     async fn read(&self) -> Result<PriceTable, PriceError> {
         let before = self.clock.wall();
-        let ask = |page| self.api.spot_prices(PRODUCTS[0], before, page);
-        let (rows, as_of) = all_pages(SOURCE, ACTION, ask).await?;
+        let (mut rows, mut as_of) = (Vec::new(), None);
+        for (_, product) in PRODUCTS.iter().filter(|(system, _)| self.systems.contains(system)) {
+            let ask = |page| self.api.spot_prices(product, before, page);
+            let (more, at) = all_pages(SOURCE, ACTION, ask).await?;
+            rows.extend(more);
+            as_of = as_of.or(at);
+        }
         Ok(table(&rows, self.region.as_str(), as_of.unwrap_or(before)))
     }
 }
 
-/// The newest row of each type and zone. Pure.
+/// The newest row of each type, zone and system. Pure.
 pub(crate) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> PriceTable {
     let currency = if region.starts_with("cn-") { CurrencyCode::CNY } else { CurrencyCode::USD };
-    let mut newest = BTreeMap::<(&str, &str), Vec<&SpotPrice>>::new();
-    let linux = rows.iter().filter(|row| PRODUCTS.contains(&row.product.as_str()));
+    let mut newest = BTreeMap::<(&str, &str, System), Vec<&SpotPrice>>::new();
+    let priced = rows.iter().filter_map(|row| Some((row, system_of(&row.product)?)));
     // What lies ahead is not paid yet; it hides nothing that is.
-    let begun = linux.filter(|row| row.since.is_none_or(|since| since <= later(as_of, AHEAD)));
-    for row in begun.filter(|row| !row.type_name.is_empty() && !row.zone.is_empty()) {
-        let known = newest.entry((&row.type_name, &row.zone)).or_default();
+    let begun = priced.filter(|(row, _)| row.since.is_none_or(|since| since <= later(as_of, AHEAD)));
+    for (row, system) in begun.filter(|(row, _)| !row.type_name.is_empty() && !row.zone.is_empty()) {
+        let known = newest.entry((&row.type_name, &row.zone, system)).or_default();
         match known.first().map(|first| first.since) {
             Some(since) if since > row.since => {}
             Some(since) if since == row.since => known.push(row),
@@ -82,7 +111,8 @@ pub(crate) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> Price
         }
     }
     let mut table = PriceTable::new(SOURCE, as_of, true);
-    for ((type_name, zone), rows) in newest {
+    for ((type_name, zone, system), rows) in newest {
+        let of = PriceOf { type_name, market: Market::Spot, os: system.word(), zone: Some(zone) };
         for row in rows {
             let says = match row.since {
                 None => Err("a price without a date".to_owned()),
@@ -91,7 +121,7 @@ pub(crate) fn table(rows: &[SpotPrice], region: &str, as_of: Timestamp) -> Price
                 }
                 Some(_) => Amount::read(&row.price, currency),
             };
-            table.add(PriceOf::spot(type_name, zone), says);
+            table.add(of, says);
         }
     }
     table
@@ -114,8 +144,13 @@ mod tests {
     }
 
     fn nanos(rows: &[SpotPrice], zone: &str) -> Option<i64> {
+        nanos_with(rows, zone, System::Linux)
+    }
+
+    fn nanos_with(rows: &[SpotPrice], zone: &str, system: System) -> Option<i64> {
         let table = table(rows, "us-east-1", NOW.parse().expect("a moment"));
-        table.amount(PriceOf::spot("m5.large", zone)).map(Amount::nanos)
+        let of = PriceOf { os: system.word(), ..PriceOf::spot("m5.large", zone) };
+        table.amount(of).map(Amount::nanos)
     }
 
     #[test]
@@ -135,6 +170,30 @@ mod tests {
             assert_eq!(nanos(&rows, "b"), Some(52_000_000));
             assert_eq!(nanos(&rows, "c"), None);
         }
+    }
+
+    #[test]
+    fn windows_is_bought_at_the_spot_price_of_linux() {
+        let with = |product: &str, price: &str| {
+            let row = row("a", price, "2026-11-21T09:00:00Z");
+            SpotPrice { product: product.into(), ..row }
+        };
+        let rows = [
+            with("Linux/UNIX", "0.04"),
+            with("Windows (Amazon VPC)", "0.13"),
+            with("Red Hat Enterprise Linux", "0.07"),
+            with("SUSE Linux", "0.10"),
+            with("SUSE Linux (Amazon VPC)", "0.1"),
+            // What nobody here boots, and what only sounds like something that somebody does.
+            with("Windows with SQL Server Web", "0.01"),
+            with("Linux", "0.01"),
+        ];
+        let cents = |system| nanos_with(&rows, "a", system).map(|nanos| nanos / 10_000_000);
+        let all = [System::Linux, System::Windows, System::Rhel, System::Suse, System::Other];
+        assert_eq!(all.map(cents), [Some(4), Some(13), Some(7), Some(10), None]);
+        assert_eq!(nanos_with(&rows[..1], "a", System::Windows), None, "Linux says nothing about it");
+        let torn = [with("Windows", "0.13"), with("Windows (Amazon VPC)", "0.14")];
+        assert_eq!(nanos_with(&torn, "a", System::Windows), None, "two prices of one moment");
     }
 
     #[test]

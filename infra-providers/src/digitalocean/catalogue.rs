@@ -2,7 +2,7 @@
 
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::cloud::PowerMode;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering, Price};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
@@ -56,6 +56,8 @@ pub(super) async fn read(provider: &DigitalOceanProvider) -> Result<Catalogue, P
             min_charge: MIN_CHARGE,
             month_hours_max: Some(MONTH_HOURS_MAX),
         },
+        billing_by_system: [].into(),
+        off_billing: OffBilling::Everything,
         options: [MachineOption::Network, MachineOption::Off(PowerMode::Snapshot)].into(),
         as_of,
     })
@@ -160,6 +162,8 @@ fn named(which: Images, one: &wire::Image) -> Vec<Image> {
         created_at: one.created_at,
         system,
         min_disk_gib,
+        // DigitalOcean knows no such thing.
+        min_memory_mib: 0,
     };
     names.into_iter().map(image).collect()
 }

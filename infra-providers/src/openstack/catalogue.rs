@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use infra_core::contracts::provider::ProviderError;
 use infra_core::nouns::cloud::PowerMode;
-use infra_core::nouns::offering::{Billing, Catalogue, Image, Offering};
+use infra_core::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering};
 use infra_core::nouns::options::MachineOption;
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
@@ -53,6 +53,9 @@ pub(super) async fn read(provider: &OpenStackProvider) -> Result<Catalogue, Prov
         disk_gib_hour: Money::default(),
         ipv4_hour: Money::default(),
         billing: Billing::default(),
+        billing_by_system: [].into(),
+        // A stopped server keeps its place, and only its operator knows what that costs. There are no disks to be bought.
+        off_billing: if provider.settings.off_is_free { OffBilling::Disks } else { OffBilling::Everything },
         options: [MachineOption::Network, MachineOption::ConfigDrive, MachineOption::Files]
             .into_iter()
             .chain([PowerMode::Stop, PowerMode::Shelve, PowerMode::Suspend].map(MachineOption::Off))
@@ -126,10 +129,12 @@ fn named(image: Picture, usual: Arch) -> Option<Image> {
     // What a licence costs here is the operator's to say, of each of them.
     let windows = image.property("os_type").is_some_and(|kind| kind.eq_ignore_ascii_case("windows"));
     let system = if windows { System::Windows } else { System::of_os(&os) };
-    // Whole GiB; a flavor whose own disk is smaller is refused.
-    let min_disk = image.properties.get("min_disk").and_then(serde_json::Value::as_u64);
-    let min_disk_gib = min_disk.map_or(0, |gib| u32::try_from(gib).unwrap_or(u32::MAX));
-    Some(Image { id: ImageId::new(image.id).ok()?, name, os, arch, created_at, system, min_disk_gib })
+    // Whole GiB of disk and MiB of memory; a flavor with less of either is refused.
+    let least = |field: &str| image.properties.get(field).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let min_disk_gib = u32::try_from(least("min_disk")).unwrap_or(u32::MAX);
+    let min_memory_mib = least("min_ram");
+    let id = ImageId::new(image.id).ok()?;
+    Some(Image { id, name, os, arch, created_at, system, min_disk_gib, min_memory_mib })
 }
 
 /// `debian-12-generic-amd64` is a `debian 12`.
@@ -243,10 +248,11 @@ mod tests {
         assert_eq!(system("os_type", "linux"), Some(System::Linux));
         let least = serde_json::json!({
             "id": "1", "name": "debian 12", "status": "active", "created_at": "2026-01-31T12:00:00Z",
-            "min_disk": 30,
+            "min_disk": 30, "min_ram": 2048,
         });
         let least = named(serde_json::from_value(least).expect("an image"), Arch::X86_64);
-        assert_eq!(least.map(|image| image.min_disk_gib), Some(30), "a smaller flavor is refused");
+        let least = least.map(|image| (image.min_disk_gib, image.min_memory_mib));
+        assert_eq!(least, Some((30, 2048)), "a smaller flavor is refused");
         let copy = image(serde_json::json!({
             "id": "1", "name": "debian 12", "status": "active", "created_at": "2026-01-31T12:00:00Z",
             "image_type": "snapshot",

@@ -63,6 +63,9 @@ pub struct OpenStackSettings {
     pub visible_within: Duration,
     /// Items asked for per page of a listing.
     pub page: u32,
+    /// A machine that is off costs nothing here. Operators differ, and OpenStack itself has no word for it: its place on a
+    /// host stays taken, so that without this all of it is charged.
+    pub off_is_free: bool,
     /// Nothing behind the endpoint costs money: shown to users.
     pub simulated: bool,
     /// The token may be sent to addresses of the catalogue that are plain HTTP, though Keystone's own is not: Keystone
@@ -85,6 +88,7 @@ impl OpenStackSettings {
             call_timeout: Duration::from_secs(30),
             visible_within: Duration::from_secs(60),
             page: 500,
+            off_is_free: false,
             simulated: false,
             insecure: false,
         }

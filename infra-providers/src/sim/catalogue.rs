@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use infra_core::nouns::offering::{Billing, Image, Offering, Price};
+use infra_core::nouns::offering::{Billing, Image, OffBilling, Offering, Price};
 use infra_core::nouns::request::{Arch, Market};
 use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
@@ -19,6 +19,12 @@ const EC2_AS_OF_S: i64 = 1_784_505_600;
 const DO_AS_OF_S: i64 = 1_755_648_000;
 /// The sim's own price: no table of ours names one for disks.
 const DISK_GIB_HOUR_NANOS: i64 = 110_000;
+/// What Windows costs beside the machine, per virtual processor and hour: what EC2's list asks for it on most types
+/// (`m5.large` in Ireland: 0.107 US dollars with Linux and 0.199 with Windows). Neither table names it.
+const WINDOWS_VCPU_HOUR_NANOS: i64 = 46_000_000;
+/// What Windows needs to be installed with its desktop (Microsoft, "Hardware requirements for Windows Server"), and as large
+/// as EC2's images of it are.
+const WINDOWS_LEAST: (u64, u32) = (2048, 30);
 /// A droplet costs a cent at least, since 2026-01-01 (DigitalOcean's own update in
 /// <https://www.digitalocean.com/community/questions/pricing-for-droplets-if-used-for-less-than-an-hour>).
 const DO_MIN_CHARGE_NANOS: i64 = 10_000_000;
@@ -64,6 +70,7 @@ pub(super) struct Shelf {
     pub(super) offerings: Vec<Offering>,
     pub(super) disk_gib_hour: Money,
     pub(super) billing: Billing,
+    pub(super) off_billing: OffBilling,
     by_type: BTreeMap<TypeName, usize>,
 }
 
@@ -87,9 +94,33 @@ impl Shelf {
         }
         offerings.retain(|offering| !zoned || !offering.zones.is_empty());
         let by_type = offerings.iter().enumerate().map(|(at, o)| (o.type_name.clone(), at)).collect();
+        if shape == Shape::Ec2 {
+            // Behind the others: a type's own place in the list is that of its price with Linux.
+            let windows: Vec<Offering> = offerings.iter().filter_map(with_windows).collect();
+            offerings.extend(windows);
+        }
         let disk = if shape == Shape::Ec2 { DISK_GIB_HOUR_NANOS } else { 0 };
-        Self { zones, offerings, disk_gib_hour: Money::usd_nanos(disk), billing: billing(shape), by_type }
+        // As the clouds do that the shapes are of; [`OffBilling`] names the sources.
+        let off_billing = match shape {
+            Shape::Ec2 => OffBilling::Disks,
+            Shape::DigitalOcean => OffBilling::Everything,
+        };
+        let disk_gib_hour = Money::usd_nanos(disk);
+        Self { zones, offerings, disk_gib_hour, billing: billing(shape), off_billing, by_type }
     }
+}
+
+/// The same type with Windows on it, at a price of its own; `None` where it does not run or has no price.
+fn with_windows(one: &Offering) -> Option<Offering> {
+    let Price::Known { per_hour, as_of, source, live } = &one.price else { return None };
+    let licence = WINDOWS_VCPU_HOUR_NANOS * i64::from(one.vcpus_milli) / 1000;
+    let price = Price::Known {
+        per_hour: per_hour.plus(Money::usd_nanos(licence)),
+        as_of: *as_of,
+        source: format!("{source}, with the simulator's Windows"),
+        live: *live,
+    };
+    (one.arch == Arch::X86_64).then(|| Offering { system: System::Windows, price, ..one.clone() })
 }
 
 /// As the clouds themselves charge; [`Billing`] names the sources.
@@ -104,30 +135,28 @@ fn billing(shape: Shape) -> Billing {
     }
 }
 
-/// The images of the first day, for both architectures.
+/// The images of the first day, for every architecture that they are made for.
 pub(super) fn first_images() -> Vec<Image> {
     let made = second(DO_AS_OF_S);
-    ["ubuntu 24.04", "ubuntu 22.04", "debian 12"].iter().flat_map(|os| images(os, 1, made)).collect()
+    ["ubuntu 24.04", "ubuntu 22.04", "debian 12", "windows 2022"]
+        .iter()
+        .flat_map(|os| images(os, 1, made))
+        .collect()
 }
 
-/// Images of one operating system for both architectures.
+/// Images of one operating system for both architectures; of Windows for the one that it is sold for.
 pub(super) fn images(os: &str, serial: u64, created_at: Timestamp) -> Vec<Image> {
-    let slug = os.replace(' ', "-");
+    let (slug, system) = (os.replace(' ', "-"), System::of_os(os));
+    let windows = system == System::Windows;
+    let (min_memory_mib, min_disk_gib) = if windows { WINDOWS_LEAST } else { (0, 0) };
     [Arch::X86_64, Arch::Arm64]
         .into_iter()
+        .filter(|arch| !windows || *arch == Arch::X86_64)
         .map(|arch| {
             let word = if arch == Arch::X86_64 { "x86_64" } else { "arm64" };
             let name = format!("sim-{slug}-{word}-{serial}");
             let id = ImageId::new(name.clone()).expect("operating systems have plain names");
-            Image {
-                id,
-                name,
-                os: os.to_owned(),
-                arch,
-                created_at,
-                system: System::of_os(os),
-                min_disk_gib: 0,
-            }
+            Image { id, name, os: os.to_owned(), arch, created_at, system, min_disk_gib, min_memory_mib }
         })
         .collect()
 }
@@ -268,8 +297,12 @@ mod tests {
     #[test]
     fn both_tables_are_read_whole() {
         let ec2 = Shelf::of(Shape::Ec2, CatalogueSize::Full, usize::MAX);
-        assert_eq!((ec2.offerings.len(), ec2.zones.len()), (1340, 6));
-        assert_eq!(ec2.offerings.iter().map(|o| o.zones.len()).sum::<usize>(), 6306);
+        let (linux, windows): (Vec<_>, Vec<_>) = ec2.offerings.iter().partition(|it| it.system.is_linux());
+        assert_eq!((linux.len(), ec2.zones.len()), (1340, 6));
+        assert_eq!(linux.iter().map(|o| o.zones.len()).sum::<usize>(), 6306);
+        assert_eq!(windows.len(), linux.iter().filter(|it| it.arch == Arch::X86_64).count());
+        let large = ec2.offering(&"m5.large".parse().expect("a name")).expect("is there");
+        assert!(large.system.is_linux(), "a type is looked up as what it is without a licence");
         let ams = Shelf::of(Shape::DigitalOcean, CatalogueSize::Full, usize::MAX);
         assert_eq!((ams.offerings.len(), ams.zones.len()), (147, 0));
         let every = ec2.offerings.iter().chain(&ams.offerings);
@@ -277,7 +310,8 @@ mod tests {
             assert!(matches!(offering.price, Price::Known { live: false, .. }), "{}", offering.type_name);
         }
         for shape in [Shape::Ec2, Shape::DigitalOcean] {
-            assert_eq!(Shelf::of(shape, CatalogueSize::Small, 2).offerings.len(), 6, "{shape:?}");
+            let small = Shelf::of(shape, CatalogueSize::Small, 2).offerings;
+            assert_eq!(small.iter().filter(|it| it.system.is_linux()).count(), 6, "{shape:?}");
         }
     }
 

@@ -163,6 +163,15 @@ impl SimWorld {
         if arch != offering.arch {
             return Err(invalid("InvalidImage", format!("image {image} does not run on {type_name}")));
         }
+        let known = state.small.images.iter().find(|known| known.id == *image);
+        let (needs_mib, needs_gib) = known.map_or((0, 0), |it| (it.min_memory_mib, it.min_disk_gib));
+        if offering.memory_mib < needs_mib {
+            return Err(invalid("InvalidImage", format!("image {image} needs {needs_mib} MiB of memory")));
+        }
+        let disk_gib = offering.disk_gib.max(machine.disk_gib);
+        if disk_gib > 0 && disk_gib < needs_gib {
+            return Err(invalid("InvalidDisk", format!("image {image} needs {needs_gib} GiB of disk")));
+        }
         Ok(())
     }
 

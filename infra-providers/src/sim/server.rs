@@ -215,6 +215,8 @@ impl SimWorld {
             disk_gib_hour: shelf.disk_gib_hour,
             ipv4_hour: Money::default(),
             billing: shelf.billing,
+            billing_by_system: [].into(),
+            off_billing: shelf.off_billing,
             options: [].into(),
             as_of: now,
         }

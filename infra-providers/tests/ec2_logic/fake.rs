@@ -38,8 +38,10 @@ pub(crate) struct World {
     pub(crate) date: i64,
     /// Products of the Price List, `HERE` for the region that is asked about.
     pub(crate) listed: Vec<String>,
-    /// Rows of the spot market.
+    /// Rows of the spot market, of Linux where they name no product.
     pub(crate) sold: Vec<SpotPrice>,
+    /// Images that EC2 charges for, with its word for what they boot.
+    pub(crate) platforms: Vec<(&'static str, &'static str)>,
     /// RunInstances answers this many machines too few.
     pub(crate) withheld: usize,
     made: u32,
@@ -307,12 +309,14 @@ impl Ec2Api for FakeEc2 {
         if let Some(clock) = &self.clock {
             clock.advance(Duration::from_secs(10));
         }
+        let platforms = self.with(|world| world.platforms.clone());
+        let platform = |id: &str| platforms.iter().find(|(image, _)| *image == id);
         let image = |id: &str, arch, day: i64| MachineImage {
             id: id.into(),
             name: id.into(),
             arch: Some(arch),
             created_at: Timestamp::from_second(day * 86_400).ok(),
-            platform: None,
+            platform: platform(id).map(|(_, word)| (*word).into()),
             root_device: Some("/dev/sda1".into()),
             devices: vec!["/dev/sda1".into(), "/dev/sdb".into()],
             root_gib: Some(30),
@@ -350,11 +354,15 @@ impl Ec2Api for FakeEc2 {
         page: Option<String>,
     ) -> Answer<Page<SpotPrice>> {
         self.call("spot-prices", |world| {
-            let sold = world
-                .sold
-                .iter()
-                .map(|row| SpotPrice { product: product.to_owned(), ..row.clone() })
-                .collect();
+            // EC2 takes a product and the same one in a VPC for one.
+            let linux = |row: &SpotPrice| row.product.is_empty() && product == "Linux/UNIX";
+            let of =
+                |row: &&SpotPrice| linux(row) || row.product.strip_suffix(" (Amazon VPC)") == Some(product);
+            let named = |row: &SpotPrice| match row.product.as_str() {
+                "" => SpotPrice { product: product.to_owned(), ..row.clone() },
+                _ => row.clone(),
+            };
+            let sold = world.sold.iter().filter(of).map(named).collect();
             Ok(world.paged(sold, page))
         })
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use infra_core::nouns::offering::{Offering, Price};
+use infra_core::nouns::offering::{Billing, Offering, Price};
 use infra_core::nouns::request::Market;
+use infra_core::nouns::system::System;
 use infra_core::words::clock::Timestamp;
 use infra_providers::aws::api::{Reached, SpotPrice};
 use serde_json::json;
@@ -15,9 +16,14 @@ use crate::fake::{When, failure, refusal};
 const NOW_S: i64 = 1_800_000_000;
 
 fn listed(name: &str, tenancy: &str, usd: &str) -> String {
+    listed_with("Linux", name, tenancy, usd)
+}
+
+fn listed_with(os: &str, name: &str, tenancy: &str, usd: &str) -> String {
     let attributes = json!({
         "instanceType": name, "tenancy": tenancy, "preInstalledSw": "NA", "capacitystatus": "Used",
-        "marketoption": "OnDemand", "operatingSystem": "Linux", "regionCode": "HERE",
+        "marketoption": "OnDemand", "operatingSystem": os, "regionCode": "HERE",
+        "licenseModel": "No License required",
     });
     let dimension =
         json!({"unit": "Hrs", "beginRange": "0", "endRange": "Inf", "pricePerUnit": {"USD": usd}});
@@ -72,6 +78,69 @@ async fn a_machine_is_priced_by_todays_list_and_each_zone_by_its_own_market() {
     assert_eq!(spot, [(Some(4_100_000), 1), (Some(5_200_000), 1)]);
     let zero = of(&all, "t4g.micro", Market::OnDemand);
     assert!(matches!(zero[0].2, Price::Unknown { reason } if reason.contains("not above zero")), "{zero:?}");
+}
+
+/// What one system of the smallest type costs on a market, by zone.
+fn with(all: &[Offering], system: System, market: Market) -> Vec<(Option<i64>, String)> {
+    let ours = |one: &&Offering| {
+        one.type_name.as_str() == "t3.micro" && one.market == market && one.system == system
+    };
+    let zones = |one: &Offering| one.zones.iter().map(|zone| zone.as_str()[9..].to_owned()).collect();
+    all.iter().filter(ours).map(|one| (one.price.per_hour().map(|price| price.nanos), zones(one))).collect()
+}
+
+#[tokio::test]
+async fn what_boots_windows_or_suse_has_no_price_or_that_of_linux() {
+    let bench = bench().await;
+    shown(&bench).await;
+    let asked = |bench: &Bench| bench.calls().iter().filter(|call| **call == "spot-prices").count();
+    assert_eq!(asked(&bench), 1, "nothing here boots anything but Linux");
+    let bench = self::bench().await;
+    let paid = |product: &str, zone: &str, price: &str| {
+        let row = sold(zone, price);
+        SpotPrice { product: format!("{product} (Amazon VPC)"), ..row }
+    };
+    bench.ec2.with(|world| {
+        world.platforms = vec![("ami-1", "SUSE Linux"), ("ami-2", "Windows")];
+        world.listed.push(listed_with("Windows", "t3.micro", "Shared", "0.0212"));
+        world.listed.push(listed_with("SUSE", "t3.micro", "Shared", "0.0704"));
+        world.sold.extend([
+            paid("Windows", "a", "0.0133"),
+            paid("Windows", "b", "0.0133"),
+            paid("SUSE Linux", "a", "0.0604"),
+            paid("Red Hat Enterprise Linux", "a", "0.0101"),
+        ]);
+    });
+    let catalogue = bench.provider.catalogue().await.expect("prices never fail a catalogue");
+    let all = &catalogue.offerings;
+    let is = |price: i64, zones: &str| (Some(price), zones.to_owned());
+    assert_eq!(with(all, System::Windows, Market::OnDemand), [is(21_200_000, "ab")]);
+    assert_eq!(with(all, System::Windows, Market::Spot), [is(13_300_000, "ab")]);
+    assert_eq!(with(all, System::Suse, Market::OnDemand), [is(70_400_000, "ab")]);
+    assert_eq!(with(all, System::Suse, Market::Spot), [is(60_400_000, "a"), (None, "b".to_owned())]);
+    assert_eq!(with(all, System::Linux, Market::Spot), [is(4_100_000, "a"), is(5_200_000, "b")]);
+    assert_eq!(with(all, System::Rhel, Market::Spot), [], "nothing boots it, so nobody asks");
+    assert_eq!(asked(&bench), 3, "once for each system that boots here");
+    // SUSE alone is charged by the begun hour, and all of them for their disks alone while they are off.
+    let hourly = System::PRICED.map(|system| catalogue.billing_of(system) == Billing::PerHour);
+    assert_eq!(hourly, [false, false, false, true], "{:?}", System::PRICED);
+    let usd = |nanos| infra_core::words::money::Money::usd_nanos(nanos);
+    assert_eq!(catalogue.off_per_hour(usd(21_200_000), 30), catalogue.disk_gib_hour.times(30));
+}
+
+#[tokio::test]
+async fn a_spot_price_of_windows_that_cannot_be_is_believed_beside_that_of_linux() {
+    let bench = bench().await;
+    bench.ec2.with(|world| {
+        world.platforms = vec![("ami-2", "Windows")];
+        world.listed.push(listed_with("Windows", "t3.micro", "Shared", "0.5"));
+        // A third of what Linux is listed at, and no hundredth of what Windows is.
+        let row = sold("a", "0.004");
+        world.sold.push(SpotPrice { product: "Windows (Amazon VPC)".into(), ..row });
+    });
+    let all = shown(&bench).await;
+    let prices: Vec<_> = with(&all, System::Windows, Market::Spot).into_iter().map(|one| one.0).collect();
+    assert!(!prices.is_empty() && prices.iter().all(Option::is_none), "{prices:?}");
 }
 
 #[tokio::test]

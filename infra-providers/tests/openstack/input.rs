@@ -3,13 +3,15 @@
 use infra_core::CloudDriver;
 use infra_core::contracts::provider::{CloudProvider, Send};
 use infra_core::nouns::launch::{LaunchBody, MachineBody};
-use infra_core::nouns::request::Market;
+use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::system::System;
 use infra_core::words::fault::{Effect, Fault, FaultKind};
 use infra_core::words::ids::{InstallationId, Region};
+use infra_core::words::money::Money;
 use infra_core::words::secret::Secret;
-use infra_providers::openstack::OpenStackFake;
+use infra_providers::openstack::{OpenStackDriver, OpenStackFake};
 
-use crate::cloud::{Cloud, credential, machine, password};
+use crate::cloud::{Cloud, credential, machine, password, settings};
 
 fn cloud() -> Cloud {
     Cloud::new(OpenStackFake::config(1))
@@ -60,10 +62,9 @@ async fn an_unknown_region_answers_with_those_there_are() {
     assert_eq!(error.kind(), FaultKind::Invalid);
     assert!(error.to_string().contains("RegionOne"), "{error}");
     // Configured here, but not in the catalogue.
-    let mut settings = crate::cloud::settings(cloud.fake.world().config());
+    let mut settings = settings(cloud.fake.world().config());
     settings.regions.push(lane.region.clone());
-    let driver =
-        infra_providers::openstack::OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
+    let driver = OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
     let provider = driver.connect(&password("sim-laws"), &lane, installation).await.expect("configured");
     let error = provider.list_owned(None).await.expect_err("no such region");
     assert_eq!((error.kind(), error.effect()), (FaultKind::Invalid, Effect::NotApplied));
@@ -119,4 +120,40 @@ async fn files_are_sent_at_the_last_version_that_takes_them() {
     let files = Send { files: Some(Secret::new(r#"{"/etc/motd": "hello"}"#.to_owned())), ..cloud.send() };
     provider.launch(&cloud.machine(), &files).await.expect("the fake refuses files above 2.56");
     assert_eq!(cloud.alive().len(), 1);
+}
+
+/// Nova refuses an image on a flavor with less memory than Glance's `min_ram` says (`FlavorMemoryTooSmall`).
+#[tokio::test]
+async fn a_flavor_with_too_little_memory_for_the_image_is_asked_for() {
+    let cloud = cloud();
+    let provider = cloud.provider("sim-laws").await;
+    let catalogue = provider.catalogue().await.expect("has one");
+    let image = catalogue.newest_image("windows 2022", Arch::X86_64).expect("is there");
+    assert_eq!((image.min_memory_mib, image.min_disk_gib, image.system), (2048, 30, System::Windows));
+    let linux = catalogue.newest_image("ubuntu 24.04", Arch::X86_64).expect("is there");
+    assert_eq!((linux.min_memory_mib, linux.system), (0, System::Linux));
+    for (type_name, boots) in [("t3.micro", false), ("t3.small", true)] {
+        let (type_name, image) = (type_name.parse().expect("legal"), image.id.clone());
+        let flavor = catalogue.offerings.iter().find(|it| it.type_name == type_name).expect("is offered");
+        assert_eq!(flavor.memory_mib >= 2048, boots, "{type_name}");
+        let body = MachineBody { type_name, image, ..machine() };
+        let answer = provider.launch(&cloud.frozen(LaunchBody::Machine(body)), &cloud.send()).await;
+        assert_eq!(answer.is_ok(), boots, "{answer:?}");
+    }
+}
+
+/// OpenStack keeps the place of what is stopped, and only its operator knows what that costs.
+#[tokio::test]
+async fn what_is_off_is_free_although_no_operator_said_so() {
+    for free in [false, true] {
+        let cloud = cloud();
+        let mut settings = settings(cloud.fake.world().config());
+        settings.off_is_free = free;
+        let driver = OpenStackDriver::new(settings, cloud.fake.clone(), cloud.clock.clone());
+        let provider = driver.connect(&password("sim-laws"), &cloud.lane, cloud.installation).await;
+        let catalogue = provider.expect("a key of the right form").catalogue().await.expect("has one");
+        let per_hour = Money::usd_nanos(21_000_000);
+        let off = if free { Money::default() } else { per_hour };
+        assert_eq!(catalogue.off_per_hour(per_hour, 0), off, "free: {free}");
+    }
 }

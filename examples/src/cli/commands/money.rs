@@ -185,7 +185,7 @@ fn budgets(all: &[Value]) -> String {
             let note = match (passed, next) {
                 (true, _) => "passed: what runs goes on, nothing new is made".to_owned(),
                 (_, Some(next)) => {
-                    format!("next month so far: {next}, left: {}", price(&budget["left"]["next_month"]))
+                    format!("from next month on: {next}, left: {}", price(&budget["left"]["next_month"]))
                 }
                 _ => String::new(),
             };
@@ -325,7 +325,7 @@ mod tests {
                 &format!("user:ada machines 2 3 0 {passed}"),
                 "user:ada vcpus 8 6.5 1.5 -",
                 &format!("user:ada per_hour $1.00 $1.20 $0.00 {passed}"),
-                "user:ada per_month $500.00 $100.25 $399.75 next month so far: $7.00, left: $493.00",
+                "user:ada per_month $500.00 $100.25 $399.75 from next month on: $7.00, left: $493.00",
             ]
         );
     }

@@ -147,7 +147,7 @@ pub struct BudgetTotals {
     pub per_hour: Money,
     /// Spent in this month, and still to be.
     pub in_month: Money,
-    /// What there is will cost in the next month.
+    /// What there is will cost in the next month, or, what goes on for longer, in the dearest of those that follow.
     pub next_month: Money,
 }
 
@@ -166,7 +166,7 @@ pub struct BudgetLeft {
     /// In this month.
     #[schema(required = true)]
     pub per_month: Option<Money>,
-    /// In the next month, of which the same limit is asked.
+    /// In whichever later month costs most, of which the same limit is asked.
     #[schema(required = true)]
     pub next_month: Option<Money>,
 }

@@ -294,7 +294,7 @@ impl Offering {
             local_disk_gib: offer.local_disk_gib,
             disk_gib_hour: lane.catalogue.disk_gib_hour,
             ipv4_hour: lane.catalogue.ipv4_hour,
-            billing: Billing::new(lane.catalogue.billing),
+            billing: Billing::new(lane.catalogue.billing_of(offer.system)),
             price_source,
             price_as_of,
             stale: offer.price.is_stale(lane.old_before),

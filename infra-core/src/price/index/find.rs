@@ -101,6 +101,7 @@ impl LaneIndex {
             }
         }
         self.vcpus.keep_at_least(need.vcpus_milli, &mut rows);
+        // What images need more of is asked of each row.
         self.memory.keep_at_least(need.memory_mib, &mut rows);
         self.gpus.keep_at_least(need.gpus.into(), &mut rows);
         if lane.priced.catalogue.disk_gib_hour.nanos <= 0 {

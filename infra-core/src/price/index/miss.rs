@@ -98,7 +98,9 @@ impl LaneIndex {
         let costs = self.row_costs(need, lane)?;
         let mut rows = Bits::all(self.rows());
         for (arch, of_arch) in ARCHES.iter().zip(&self.arches) {
-            if !lane.boots_anything(*arch) {
+            if lane.boots_anything(*arch) {
+                rows.drop_all(&self.below(lane.least_mib(*arch), of_arch));
+            } else {
                 rows.drop_all(of_arch);
             }
         }
@@ -108,7 +110,9 @@ impl LaneIndex {
             if need.arch.is_some_and(|asked| asked != *arch) {
                 counts.add(of_arch);
             }
-            if !lane.boots(*arch) {
+            if lane.boots(*arch) {
+                counts.add(&self.below(lane.needs_mib(*arch), of_arch));
+            } else {
                 counts.add(of_arch);
             }
         }
@@ -196,6 +200,18 @@ impl LaneIndex {
         let mut all = Bits::all(self.rows());
         all.drop_all(rows);
         all
+    }
+
+    /// Of a set the rows with less memory than so much.
+    fn below(&self, mib: u64, of: &Bits) -> Bits {
+        if mib == 0 {
+            return Bits::none(self.rows());
+        }
+        let mut enough = Bits::all(self.rows());
+        self.memory.keep_at_least(mib, &mut enough);
+        let mut below = of.clone();
+        below.drop_all(&enough);
+        below
     }
 
     /// All rows from one on.

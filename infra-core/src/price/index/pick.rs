@@ -135,7 +135,8 @@ fn of_lane<'a>(
             continue;
         }
         let mut lowest = None;
-        for row in skylines[usize::from(market == MARKETS[1])].meeting(need.vcpus_milli, need.memory_mib) {
+        let memory_mib = need.memory_mib.max(view.needs_mib(arch));
+        for row in skylines[usize::from(market == MARKETS[1])].meeting(need.vcpus_milli, memory_mib) {
             if lowest.is_some_and(|lowest| index.plain[row] > lowest) {
                 break;
             }

@@ -380,7 +380,8 @@ impl Ec2Api for Session {
 
     async fn describe_types(&self, page: Option<String>) -> Answer<Page<MachineType>> {
         let catalogue = self.catalogue("DescribeInstanceTypes").await?;
-        self.sliced(catalogue.offerings.iter().map(shapes::machine_type), page.as_deref())
+        let types = catalogue.offerings.iter().filter(|one| one.system.is_linux());
+        self.sliced(types.map(shapes::machine_type), page.as_deref())
     }
 
     async fn describe_type_zones(&self, page: Option<String>) -> Answer<Page<(String, String)>> {
@@ -388,6 +389,7 @@ impl Ec2Api for Session {
         let pairs = catalogue
             .offerings
             .iter()
+            .filter(|one| one.system.is_linux())
             .flat_map(|one| one.zones.iter().map(|zone| (one.type_name.to_string(), zone.to_string())));
         self.sliced(pairs, page.as_deref())
     }
@@ -409,7 +411,10 @@ impl Ec2Api for Session {
     /// What the sim asks on demand, in the Price List's shape.
     async fn price_list(&self, ask: &PriceListAsk, page: Option<String>) -> Answer<Page<String>> {
         let catalogue = self.catalogue("GetProducts").await?;
-        let listed = catalogue.offerings.iter().filter(|one| one.market == Market::OnDemand);
+        let os = ask.attributes.iter().find(|(name, _)| *name == "operatingSystem");
+        let listed = catalogue.offerings.iter().filter(|one| {
+            one.market == Market::OnDemand && os.is_some_and(|(_, os)| os.to_lowercase() == one.system.word())
+        });
         self.sliced(listed.map(|one| shapes::product(one, ask)), page.as_deref())
     }
 
@@ -421,7 +426,10 @@ impl Ec2Api for Session {
         page: Option<String>,
     ) -> Answer<Page<SpotPrice>> {
         let catalogue = self.catalogue("DescribeSpotPriceHistory").await?;
-        let sold = catalogue.offerings.iter().filter(|one| one.market == Market::Spot);
+        // `Linux/UNIX`, `Windows`: the sim has no others.
+        let word = product.split('/').next().unwrap_or_default().to_lowercase();
+        let of = |one: &&Offering| one.market == Market::Spot && one.system.word() == word;
+        let sold = catalogue.offerings.iter().filter(of);
         let rows = sold.flat_map(|one| one.zones.iter().map(move |zone| (one, zone)));
         let row = |(one, zone): (&Offering, &Zone)| SpotPrice {
             type_name: one.type_name.to_string(),

@@ -155,7 +155,7 @@ pub(super) fn image(one: &Image) -> MachineImage {
         name: one.name.clone(),
         arch: Some(one.arch),
         created_at: Some(one.created_at),
-        platform: Some("Linux/UNIX".to_owned()),
+        platform: Some(if one.system.is_linux() { "Linux/UNIX" } else { "Windows" }.to_owned()),
         root_device: Some(ROOT.to_owned()),
         devices: vec![ROOT.to_owned()],
         root_gib: Some(one.min_disk_gib).filter(|gib| *gib > 0),

@@ -42,6 +42,8 @@ fn on_offer(image: &Image) -> Value {
     let arch = if image.arch == Arch::Arm64 { "aarch64" } else { "x86_64" };
     json!({"id": image.id, "name": image.name, "status": "active", "size": 1024, "visibility": "public",
            "created_at": time(image.created_at), "os_distro": distro, "os_version": version,
+           "min_disk": image.min_disk_gib, "min_ram": image.min_memory_mib,
+           "os_type": if image.system.is_linux() { "linux" } else { "windows" },
            "hw_architecture": arch, "owner": "operators", "tags": []})
 }
 

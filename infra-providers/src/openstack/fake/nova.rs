@@ -75,7 +75,11 @@ async fn flavors(fake: &OpenStackFake, asking: &Asking) -> Outcome {
                "vcpus": one.vcpus_milli / 1000, "ram": one.memory_mib, "disk": one.disk_gib.max(DISK), "swap": "",
                "OS-FLV-DISABLED:disabled": false, "extra_specs": {"capabilities:cpu_info:arch": arch}})
     };
-    let sold = catalogue.offerings.iter().filter(|one| one.market == Market::OnDemand);
+    // A flavor is one whatever boots on it.
+    let sold = |one: &&infra_core::nouns::offering::Offering| {
+        one.market == Market::OnDemand && one.system.is_linux()
+    };
+    let sold = catalogue.offerings.iter().filter(sold);
     let mut flavors: Vec<Value> = sold.map(flavor).collect();
     flavors.push(
         json!({"id": format!("{FLAVOR}{DISKLESS}"), "name": DISKLESS, "vcpus": 1, "ram": 2048, "disk": 0,

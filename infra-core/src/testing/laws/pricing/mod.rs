@@ -383,6 +383,7 @@ pub fn the_newest_image_of_the_architecture_is_taken(engine: &dyn PricingEngine)
         created_at: PRICED_AT - jiff::SignedDuration::from_secs(age_s),
         system: System::default(),
         min_disk_gib: 0,
+        min_memory_mib: 0,
     };
     world.last().images.extend([
         image("old", Arch::X86_64, 9),
