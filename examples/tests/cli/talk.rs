@@ -277,7 +277,7 @@ fn discounts_are_set_and_seen_only_by_way_of_curl() {
     let shown = set(&["--file", path]).ok();
     let lines = [
         "NAME OFF CLOUD REGION FAMILY MARKET LOWERS NOW",
-        "plan 28.5 % sim - M5 - 9 offers",
+        "plan 28.5 % sim - M5 - 18 offers",
         "typo $0.001 per hour - sim-esat - spot 0 offers",
         "",
         "typo: no cloud of this installation is used in the region sim-esat; did you mean sim-east?",
