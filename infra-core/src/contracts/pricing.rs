@@ -264,8 +264,13 @@ pub struct FailedLimit {
     pub field: String,
     /// What was asked and what there is.
     pub detail: String,
-    /// The best there is, in the field's unit.
+    /// The best there is, in the field's unit. Asked for with all else as it was it fits, but for places, images and
+    /// values that make no sense, where it is what there is. `None` where there is no such thing, and where it would not
+    /// help alone.
     pub limit: Option<String>,
+    /// The other fields that the nearest offers miss as well, where no offer misses `field` alone; empty where one does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
 }
 
 /// Why nothing fits.

@@ -53,6 +53,7 @@ defects! {
     TotalsWrap breaks "absurd_numbers_do_not_overflow",
     NamesNothingNear breaks "no_fit_names_the_limit_and_the_nearest",
     NamesAnotherField breaks "no_fit_names_the_limit_and_the_nearest",
+    PromisesWhatDoesNotHelp breaks "a_limit_that_does_not_help_alone_is_not_promised_to",
     Unbounded breaks "the_limit_of_quotes_is_kept",
     ForgetsAddress breaks "the_public_address_is_part_of_the_price",
     ForgetsFee breaks "a_services_fee_is_part_of_the_price",
@@ -101,6 +102,10 @@ impl PricingEngine for Mutant {
             Ranking::Nothing(mut why) => {
                 match self.0 {
                     Defect::NamesNothingNear => why.nearest.clear(),
+                    Defect::PromisesWhatDoesNotHelp if !why.failed.also.is_empty() => {
+                        why.failed.also.clear();
+                        why.failed.limit = Some("0.001".to_owned());
+                    }
                     Defect::NamesAnotherField => why.failed.field = "vcpus".to_owned(),
                     _ => {}
                 }

@@ -482,6 +482,7 @@ fn the_property_catches_every_engine_that_ranks_wrongly() {
     // What says a right ranking badly, and what only shows in what is prepared: the laws catch it.
     let unseen = [
         Defect::NamesNothingNear,
+        Defect::PromisesWhatDoesNotHelp,
         Defect::HidesDiskInCompute,
         Defect::SaysNoReason,
         Defect::PreparesTheDominant,

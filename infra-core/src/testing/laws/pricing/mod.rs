@@ -62,6 +62,7 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         a_size_that_is_no_number_fits_nothing,
         absurd_numbers_do_not_overflow,
         no_fit_names_the_limit_and_the_nearest,
+        a_limit_that_does_not_help_alone_is_not_promised_to,
         the_limit_of_quotes_is_kept,
         the_public_address_is_part_of_the_price,
         a_services_fee_is_part_of_the_price,
@@ -478,6 +479,21 @@ pub fn no_fit_names_the_limit_and_the_nearest(engine: &dyn PricingEngine) -> Ver
         hold!(said == (reason, field), "{said:?} instead of {field}");
     }
     Ok(())
+}
+
+/// Where every offer misses two limits, relaxing one of them lets in nothing. Whoever is told "the cheapest costs so much"
+/// raises the cap and is refused again; so no best is named, and the other limit is. Once the other one is relaxed, the
+/// best of the first is said, and fits.
+pub fn a_limit_that_does_not_help_alone_is_not_promised_to(engine: &dyn PricingEngine) -> Verdict {
+    let world = one_lane(vec![offering("small", 2, 4, "0.1"), offering("large", 4, 8, "0.21")]);
+    let capped = |vcpus, cap| Request { max_price_per_hour: Some(cap), ..sized(vcpus, 1.0) };
+    let failed = nothing(engine, &world, &capped(1000.0, 0.01))?.failed;
+    hold!(failed.field == "max_price_per_hour", "{} is named", failed.field);
+    hold!(failed.limit.is_none(), "{:?} is promised, and nothing has 1000 vCPUs", failed.limit);
+    hold!(failed.also == ["vcpus"], "{:?} is named beside it", failed.also);
+    let alone = nothing(engine, &world, &capped(4.0, 0.01))?.failed;
+    hold!(alone.limit.as_deref() == Some("0.21") && alone.also.is_empty(), "alone: {alone:?}");
+    expect_types(engine, &world, &capped(4.0, 0.21), &["large"])
 }
 
 /// Everything has a limit. Quotes are stored with every reservation: without a limit a large catalogue makes a record
