@@ -317,7 +317,17 @@ pub trait PricingEngine: Send + Sync + Debug {
     /// Makes what it wants to find beside a catalogue when it ranks: called once when a catalogue arrives, while
     /// others still rank by the old one. An engine that wants nothing answers a clone of [`Prepared::none`].
     ///
-    /// What it makes is shared by catalogues that differ in nothing but zones, images, options and the moments at which
-    /// prices were read: it must not hold any of these, nor more of moments than their order.
+    /// What it makes is shared by all catalogues that offer the same, of whichever team, and is handed back beside any of
+    /// them. The same are those with equal offerings in the same order, at equal prices, disks, addresses and billing.
+    /// They may differ in all that follows, none of which it may hold:
+    /// * zones, images and options;
+    /// * when a catalogue or a price was read: of the moments of its known prices only the order is the same, equals
+    ///   included;
+    /// * who said a price ([`Price::Known::source`]), and why there is none ([`Price::Unknown::reason`]).
+    ///
+    /// The law is `what_was_prepared_serves_all_that_offer_the_same`.
+    ///
+    /// [`Price::Known::source`]: crate::nouns::offering::Price::Known::source
+    /// [`Price::Unknown::reason`]: crate::nouns::offering::Price::Unknown::reason
     fn prepare(&self, catalogue: &Catalogue) -> Prepared;
 }

@@ -316,7 +316,7 @@ fn prepared_agrees(world: &PriceWorld, need: &Request) -> Result<(), TestCaseErr
             })
         })
     };
-    let first = match slow {
+    let first = match slow.clone() {
         Ranking::Fits(quotes) => quotes.into_iter().next().map(|it| {
             let place = (it.choice.lane, it.choice.credential, it.choice.zone);
             let cost = (it.choice.per_hour, it.total.unwrap_or(it.per_hour));
@@ -325,6 +325,10 @@ fn prepared_agrees(world: &PriceWorld, need: &Request) -> Result<(), TestCaseErr
         Ranking::Nothing(_) => None,
     };
     prop_assert_eq!(&picked(world.prepare(&CheapestFit)), &first);
+    // And with what was prepared of another catalogue that offers the same.
+    let shared = world.same_offers().prepare(&CheapestFit);
+    prop_assert_eq!(world.with_context(&shared, |context| CheapestFit.rank(need, context)), slow);
+    prop_assert_eq!(&picked(shared), &first);
     prop_assert_eq!(&picked(vec![Prepared::none().clone(); world.lanes.len()]), &first);
     Ok(())
 }
@@ -486,6 +490,10 @@ fn the_property_catches_every_engine_that_ranks_wrongly() {
         Defect::HidesDiskInCompute,
         Defect::SaysNoReason,
         Defect::PreparesTheDominant,
+        Defect::KeepsZones,
+        Defect::KeepsImages,
+        Defect::KeepsMoments,
+        Defect::KeepsSources,
     ];
     let survivors: Vec<Defect> = Defect::ALL
         .into_iter()

@@ -9,6 +9,7 @@ use crate::nouns::offering::{Billing, OffBilling};
 use crate::nouns::options::MachineOption;
 use crate::nouns::request::{Arch, Market};
 use crate::nouns::system::System;
+use crate::testing::price_world::PriceWorld;
 use crate::words::money::Money;
 
 const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -112,4 +113,23 @@ fn every_team_has_an_index_of_its_own_for_one_price_list() {
     other.as_of += SignedDuration::from_secs(60);
     other.options = [MachineOption::Network].into();
     assert_eq!(keys.of(&other), keys.of(&catalogue(3)));
+}
+
+#[test]
+fn what_the_law_of_prepared_engines_calls_the_same_is_not() {
+    let keys = Sameness::default();
+    let mut world = PriceWorld::default().with_lane("cloud", "here", (0..9).map(offering).collect());
+    let offers = &mut world.last().offerings;
+    for (hours, one) in (0..).zip(&mut *offers) {
+        if let Price::Known { as_of, .. } = &mut one.price {
+            *as_of -= SignedDuration::from_hours(hours * 5 % 4);
+        }
+    }
+    offers[3].price = Price::Unknown { reason: "not for sale".to_owned() };
+    let other = world.same_offers();
+    let (one, other) = (&world.lanes[0].catalogue, &other.lanes[0].catalogue);
+    assert_eq!(keys.of(one), keys.of(other));
+    assert!(one.images != other.images && one.options != other.options && one.as_of != other.as_of);
+    assert!(one.offerings.iter().zip(&other.offerings).all(|(one, other)| one.zones != other.zones));
+    assert!(one.offerings.iter().zip(&other.offerings).all(|(one, other)| one.price != other.price));
 }

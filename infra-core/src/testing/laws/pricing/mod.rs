@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod costs;
+mod prepared;
 
 use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
@@ -25,6 +26,7 @@ use crate::words::clock::later;
 use crate::words::ids::Zone;
 use crate::words::money::Money;
 pub use costs::*;
+pub use prepared::*;
 
 /// What a law says of an engine. Nothing here waits: pricing is pure.
 pub type Verdict = Result<(), Unmet>;
@@ -73,6 +75,7 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         spot_comes_first_and_leaves_room_for_the_fallback,
         each_quote_says_why_it_stands_before_the_next,
         what_was_prepared_changes_no_answer,
+        what_was_prepared_serves_all_that_offer_the_same,
         a_price_of_one_system_is_not_anothers,
     ]
 }
