@@ -19,7 +19,8 @@
 //! # Caveats
 //! When several limits stand in the way of every offer, relaxing the named one alone lets in nothing yet: it is the
 //! one that the most of the nearest miss, and it says so. Near misses are measured by what is lacking as a share of what
-//! was asked. What is no number (a region, an architecture) counts as lacking whole.
+//! was asked. What is no number (a region, an architecture) counts as lacking whole. What is too dear only for the disk
+//! that is asked for counts as too dear, although less disk would help as well.
 
 use std::collections::BTreeSet;
 

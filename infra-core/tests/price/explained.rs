@@ -244,6 +244,11 @@ fn helps_most(why: &NoFit, world: &PriceWorld, need: &Request) -> Result<bool, T
                 alone.last().offerings = vec![offering.clone()];
                 // The price of one system is no near miss of another's, so no wish for a system is blamed for it.
                 let near = !WISHES.contains(&field) || offering.system == asked(lane, offering, need);
+                // Without a disk it costs less: that is the cap's doing, and is said of the cap.
+                let lacks = || {
+                    missed(world, lane, offering, need).is_some_and(|it| it.iter().any(|it| it.0 == field))
+                };
+                let near = near && (field != "disk_gib" || lacks());
                 let_in += usize::from(near && others.iter().any(|other| !rows(&alone, other).is_empty()));
             }
         }

@@ -16,7 +16,7 @@ use infra_core::words::money::Money;
 use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::mutants::{Defect, Mutant};
@@ -31,7 +31,7 @@ const WORLDS_OF_A_MUTANT: u32 = 2_500;
 const CLOUDS: [&str; 2] = ["aws", "hut"];
 const REGIONS: [&str; 2] = ["east", "west"];
 const TYPES: [&str; 4] = ["a", "b", "c", "d"];
-const ZONES: [&str; 3] = ["z1", "z2", "z3"];
+const ZONES: [&str; 6] = ["z1", "z2", "z3", "z4", "z5", "z6"];
 const MODELS: [&str; 2] = ["t4", "a100"];
 const OSES: [&str; 2] = ["ubuntu 24.04", "debian 13"];
 const FAMILIES: [&str; 4] = ["m5", "t3", "c6", ""];
@@ -57,7 +57,9 @@ fn price() -> impl Strategy<Value = Price> {
 
 fn an_offering() -> impl Strategy<Value = Offering> {
     let size = (select(vec![500_u32, 1000, 2000, 4000]), select(vec![512_u64, 1024, 2048, 4096]));
-    let zones = vec(select(ZONES.to_vec()), 0..4);
+    // Also more zones than a list is long.
+    let zones =
+        prop_oneof![vec(select(ZONES.to_vec()), 0..3), subsequence(ZONES.to_vec(), 3..=6).prop_shuffle()];
     let gpus = (0..3_u32, select(MODELS.to_vec()));
     let kind = (select(ARCHES.to_vec()), select(MARKETS.to_vec()), select(vec![0_u32, 0, 10, 50]));
     let family = (
@@ -180,7 +182,8 @@ pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
     let money = (disk, select(vec![0_i64, 0, 5_000_000]), (billing, licensed));
     let lane = (place, vec(an_offering(), 0..12), images(), money);
     let overlays = prop_oneof![2 => vec(overlay(), 0..1), 1 => vec(overlay(), 1..4)];
-    let excluded = (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..4_usize, select(MARKETS.to_vec()));
+    let excluded =
+        (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..=ZONES.len(), select(MARKETS.to_vec()));
     let excluded = prop_oneof![1 => vec(excluded.clone(), 0..1), 1 => vec(excluded, 0..4)];
     (vec(lane, 0..5), excluded, select(vec![1_usize, 3, 9, 1000]), overlays).prop_map(
         |(lanes, excluded, limit, overlays)| {

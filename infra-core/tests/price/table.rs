@@ -3,7 +3,7 @@
 
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
-use infra_core::contracts::pricing::{Quote, Ranking};
+use infra_core::contracts::pricing::{Prepared, Quote, Ranking};
 use infra_core::nouns::offering::Offering;
 use infra_core::nouns::request::Request;
 use infra_core::testing::SeededEntropy;
@@ -40,35 +40,62 @@ fn cheapest(world: &PriceWorld, vcpus_milli: u32, memory_mib: u32) -> Option<(i6
     Some((best.price.per_hour()?.nanos, best.type_name.to_string()))
 }
 
-/// How often an engine does not say the cheapest, over the whole grid, and how often it was asked.
-fn wrong_answers(engine: &dyn PricingEngine) -> (usize, usize) {
-    let world = table();
+/// What is taken, at which price.
+type Taken = Option<(i64, String)>;
+
+/// How often a way to ask does not say the cheapest, over the whole grid, and how often it was asked.
+fn wrong_answers(world: &PriceWorld, ask: impl Fn(&Request) -> Taken) -> (usize, usize) {
     let (mut wrong, mut asked) = (0, 0);
     for vcpus in 1..=64_u32 {
         for memory in 1..=256_u32 {
             let mut need = Request::default();
             (need.vcpus, need.memory_gib) = (Some(vcpus.into()), Some(memory.into()));
-            let right = cheapest(&world, vcpus * 1000, memory * 1024);
-            let said = match world.rank(engine, &need) {
-                Ranking::Fits(quotes) => quotes
-                    .first()
-                    .map(|it| (it.choice.per_hour.nanos, it.choice.offering.type_name.to_string())),
-                Ranking::Nothing(_) => None,
-            };
             asked += 1;
-            wrong += usize::from(said != right);
+            wrong += usize::from(ask(&need) != cheapest(world, vcpus * 1000, memory * 1024));
         }
     }
     (wrong, asked)
 }
 
+fn first(ranking: Ranking) -> Taken {
+    let Ranking::Fits(quotes) = ranking else { return None };
+    quotes.first().map(|it| (it.choice.per_hour.nanos, it.choice.offering.type_name.to_string()))
+}
+
+/// The grid asked of an engine's index: by its ranking and by its pick.
+fn wrong_with_prepared(world: &PriceWorld, prepared: &[Prepared]) -> [usize; 2] {
+    world.with_context(prepared, |context| {
+        let picked = |need: &Request| {
+            let pick = CheapestFit.pick(need, context)?;
+            Some((pick.machine_per_hour.nanos, pick.offering.type_name.to_string()))
+        };
+        let ranked = |need: &Request| first(CheapestFit.rank(need, context));
+        [wrong_answers(world, ranked).0, wrong_answers(world, picked).0]
+    })
+}
+
 #[test]
 fn the_founding_grid_never_gets_a_dearer_type_than_another_that_fits() {
-    let (wrong, asked) = wrong_answers(&CheapestFit);
-    let (founding, _) = wrong_answers(&Mutant(Defect::FirstBySize));
-    println!("COUNT price-grid asked={asked} wrong={wrong} first-by-size-wrong={founding}");
-    assert_eq!(wrong, 0);
+    let world = table();
+    let (wrong, asked) = wrong_answers(&world, |need| first(world.rank(&CheapestFit, need)));
+    let by_size = Mutant(Defect::FirstBySize);
+    let (founding, _) = wrong_answers(&world, |need| first(world.rank(&by_size, need)));
+    let [ranked, picked] = wrong_with_prepared(&world, &world.prepare(&CheapestFit));
+    println!(
+        "COUNT price-grid asked={asked} wrong={wrong} prepared-wrong={ranked} picked-wrong={picked} first-by-size-wrong={founding}"
+    );
+    assert_eq!([wrong, ranked, picked], [0; 3]);
     assert!(founding > 0, "the grid would not notice the founding service's mistake");
+}
+
+#[test]
+fn the_grid_asks_no_index_although_one_was_prepared() {
+    let world = table();
+    let mut turned = world.clone();
+    // As many rows in another order: an index of these points to the wrong ones.
+    turned.last().offerings.reverse();
+    let wrong = wrong_with_prepared(&world, &turned.prepare(&CheapestFit));
+    assert!(wrong.iter().all(|it| *it > 0), "an index of another list changes nothing: {wrong:?}");
 }
 
 /// `types` types in six zones each, each dearer than the one before.
