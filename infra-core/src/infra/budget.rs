@@ -9,6 +9,8 @@
 //!   other has checked to be absent.
 //! * Lowering a limit below what is held ends nothing: what is held is held, and nothing is made until there is room.
 
+use std::sync::Mutex;
+
 use super::core::Core;
 use super::error::InfraError;
 use super::gate::{Step, not_frozen};
@@ -92,7 +94,8 @@ impl Operator {
         if_match: Option<Version>,
     ) -> Result<Option<BudgetView>, InfraError> {
         check(limits)?;
-        let settled = self.core.settle("the budget", || self.decide(scope, limits, if_match));
+        let begun = Mutex::new(None);
+        let settled = self.core.settle("the budget", || self.decide(scope, limits, if_match, &begun));
         let (budget, version) = settled.await?;
         Ok(budget.map(|value| view(Versioned { value, version })))
     }
@@ -102,6 +105,7 @@ impl Operator {
         scope: &BudgetScope,
         limits: &BudgetLimits,
         if_match: Option<Version>,
+        begun: &Mutex<Option<Timestamp>>,
     ) -> Result<Step<Option<Budget>>, InfraError> {
         let core = &*self.core;
         let tenant = tenant(core, scope).await?;
@@ -109,7 +113,11 @@ impl Operator {
         not_frozen(&installation.value)?;
         let was = core.repo.get::<Budget>(Budget::place(scope)).await?;
         let version = was.as_ref().map_or(Version::default(), |was| was.version);
-        if if_match.is_some_and(|seen| seen != version) {
+        // What an earlier round of this call began is no news to its caller, whatever was counted in it since.
+        let begun_at = *begun.lock().expect("nobody panics while holding it");
+        let ours =
+            |was: &Versioned<Budget>| Some(was.value.changed_at) == begun_at && was.value.limits == *limits;
+        if if_match.is_some_and(|seen| seen != version) && !was.as_ref().is_some_and(ours) {
             let (what, id) = ("budget", scope.to_string());
             return Err(InfraError::Conflict {
                 what,
@@ -137,7 +145,11 @@ impl Operator {
         let was = match was {
             Some(was) => was,
             // What was admitted before this stands has moved no sum, so the count begins once it does.
-            None => self.begin(&uncounted).await?,
+            None => {
+                let was = self.begin(&uncounted).await?;
+                *begun.lock().expect("nobody panics while holding it") = Some(now);
+                was
+            }
         };
         let counted = recount(&core.repo, &tenant, uncounted, Month::of(now)).await?;
         txn.update(&was, &counted);

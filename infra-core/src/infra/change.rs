@@ -124,7 +124,7 @@ impl Core {
         work: impl Fn(&mut Draft) -> Result<(), InfraError> + Sync,
     ) -> Result<Versioned<Reservation>, InfraError> {
         let (kind, actor) = (how.kind, &by.actor);
-        let settled = self.settle("the reservation", || async {
+        let settled = self.settle_under(by.key.is_some(), "the reservation", || async {
             let gate = self.gate(&by.id).await?;
             let once = how.once(by, &gate.user.value, id);
             if once::answered::<()>(self, once.as_ref()).await?.is_some() {

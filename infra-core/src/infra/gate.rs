@@ -139,8 +139,30 @@ impl Core {
     where
         F: Future<Output = Result<Step<T>, InfraError>>,
     {
+        self.settle_under(false, what, decide).await
+    }
+
+    /// As [`Self::settle`], for a call that may have an idempotency key, which `decide` looks up before all else. Under a
+    /// key a refusal is decided once more: the same call, asked at the same time, may have been answered since the key
+    /// was looked up, and what it made may be what is in the way.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub(super) async fn settle_under<T, F>(
+        &self,
+        keyed: bool,
+        what: &str,
+        decide: impl Fn() -> F,
+    ) -> Result<(T, Version), InfraError>
+    where
+        F: Future<Output = Result<Step<T>, InfraError>>,
+    {
         for round in 0..ROUNDS {
-            let (txn, answer) = match decide().await? {
+            let step = match decide().await {
+                Err(_) if keyed => decide().await?,
+                step => step?,
+            };
+            let (txn, answer) = match step {
                 Step::Done(answer, version) => return Ok((answer, version)),
                 Step::Commit(txn, answer) => (txn, answer),
             };

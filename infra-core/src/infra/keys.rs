@@ -77,7 +77,7 @@ pub(super) async fn save(by: &UserHandle, key: &NewKey) -> Result<KeyView, Infra
     // Before the key: nothing may be made with it in a lane that nobody sweeps. An entry without key is harmless.
     let reached = stored(core, &gate, key, &identity)?;
     core.connections.register_lanes(&reached).await.map_err(connect_error)?;
-    let settled = core.settle("the key", || async {
+    let settled = core.settle_under(once.is_some(), "the key", || async {
         if let Some(saved) = once::answered(core, once.as_ref()).await? {
             return Ok(Step::Done((saved, None), Version(0)));
         }

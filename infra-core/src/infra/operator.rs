@@ -85,17 +85,13 @@ impl Operator {
             suspended: false,
         };
         let once = self.once(|| once::asked(&(name, team)));
-        let settled = self.core.settle("the user", || async {
+        let settled = self.core.settle_under(once.is_some(), "the user", || async {
             if let Some(user) = once::answered(&self.core, once.as_ref()).await? {
                 return Ok(Step::Done(user, Version(0)));
             }
             let installation = self.core.installation().await?;
             not_frozen(&installation.value)?;
             if let Some(was) = self.core.repo.get::<User>(User::place(name)).await? {
-                // Made by this very call, asked at the same time, since the key was looked up?
-                if let Some(user) = once::answered(&self.core, once.as_ref()).await? {
-                    return Ok(Step::Done(user, Version(0)));
-                }
                 return Err(InfraError::Conflict {
                     what: "user",
                     id: name.to_string(),
@@ -375,7 +371,7 @@ impl Operator {
         once: Option<&Once>,
         change: impl Fn(&mut User) + Sync,
     ) -> Result<User, InfraError> {
-        let settled = self.core.settle("the user", || async {
+        let settled = self.core.settle_under(once.is_some(), "the user", || async {
             if let Some(user) = once::answered(&self.core, once).await? {
                 return Ok(Step::Done(user, Version(0)));
             }

@@ -78,7 +78,7 @@ pub(super) async fn reserve(
     if core.planted.is(Bug::C20KeyInItsOwnWrite) {
         return in_two_writes(core, reservation, once.as_ref()).await;
     }
-    let settled = core.settle("the user's machines", || async {
+    let settled = core.settle_under(once.is_some(), "the user's machines", || async {
         let gate = core.gate(user).await?;
         if let Some(stood) = replay(core, once.as_ref()).await? {
             return Ok(Step::Done((stood.value, true), stood.version));

@@ -101,7 +101,7 @@ impl UserHandle {
         }
         gate.may_change()?;
         let drafted = draft(core, &gate.user.value, &new.from).await?;
-        let settled = core.settle("the template", || async {
+        let settled = core.settle_under(once.is_some(), "the template", || async {
             let gate = core.gate(&self.id).await?;
             if let Some(view) = replay(core, &gate, once.as_ref()).await? {
                 let seen = view.version;

@@ -334,7 +334,7 @@ pub struct Explained {
 /// How a list of quotes is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuoteOptions {
-    /// Quotes at most, the best ones; one at least is answered. A longer list has further zones of the best, too.
+    /// Quotes at most, the best ones; one at least is answered.
     pub limit: usize,
     /// Also what each rule costs and what is skipped: one more ranking for each rule.
     pub explain: bool,

@@ -258,7 +258,8 @@ pub struct Totals {
     pub month: Month,
     /// Spent in it, and still to be.
     pub in_month: Money,
-    /// What there is will cost in the month after it; `None` in records that are older than this sum.
+    /// What there is will cost in the month after it, or, what goes on for longer, in the dearest of those that follow;
+    /// `None` in records that are older than this sum.
     #[serde(default)]
     pub next_month: Option<Money>,
 }

@@ -7,8 +7,8 @@
 //! * Time is charged by the cloud's own rule, as in a quote and on a bill: minima, begun hours, a month's ceiling. Where
 //!   machines may come from several clouds, by the dearest of their rules.
 //! * A reservation counts as its dearest machine, times its machines. A dearer offer is taken only after that was raised.
-//! * A month's limit is asked of the next month, too: what is asked for in the last hour of one costs the other. What
-//!   goes on for longer costs no later month more than a whole one, so nobody has to look further.
+//! * A month's limit is asked of those to come, too: what is asked for in the last hour of one costs the next. What goes on
+//!   for longer counts as its dearest month does ([`Charge::from_month`]), so that none is passed by what was admitted.
 //! * What machines really came to counts where it is more: those that were replaced and could not be ended yet.
 //! * What is there after its end (an end that is stuck, held or not believed) goes on to count: up to now, and for
 //!   [`BEYOND`] more, anew with every plan that finds less than half of that left.
@@ -78,7 +78,7 @@ pub struct Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scope, kind, month, max, held, asked, left, to_build_in } = self;
-        let of = month.map(|month| format!(" in {month}")).unwrap_or_default();
+        let of = month.map(|month| format!(" in a month from {month} on")).unwrap_or_default();
         write!(
             f,
             "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left"
@@ -118,6 +118,13 @@ impl Charge {
     #[must_use]
     pub fn in_month(&self, month: Month) -> Money {
         self.spent(month, self.until.unwrap_or(Timestamp::MAX))
+    }
+
+    /// What it comes to in the dearest month from this one on: February is cheap, and what goes on costs more in March.
+    /// Of two months that follow each other one has 31 days, so the first two say it all.
+    #[must_use]
+    pub fn from_month(&self, month: Month) -> Money {
+        self.in_month(month).max(self.in_month(month.next()))
     }
 
     /// What its machines are charged from `since` to a moment, each by itself.
@@ -262,14 +269,14 @@ pub fn moved(sum: Totals, was: Option<&Charge>, is: Option<&Charge>) -> Totals {
         sum.vcpus_milli = sum.vcpus_milli.saturating_sub(was.vcpus_milli);
         sum.per_hour = minus(sum.per_hour, was.per_hour);
         sum.in_month = minus(sum.in_month, was.in_month(month));
-        sum.next_month = sum.next_month.map(|sum| minus(sum, was.in_month(next)));
+        sum.next_month = sum.next_month.map(|sum| minus(sum, was.from_month(next)));
     }
     if let Some(is) = is {
         sum.machines = sum.machines.saturating_add(u64::from(is.machines));
         sum.vcpus_milli = sum.vcpus_milli.saturating_add(is.vcpus_milli);
         sum.per_hour = sum.per_hour.plus(is.per_hour);
         sum.in_month = sum.in_month.plus(is.in_month(month));
-        sum.next_month = sum.next_month.map(|sum| sum.plus(is.in_month(next)));
+        sum.next_month = sum.next_month.map(|sum| sum.plus(is.from_month(next)));
     }
     sum
 }

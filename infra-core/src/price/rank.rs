@@ -2,8 +2,8 @@
 //!
 //! # Flow
 //! Fits come in by class: one for each market that the request wishes, the first wished first. Each class is ordered
-//! by itself, gets its share of the list, and becomes quotes, one per open zone (of which the first few come before any
-//! other of their type); then each quote is told why it stands before the next.
+//! by itself, gets its share of the list, and becomes quotes, one per open zone; then each
+//! quote is told why it stands before the next.
 //!
 //! # Guarantees
 //! * The order is total over everything that shows in a quote: however lanes and offerings come in, the quotes go
@@ -29,10 +29,6 @@ use crate::words::ids::Zone;
 
 /// One part in so many of a list is kept for the fallback.
 const FALLBACK_SHARE: usize = 4;
-
-/// Zones that an offering has in a list before the next one is in it: capacity lacks by type and by zone, and a list of
-/// few types in all of their zones has nowhere to go when those types are sold out.
-const ZONES_FIRST: usize = 3;
 
 /// At most `limit` quotes of what misses nothing, best first.
 pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usize) -> Vec<Quote> {
@@ -63,30 +59,12 @@ pub(super) fn quotes<'a>(need: &Need<'_>, lanes: &'a [LaneView<'a>], limit: usiz
 }
 
 /// The best `limit` of these fits in their open zones, each by its place when the first has the place `from`.
-///
-/// Of each at most [`ZONES_FIRST`] zones, as long as there are others to fill the list; what room is left then goes to
-/// the further zones of the best.
 fn in_zones<'a>(fits: &[Fit<'a, 'a>], from: usize, limit: usize) -> Vec<(usize, Option<&'a Zone>)> {
-    let mut zones: Vec<Vec<Option<&Zone>>> = Vec::with_capacity(limit.min(fits.len()));
-    let mut first = 0;
-    for fit in fits {
-        if first >= limit {
-            break;
-        }
+    let places = fits.iter().enumerate().flat_map(|(nth, fit)| {
         let open = fit.lane.open_zones(fit.offering);
-        first += open.len().min(ZONES_FIRST);
-        zones.push(open);
-    }
-    let mut room = limit.saturating_sub(first);
-    let mut places = Vec::with_capacity(limit.min(zones.iter().map(Vec::len).sum()));
-    for (nth, mut open) in zones.into_iter().enumerate() {
-        let more = open.len().saturating_sub(ZONES_FIRST).min(room);
-        room -= more;
-        open.truncate(ZONES_FIRST + more);
-        places.extend(open.into_iter().map(|zone| (from + nth, zone)));
-    }
-    places.truncate(limit);
-    places
+        open.into_iter().map(move |zone| (from + nth, zone))
+    });
+    places.take(limit).collect()
 }
 
 /// Leaves the best `limit` items, in order: the rest is split off without being sorted.

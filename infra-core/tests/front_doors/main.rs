@@ -16,6 +16,7 @@ mod market;
 mod overlays;
 mod people;
 mod profile;
+mod races;
 mod resealing;
 mod reserving;
 mod sharing;

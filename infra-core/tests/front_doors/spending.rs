@@ -151,6 +151,24 @@ async fn a_new_month_begins_with_what_was_spent_in_the_old_one_or_forgets_what_r
 }
 
 #[tokio::test]
+async fn a_budget_that_february_fits_is_passed_in_march() {
+    let (house, _) = house_at("2027-01-31T12:00:00Z").await;
+    let ada = house.user("ada").await;
+    let mut long = until("2027-04-15T00:00:00Z");
+    // No ceiling of a month there.
+    long.region = Some("sim-east".parse().expect("legal"));
+    let price = ada.quote(&long).await.expect("fits").remove(0).per_hour;
+    house.operator().set_budget(&of(&ada), &per_month(price.times(30 * 24)), None).await.expect("set");
+    let no = ada.reserve(&long, None).await.expect_err("March has 31 days");
+    assert_eq!(left(&no), (Some(Month::of(at("2027-02-01T00:00:00Z"))), price.times(30 * 24)), "{no}");
+    house.operator().set_budget(&of(&ada), &per_month(price.times(31 * 24)), None).await.expect("set");
+    ada.reserve(&long, None).await.expect("no month has more");
+    let dearest = shown(&ada).await;
+    assert_eq!((dearest.in_month, dearest.next_month), (price.times(12), Some(price.times(31 * 24))));
+    is_exact(&house, &of(&ada)).await;
+}
+
+#[tokio::test]
 async fn the_last_minute_of_a_month_buys_the_whole_next_one() {
     let (house, clock) = house_at("2026-11-30T23:59:00Z").await;
     let ada = house.user("ada").await;
@@ -160,7 +178,7 @@ async fn the_last_minute_of_a_month_buys_the_whole_next_one() {
     for end in ["2026-12-02T00:01:00Z", "2027-03-01T00:00:00Z"] {
         let no = ada.reserve(&until(end), None).await.expect_err("more than a day of December");
         assert_eq!(left(&no), (december, price.times(24)), "{end}");
-        assert!(no.to_string().contains("in 2026-12"), "{no}");
+        assert!(no.to_string().contains("in a month from 2026-12 on"), "{no}");
     }
     let no = ada.reserve(&endless(), None).await.expect_err("for ever");
     assert_eq!(left(&no), (december, price.times(24)));

@@ -173,7 +173,7 @@ fn budgets(all: &[Value]) -> String {
                 .filter(|next| kind == "per_month" && next != "$0.00");
             let note = match (passed, next) {
                 (true, _) => "passed: what runs goes on, nothing new is made".to_owned(),
-                (_, Some(next)) => format!("next month so far: {next}"),
+                (_, Some(next)) => format!("from next month on: {next}"),
                 _ => String::new(),
             };
             table.row([whose.clone(), kind.to_owned(), shown(limit), shown(counted), note]);

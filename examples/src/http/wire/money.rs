@@ -147,7 +147,7 @@ pub struct BudgetTotals {
     pub per_hour: Money,
     /// Spent in this month, and still to be.
     pub in_month: Money,
-    /// What there is will cost in the next month.
+    /// What there is will cost in the next month, or, what goes on for longer, in the dearest of those that follow.
     pub next_month: Money,
 }
 
