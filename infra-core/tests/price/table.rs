@@ -121,3 +121,40 @@ fn an_open_zone_of_the_cheapest_stands_behind_a_dearer_type() {
     assert_eq!(in_six_zones(2, 25).len(), 12, "all zones of both");
     assert_eq!(in_six_zones(40, 8)[..], list[..8], "a shorter list is the beginning of a longer one");
 }
+
+/// What is taken of these types, each with so much disk of its own, for an image that needs 30 GiB: type and disk bought.
+fn for_a_large_image(own: &[(&str, u32)], gib_hour: i64, asked: Option<f64>) -> Option<(String, u32)> {
+    let offers = own.iter().enumerate().map(|(nth, (name, gib))| {
+        let one = offering(name, 1, 1, &format!("0.{:02}", nth + 1));
+        Offering { disk_gib: *gib, ..one }
+    });
+    let mut world = PriceWorld::default().with_lane("cloud", "here", offers.collect());
+    let catalogue = world.last();
+    catalogue.disk_gib_hour = Money::usd_nanos(gib_hour);
+    catalogue.images.iter_mut().for_each(|image| image.min_disk_gib = 30);
+    let mut need = Request::default();
+    need.disk_gib = asked;
+    match world.rank(&CheapestFit, &need) {
+        Ranking::Fits(quotes) => {
+            let best = &quotes.first()?.choice;
+            Some((best.offering.type_name.to_string(), best.disk_gib))
+        }
+        Ranking::Nothing(_) => None,
+    }
+}
+
+#[test]
+fn a_machine_is_quoted_with_a_disk_that_its_image_does_not_fit_on() {
+    let best = |own: &[(&str, u32)], gib_hour, asked| for_a_large_image(own, gib_hour, asked);
+    let is = |name: &str, gib| Some((name.to_owned(), gib));
+    assert_eq!(best(&[("bare", 0)], 1, None), is("bare", 30), "the root disk that is bought holds the image");
+    assert_eq!(best(&[("bare", 0)], 1, Some(50.0)), is("bare", 50), "what was asked, when that is more");
+    assert_eq!(
+        best(&[("small", 20), ("large", 40)], 0, None),
+        is("large", 0),
+        "no disk is sold to make up for it"
+    );
+    assert_eq!(best(&[("small", 20)], 0, None), None);
+    assert_eq!(best(&[("bare", 0)], 0, None), is("bare", 0), "its disk is as large as the image");
+    assert_eq!(best(&[("local", 50)], 1, Some(52.0)), is("local", 30), "a root disk beside local ones");
+}
