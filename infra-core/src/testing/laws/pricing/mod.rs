@@ -7,6 +7,49 @@
 //! # Guarantees
 //! No law needs a network, a clock or a runtime: an engine that answers differently when asked again breaks a law.
 //!
+//! # An engine of one's own
+//! It implements the contract, as [`PricingEngine`] tells it, and runs the laws; they take milliseconds. This one never
+//! buys in a region that its house has closed, and leaves all else to the engine that is there:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use infra_core::contracts::pricing::{Prepared, PriceContext, PricedLane, PricingEngine, Ranking};
+//! use infra_core::nouns::offering::Catalogue;
+//! use infra_core::nouns::request::Request;
+//! use infra_core::testing::laws::pricing::laws;
+//! use infra_core::testing::laws::run;
+//! use infra_core::CheapestFit;
+//!
+//! #[derive(Debug)]
+//! struct Without(&'static str);
+//!
+//! impl PricingEngine for Without {
+//!     fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking {
+//!         let open = context.lanes.iter().filter(|it| it.lane.region.as_str() != self.0);
+//!         let lanes: Vec<PricedLane<'_>> = open.copied().collect();
+//!         CheapestFit.rank(need, &PriceContext { lanes: &lanes, ..*context })
+//!     }
+//!
+//!     fn prepare(&self, catalogue: &Catalogue) -> Prepared {
+//!         CheapestFit.prepare(catalogue)
+//!     }
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().expect("starts");
+//! # runtime.block_on(async {
+//! let laws = laws();
+//! let kept = async |engine: Without| {
+//!     let engine: Arc<dyn PricingEngine> = Arc::new(engine);
+//!     run("PricingEngine", "Without", "none", &laws, async || Arc::clone(&engine)).await
+//! };
+//! let report = kept(Without("atlantis")).await;
+//! assert!(report.is_kept(), "{:?}", report.failed);
+//! // The laws buy in this region, so an engine without it is found out.
+//! assert!(!kept(Without("here")).await.is_kept());
+//! # });
+//! ```
+//!
 //! # Caveats
 //! Prices are invented and small in number. That an engine is fast on a full catalogue is for benches to show.
 
