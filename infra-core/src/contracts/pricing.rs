@@ -323,7 +323,8 @@ pub enum Ranking {
 ///   stale, fewer vCPUs, less memory, the type's name, the lane, the key. Each open zone of an offering is a quote, by name,
 ///   all directly behind each other.
 /// * **Length**: at most [`PriceContext::limit`] quotes, of which the fallback has a quarter, and one at least, where it
-///   fits. [`Ranking::Fits`] of nothing is a fault: what cannot be served is [`Ranking::Nothing`].
+///   fits; a list of one is the best alone, and a limit of none is one. [`Ranking::Fits`] of nothing is a fault: what
+///   cannot be served is [`Ranking::Nothing`].
 /// * **Refusals**: one [`FailedLimit`], and at most [`NEAREST_MAX`] quotes of what is near: what misses the fewest limits, by
 ///   the least share. The limit is the one that the most of these miss; of equals the first of `max_price_per_hour`,
 ///   `memory_gib`, `vcpus`, `disk_gib`, `gpus`, `gpu_model`, `market`, `arch`, the rules of the policy, places, images. No
