@@ -10,6 +10,7 @@ use infra_core::testing::SeededEntropy;
 use infra_core::testing::price_world::{PriceWorld, offering};
 use infra_core::words::entropy::Entropy;
 use infra_core::words::ids::Zone;
+use infra_core::words::money::Money;
 
 use crate::mutants::{Defect, Mutant};
 
