@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 
 use infra_core::nouns::offering::{Billing, Offering, Price};
-use infra_core::nouns::request::{Arch, Market};
+use infra_core::nouns::policy::Burstable;
+use infra_core::nouns::request::{Arch, Market, MarketWish, Request};
 use infra_core::testing::SeededEntropy;
 use infra_core::testing::price_world::{PRICED_AT, PriceWorld, offering};
 use infra_core::words::entropy::Entropy as _;
@@ -165,4 +166,24 @@ pub fn shape(world: &PriceWorld) -> Vec<String> {
 #[must_use]
 pub fn offers(world: &PriceWorld) -> usize {
     world.lanes.iter().map(|lane| lane.catalogue.offerings.len()).sum()
+}
+
+/// A need of sizes alone, in one region and architecture.
+#[must_use]
+pub fn sized(vcpus: f64, memory_gib: f64) -> Request {
+    let mut need = Request::default();
+    (need.vcpus, need.memory_gib, need.arch) = (Some(vcpus), Some(memory_gib), Some(Arch::X86_64));
+    (need.region, need.provider) = ("r3".parse().ok(), "aws".parse().ok());
+    need
+}
+
+/// Four accelerators on the spot market, nothing burstable, some families denied, under a cap in dollars.
+#[must_use]
+pub fn ruled(cap: f64) -> Request {
+    let mut need = Request::default();
+    (need.gpus, need.gpu_model, need.market) = (Some(4), Some("t4".to_owned()), Some(MarketWish::Spot));
+    need.max_price_per_hour = Some(cap);
+    need.policy.families.deny = ["p3", "m5", "c5", "r5"].map(str::to_owned).to_vec();
+    need.policy.burstable = Burstable::Deny;
+    need
 }

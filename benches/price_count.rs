@@ -6,9 +6,9 @@
 
 use std::hint::black_box;
 
-use infra_benches::offers::{Size, world};
+use infra_benches::offers::{Size, ruled, sized, world};
 use infra_core::contracts::pricing::{Prepared, PriceContext, Ranking};
-use infra_core::nouns::request::{Arch, MarketWish, Request};
+use infra_core::nouns::request::Request;
 use infra_core::testing::price_world::PriceWorld;
 use infra_core::{CheapestFit, PricingEngine};
 
@@ -44,15 +44,7 @@ fn counted_build(world: &PriceWorld) -> Vec<Prepared> {
 fn main() {
     let world = world(Size::Usual);
     let prepared = counted_build(&world);
-    let mut sized = Request::default();
-    (sized.vcpus, sized.memory_gib, sized.arch) = (Some(16.0), Some(64.0), Some(Arch::X86_64));
-    (sized.region, sized.provider) = ("r3".parse().ok(), "aws".parse().ok());
-    let mut ruled = Request::default();
-    (ruled.gpus, ruled.gpu_model, ruled.market) = (Some(4), Some("t4".to_owned()), Some(MarketWish::Spot));
-    ruled.policy.families.deny = ["p3", "m5", "c5", "r5"].map(str::to_owned).to_vec();
-    ruled.max_price_per_hour = Some(9.0);
-    let mut none = ruled.clone();
-    none.max_price_per_hour = Some(0.001);
+    let (sized, ruled, none) = (sized(16.0, 64.0), ruled(9.0), ruled(0.001));
     world.with_context(&prepared, |context| {
         // Once uncounted: the first call of a library's function finds it, and that is not ours.
         for need in [&sized, &ruled, &none] {

@@ -88,6 +88,9 @@ const fn plain(error: &InfraError) -> Code {
 fn nothing(code: Code, detail: String, failed: FailedLimit, nearest: &[Quote]) -> Problem {
     let mut problem = Problem::new(code, detail);
     problem.errors.push(FieldProblem { field: failed.field, message: failed.detail, limit: failed.limit });
+    let also = failed.also.into_iter();
+    let also = also.map(|field| (field, "is missed by what comes nearest as well".to_owned()));
+    problem.errors.extend(also.map(|(field, message)| FieldProblem { field, message, limit: None }));
     problem.nearest = nearest.iter().map(wire::Quote::from).collect();
     problem
 }
@@ -118,6 +121,19 @@ mod tests {
         }
         let busy = Problem::from(InfraError::Busy { what: "reservation".into() });
         assert_eq!((busy.code, busy.retry_after_s), (Code::Busy, Some(1)));
+    }
+
+    #[test]
+    fn of_two_limits_in_the_way_only_one_is_told() {
+        let failed = FailedLimit {
+            field: "max_price_per_hour".into(),
+            detail: "is 0.001".into(),
+            limit: None,
+            also: vec!["vcpus".into()],
+        };
+        let problem = Problem::from(InfraError::NoFit { failed: Box::new(failed), nearest: Vec::new() });
+        let told: Vec<_> = problem.errors.iter().map(|it| (it.field.as_str(), &it.limit)).collect();
+        assert_eq!(told, [("max_price_per_hour", &None), ("vcpus", &None)]);
     }
 
     #[test]

@@ -56,7 +56,10 @@ impl<H: Hasher> Hasher for Gather<H> {
 
 impl Sameness {
     /// The same for catalogues that offer the same at the same prices, whenever each was read: moments count by their
-    /// order alone, because two teams never read a live list in the same second. Zones, images and options do not count.
+    /// order alone, because two teams never read a live list in the same second. Zones, images and options do not count, nor
+    /// who said a price or why there is none: [`PricingEngine::prepare`] promises to hold none of these.
+    ///
+    /// [`PricingEngine::prepare`]: crate::contracts::pricing::PricingEngine::prepare
     pub(super) fn of(&self, catalogue: &Catalogue) -> Same {
         let Catalogue {
             offerings,

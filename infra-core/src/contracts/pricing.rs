@@ -7,6 +7,7 @@
 //!
 //! # Guarantees asked of implementers
 //! * Same need, same context, same answer, with what was prepared and without it.
+//! * What a field of a request means, and in which order quotes stand: [`PricingEngine`], and [`crate::price`] at length.
 //! * What a team pays less ([`PriceContext::overlays`]) is applied while ranking, never while preparing.
 
 use std::any::Any;
@@ -264,8 +265,13 @@ pub struct FailedLimit {
     pub field: String,
     /// What was asked and what there is.
     pub detail: String,
-    /// The best there is, in the field's unit.
+    /// The best there is, in the field's unit. Asked for with all else as it was it fits, but for places, images and
+    /// values that make no sense, where it is what there is. `None` where there is no such thing, and where it would not
+    /// help alone.
     pub limit: Option<String>,
+    /// The other fields that the nearest offers miss as well, where no offer misses `field` alone; empty where one does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
 }
 
 /// Why nothing fits.
@@ -304,15 +310,60 @@ pub enum Ranking {
 }
 
 /// Ranks offers. Not async: it neither waits nor asks.
+///
+/// # What every engine answers
+/// [`crate::price`] says at length what the fields of a request mean and what a total is made of; its engine,
+/// [`CheapestFit`](crate::CheapestFit), is the reference. What is not said by the request itself:
+/// * **Boots**: `image`, or else the newest image of `os`, or else of [`DEFAULT_OS`]; of the machine's architecture, at a
+///   price of the image's system, with the memory and disk it needs. Where there is none, the offer does not fit.
+/// * **Disk**: a type without a disk of its own gets a bought one where the lane sells disk, of [`ROOT_DISK_GIB`] at
+///   least; of a type with one only the missing part is bought. It is in every price, and the cap counts it.
+/// * **Accelerators**: `gpu_model` alone asks for one at least; letters' case does not matter.
+/// * **Order**: with spot first and on demand as the fallback, all of spot stands first. Then the total, fresh before
+///   stale, fewer vCPUs, less memory, the type's name, the lane, the key. Each open zone of an offering is a quote, by name,
+///   all directly behind each other.
+/// * **Length**: at most [`PriceContext::limit`] quotes, of which the fallback has a quarter, and one at least, where it
+///   fits; a list of one is the best alone, and a limit of none is one. [`Ranking::Fits`] of nothing is a fault: what
+///   cannot be served is [`Ranking::Nothing`].
+/// * **Refusals**: one [`FailedLimit`], and at most [`NEAREST_MAX`] quotes of what is near: what misses the fewest limits, by
+///   the least share. The limit is the one that the most of these miss; of equals the first of `max_price_per_hour`,
+///   `memory_gib`, `vcpus`, `disk_gib`, `gpus`, `gpu_model`, `market`, `arch`, the rules of the policy, places, images. No
+///   price that is unknown, zero or below is ever quoted, near or not.
+/// * **Left alone**: [`Choice::tariff`] and [`Quote::refused_until`] are `None`: who asks the clouds fills them in.
+///
+#[cfg_attr(
+    feature = "testing",
+    doc = "The laws are in [`testing::laws::pricing`](crate::testing::laws::pricing)."
+)]
+#[cfg_attr(
+    not(feature = "testing"),
+    doc = "The laws are in `testing::laws::pricing` behind the feature `testing`."
+)]
+/// An example there runs all of them against an engine of its own. One that keeps them may be given to
+/// [`InfraBuilder::with_pricing`](crate::infra::InfraBuilder::with_pricing).
+///
+/// [`DEFAULT_OS`]: crate::price::DEFAULT_OS
+/// [`NEAREST_MAX`]: crate::price::NEAREST_MAX
+/// [`ROOT_DISK_GIB`]: crate::price::ROOT_DISK_GIB
 #[cfg_attr(feature = "testing", mockall::automock)]
 pub trait PricingEngine: Send + Sync + Debug {
-    /// All fitting offers, cheapest total first; ties by less waste, then by name. Unknown prices are never in it.
+    /// The best of what fits, best first, as many as the context wants; or why nothing does.
     fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking;
 
     /// Makes what it wants to find beside a catalogue when it ranks: called once when a catalogue arrives, while
     /// others still rank by the old one. An engine that wants nothing answers a clone of [`Prepared::none`].
     ///
-    /// What it makes is shared by catalogues that differ in nothing but zones, images, options and the moments at which
-    /// prices were read: it must not hold any of these, nor more of moments than their order.
+    /// What it makes is shared by all catalogues that offer the same, of whichever team, and is handed back beside any of
+    /// them. The same are those with equal offerings in the same order, at equal prices, disks, addresses and billing.
+    /// They may differ in all that follows, none of which it may hold:
+    /// * zones, images and options;
+    /// * when a catalogue or a price was read: of the moments of its known prices only the order is the same, equals
+    ///   included;
+    /// * who said a price ([`Price::Known::source`]), and why there is none ([`Price::Unknown::reason`]).
+    ///
+    /// The law is `what_was_prepared_serves_all_that_offer_the_same`.
+    ///
+    /// [`Price::Known::source`]: crate::nouns::offering::Price::Known::source
+    /// [`Price::Unknown::reason`]: crate::nouns::offering::Price::Unknown::reason
     fn prepare(&self, catalogue: &Catalogue) -> Prepared;
 }

@@ -163,7 +163,7 @@ impl Core {
             once::note(self, once.as_ref(), &mut txn, &());
             Ok(Step::Commit(txn, (draft.reservation, None)))
         });
-        let ((value, stands), version) = settled.await?;
+        let ((value, stands), version) = Box::pin(settled).await?;
         Ok(Versioned { value, version: stands.unwrap_or(version) })
     }
 

@@ -159,7 +159,8 @@ impl Core {
     {
         for round in 0..ROUNDS {
             let step = match decide().await {
-                Err(_) if keyed => decide().await?,
+                // Boxed: every caller's future would hold a second decision that is seldom made.
+                Err(_) if keyed => Box::pin(decide()).await?,
                 step => step?,
             };
             let (txn, answer) = match step {

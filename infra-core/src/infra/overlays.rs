@@ -92,9 +92,8 @@ impl Operator {
     ///
     /// # Errors
     /// [`InfraError::OutOfRange`] with every wrong field: `overlays[2].off.percent`, or `overlays[2].provider` for a cloud
-    /// that is not configured; [`InfraError::Conflict`];
-    /// [`InfraError::NotFound`] (`team`) for one that was never made and that nobody is in: a slip of the pen would change nobody's prices, or
-    /// those of whoever is called so next.
+    /// that is not configured; [`InfraError::Conflict`]; [`InfraError::NotFound`] (`team`) for one that was never made and
+    /// that nobody is in: a slip of the pen would change nobody's prices, or those of whoever is called so next.
     pub async fn set_overlays(
         &self,
         team: &TenantId,

@@ -1,7 +1,7 @@
 //! What a user and its team spend: so far, per hour, and until the end and the month's end.
 //!
 //! # Flow
-//! All reservations of the team that cost anything in the month are summed up as their records say
+//! All reservations of the team that ran in the month, or may still run, are summed up as their records say
 //! ([`crate::price::usage`]); the user's own are listed one by one, the team's are one sum.
 //!
 //! # Guarantees
@@ -51,7 +51,7 @@ pub struct Usage {
     pub month: Month,
     /// As of then.
     pub at: Timestamp,
-    /// The user's own reservations that cost anything in that month, oldest first.
+    /// The user's own reservations that ran in that month, also for nothing, oldest first.
     pub reservations: Vec<ReservationUsage>,
     /// All of them together.
     pub user: Spending,

@@ -25,7 +25,7 @@ use crate::words::money::Money;
 const HOUR_S: u64 = 3600;
 
 /// Calendar months that are looked at one by one: a century. What lies beyond is charged whole.
-const MONTHS_MAX: usize = 1200;
+const CEILED_MONTHS_MAX: usize = 1200;
 
 /// What one machine at this hourly price is charged when it runs `from` a moment for this time: begun seconds or
 /// hours count whole, the cloud's minimum applies also to a time of zero, hours beyond a month's ceiling are free, and
@@ -54,7 +54,7 @@ impl Meter {
         match billing {
             Billing::PerSecond { min_s, min_charge, month_hours_max } => {
                 let most = month_hours_max.map_or(u64::MAX, |hours| u64::from(hours) * HOUR_S);
-                // No month is shorter than what most ceilings allow: nearly all times need no calendar.
+                // A time no longer than the ceiling cannot pass it in any month: nearly all times need no calendar.
                 let under = if begun_s <= most { begun_s } else { capped_by_month(from, begun_s, most) };
                 Self { paid_s: under.max(u64::from(min_s)), min_charge: min_charge.nanos }
             }
@@ -82,7 +82,7 @@ impl Meter {
 /// Seconds that are paid when no calendar month is paid beyond `most` seconds.
 fn capped_by_month(from: Timestamp, begun_s: u64, most: u64) -> u64 {
     let (mut at, mut left, mut paid) = (from, begun_s, 0_u64);
-    for _ in 0..MONTHS_MAX {
+    for _ in 0..CEILED_MONTHS_MAX {
         let Some(next) = next_month(at).filter(|_| left > 0) else { break };
         let month = between(at, next);
         // A month that begins within a second is that second longer: who pays must not be promised less.

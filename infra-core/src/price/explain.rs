@@ -6,10 +6,10 @@
 //! limit alone stands in the way, relaxing that one lets in more offers than relaxing any other.
 //!
 //! # Guarantees
-//! * The named best is usable as it stands: ask for it, with all else as it was, and something fits (where one
-//!   limit alone stands in the way).
+//! * The named best is usable as it stands: ask for it, with all else as it was, and something fits. Where every offer
+//!   misses two limits or more no best is named, because asking for it would be refused as well; the others are.
 //! * `field` is a field of the wire's request. The one exception is `capacity`: everything that fits failed for
-//!   capacity or quota lately, so no field is to blame, and waiting helps.
+//!   capacity or quota lately, so no field is to blame, and waiting helps. Where waiting alone does not, a field is named.
 //! * At most [`NEAREST_MAX`] near misses, each offering once, in its first open zone.
 //!
 //! # Assumptions
@@ -18,8 +18,9 @@
 //!
 //! # Caveats
 //! When several limits stand in the way of every offer, relaxing the named one alone lets in nothing yet: it is the
-//! one that the most of the nearest miss. Near misses are measured by what is lacking as a share of what was asked. What is no number (a region, an
-//! architecture) counts as lacking whole.
+//! one that the most of the nearest miss, and it says so. Near misses are measured by what is lacking as a share of what
+//! was asked. What is no number (a region, an architecture) counts as lacking whole. What is too dear only for the disk
+//! that is asked for counts as too dear, although less disk would help as well.
 
 use std::collections::BTreeSet;
 
@@ -79,6 +80,9 @@ fn why(need: &Need<'_>, lanes: &[LaneView<'_>], all: &[Fit<'_, '_>]) -> (NoFitRe
         Some((limit, fewest)) => {
             let missing: Vec<&Fit<'_, '_>> =
                 all.iter().filter(|fit| fit.misses.has(limit) && fit.misses.count() == fewest).collect();
+            if fewest > 1 {
+                return (NoFitReason::TooDemanding, not_alone(limit, need, &missing));
+            }
             let best = best(limit, need, missing.iter().copied());
             let too_large = missing.iter().filter_map(|fit| fit.image_needs_mib()).min();
             let too_large = too_large.filter(|_| limit == need.image_limit());
@@ -111,19 +115,39 @@ fn unpriced(need: &Need<'_>, lanes: &[LaneView<'_>]) -> Option<System> {
     systems?.into_iter().find(|system| !system.is_linux())
 }
 
+/// A limit of several that the nearest offers miss each: no best of it would do, so the others are named instead.
+fn not_alone(limit: Limit, need: &Need<'_>, missing: &[&Fit<'_, '_>]) -> FailedLimit {
+    let missed = |other: &Limit| missing.iter().any(|fit| fit.misses.has(*other));
+    let others = Limit::ALL.into_iter().filter(|other| *other != limit && missed(other));
+    let also: Vec<String> = others.map(|other| other.field().to_owned()).collect();
+    let is = match limit {
+        Limit::MaxPrice => format!("is {}", Money::usd_nanos(need.cap.unwrap_or(0))),
+        Limit::Burstable => "is deny".to_owned(),
+        Limit::Families | Limit::Regions | Limit::Providers => "rules out what comes nearest".to_owned(),
+        _ => format!("is {}", asked(limit, need)),
+    };
+    let detail = format!(
+        "{is}, and without that nothing fits either: what comes nearest also misses {}",
+        also.join(", ")
+    );
+    FailedLimit { also, ..failed(limit, detail, None) }
+}
+
 /// Of the offers that miss the fewest limits: the limit that most of them miss, and how many that fewest is. When
-/// one limit alone stands in the way, dropping the answer lets in more offers than dropping any other.
+/// one limit alone stands in the way, dropping the answer lets in more offers than dropping any other. Capacity, which
+/// nobody can relax, is the answer only when it stands there alone.
 fn helps_most(all: &[Fit<'_, '_>]) -> Option<(Limit, u32)> {
     let fewest = all.iter().map(|fit| fit.misses.count()).min()?;
     let near = || all.iter().filter(|fit| fit.misses.count() == fewest);
     let lets_in = |limit: Limit| near().filter(|fit| fit.misses.has(limit)).count();
     // `rev`, because the last of equals wins and the first declared should.
-    Limit::ALL.into_iter().rev().max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
+    let named = Limit::ALL.into_iter().rev().filter(|limit| fewest == 1 || *limit != Limit::Capacity);
+    named.max_by_key(|limit| lets_in(*limit)).map(|limit| (limit, fewest))
 }
 
 /// A limit under its name on the wire.
 fn failed(limit: Limit, detail: String, best: Option<String>) -> FailedLimit {
-    FailedLimit { field: limit.field().to_owned(), detail, limit: best }
+    FailedLimit { field: limit.field().to_owned(), detail, limit: best, also: Vec::new() }
 }
 
 /// No lane is where it was asked for: the cloud is not reached at all, or not in that region.

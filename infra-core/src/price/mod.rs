@@ -1,14 +1,17 @@
 //! Pricing: the cheapest offer that fits, over all lanes a user can reach, for as long as it is needed.
 //!
+//! It is one engine behind the contract [`PricingEngine`], and what is said here of requests holds for every other.
+//!
 //! # Flow
-//! The request is read once into whole units ([`need`](self)); every offering of every lane is held against it,
+//! The request is read once into whole units (`need.rs`); every offering of every lane is held against it,
 //! which answers what it costs and *which limits it misses*; those that miss none are ordered and quoted. When
 //! there are none, the same misses say why: no second set of rules can drift from the first.
 //!
 //! # Guarantees
 //! * Pure: the same need and context give the same ranking, whatever the order of lanes, offerings, images, zones.
 //! * What is compared is the total: machines x (compute at what the team pays + bought disk + public address + fee)
-//!   x the time as the cloud bills it. Without a duration it is one hour. Totals are compared exactly, in 128 bits; only what is shown is cut to [`Money`].
+//!   x the time as the cloud bills it. Without a duration it is one hour. Totals are compared exactly, in 128 bits; only
+//!   what is shown is cut to [`Money`].
 //! * Ties: fresh before stale prices, then fewer vCPUs and less memory beyond what was asked, then type, lane, key.
 //! * A price that is Unknown, or claims to be Known and is zero or less, is never quoted, not even as a near miss.
 //! * A size that is no number, infinite or below zero fits nothing. Nothing overflows and nothing panics.

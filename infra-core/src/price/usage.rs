@@ -30,7 +30,7 @@ use crate::words::clock::{Timestamp, between};
 use crate::words::money::Money;
 
 /// Months that are summed up one by one at most; no lease is longer.
-const MONTHS_MAX: i32 = 120;
+const SUMMED_MONTHS_MAX: i32 = 120;
 
 /// What one reservation, one user or one team spends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,7 +117,7 @@ pub fn total<'a>(
 #[must_use]
 pub fn by_month(reservation: &Reservation, rows: &[&Launch], now: Timestamp) -> Vec<(Month, Money)> {
     let (first, last) = (Month::of(reservation.created_at), Month::of(now));
-    let months = (first.0.max(last.0 - MONTHS_MAX)..=last.0).map(Month);
+    let months = (first.0.max(last.0 - SUMMED_MONTHS_MAX)..=last.0).map(Month);
     let sums = months.map(|month| (month, in_month(reservation, rows, month, now)));
     sums.filter(|(_, sum)| sum.nanos != 0).collect()
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::contracts::pricing::{Excluded, Prepared, PriceContext, PricedLane, PricingEngine, Ranking};
 use crate::nouns::offering::{Billing, Catalogue, Image, OffBilling, Offering, Price};
+use crate::nouns::options::MachineOption;
 use crate::nouns::overlay::Overlay;
 use crate::nouns::request::{Arch, Market, Request};
 use crate::nouns::system::System;
@@ -128,6 +129,47 @@ impl PriceWorld {
     /// When there is no lane yet.
     pub fn last(&mut self) -> &mut Catalogue {
         &mut self.lanes.last_mut().expect("a lane was added").catalogue
+    }
+
+    /// A world that offers the same, and differs in all that what is prepared must not hold
+    /// ([`PricingEngine::prepare`]): zones, images, options, who said a price, why there is none, and when, but for the
+    /// order of these moments. Its images need more than most machines have, and its live prices are old.
+    #[must_use]
+    pub fn same_offers(&self) -> Self {
+        let mut other = self.clone();
+        for Catalogue { offerings, images, options, as_of, .. } in
+            other.lanes.iter_mut().map(|lane| &mut lane.catalogue)
+        {
+            let read = offerings.iter().filter_map(|it| match it.price {
+                Price::Known { as_of, .. } => Some(as_of),
+                Price::Unknown { .. } => None,
+            });
+            let read: BTreeSet<Timestamp> = read.collect();
+            for offering in &mut *offerings {
+                offering.zones = match offering.zones.len() {
+                    0 => "elsewhere".parse().into_iter().collect(),
+                    more => offering.zones.drain(1..).chain("elsewhere".parse()).take(more % 3).collect(),
+                };
+                match &mut offering.price {
+                    Price::Known { as_of, source, .. } => {
+                        let hours = i64::try_from(read.range(*as_of..).count()).unwrap_or(0);
+                        *as_of = PRICED_AT - jiff::SignedDuration::from_hours(24 * 365 + hours);
+                        "somebody else".clone_into(source);
+                    }
+                    Price::Unknown { reason } => "for another reason".clone_into(reason),
+                }
+            }
+            images.reverse();
+            for (nth, image) in images.iter_mut().enumerate() {
+                (image.min_disk_gib, image.min_memory_mib) = (40, 3072);
+                image.id = format!("other-{nth}").parse().expect("a short id");
+            }
+            if !options.remove(&MachineOption::Files) {
+                options.insert(MachineOption::Files);
+            }
+            *as_of -= jiff::SignedDuration::from_hours(1);
+        }
+        other
     }
 
     /// Asks an engine that has prepared nothing. Borrows the world for the call alone: a test alters it and asks again.

@@ -53,6 +53,7 @@ defects! {
     TotalsWrap breaks "absurd_numbers_do_not_overflow",
     NamesNothingNear breaks "no_fit_names_the_limit_and_the_nearest",
     NamesAnotherField breaks "no_fit_names_the_limit_and_the_nearest",
+    PromisesWhatDoesNotHelp breaks "a_limit_that_does_not_help_alone_is_not_promised_to",
     Unbounded breaks "the_limit_of_quotes_is_kept",
     ForgetsAddress breaks "the_public_address_is_part_of_the_price",
     ForgetsFee breaks "a_services_fee_is_part_of_the_price",
@@ -69,6 +70,10 @@ defects! {
     SaysNoReason breaks "each_quote_says_why_it_stands_before_the_next",
     OneSystemForAll breaks "a_price_of_one_system_is_not_anothers",
     PreparesTheDominant breaks "what_was_prepared_changes_no_answer",
+    KeepsZones breaks "what_was_prepared_serves_all_that_offer_the_same",
+    KeepsImages breaks "what_was_prepared_serves_all_that_offer_the_same",
+    KeepsMoments breaks "what_was_prepared_serves_all_that_offer_the_same",
+    KeepsSources breaks "what_was_prepared_serves_all_that_offer_the_same",
 }
 
 /// The right engine, made wrong.
@@ -83,11 +88,9 @@ impl PricingEngine for Mutant {
         self.alter_offers(&need, &mut world);
         self.alter_catalogues(&mut world);
         self.alter_rules(&mut world);
-        if self.0 == Defect::PreparesTheDominant {
-            for (lane, asked) in world.lanes.iter_mut().zip(context.lanes) {
-                if asked.prepared.get::<Dominant>().is_some() {
-                    drop_dominated(&mut lane.catalogue.offerings);
-                }
+        for (lane, asked) in world.lanes.iter_mut().zip(context.lanes) {
+            if let Some(Kept(kept)) = asked.prepared.get() {
+                self.use_prepared(kept, &mut lane.catalogue);
             }
         }
         match world.rank(&CheapestFit, &need) {
@@ -101,6 +104,10 @@ impl PricingEngine for Mutant {
             Ranking::Nothing(mut why) => {
                 match self.0 {
                     Defect::NamesNothingNear => why.nearest.clear(),
+                    Defect::PromisesWhatDoesNotHelp if !why.failed.also.is_empty() => {
+                        why.failed.also.clear();
+                        why.failed.limit = Some("0.001".to_owned());
+                    }
                     Defect::NamesAnotherField => why.failed.field = "vcpus".to_owned(),
                     _ => {}
                 }
@@ -109,13 +116,13 @@ impl PricingEngine for Mutant {
         }
     }
 
-    fn prepare(&self, _: &Catalogue) -> Prepared {
-        Prepared::new(Dominant)
+    fn prepare(&self, catalogue: &Catalogue) -> Prepared {
+        Prepared::new(Kept(catalogue.clone()))
     }
 }
 
-/// What an engine prepares that keeps a skyline and nothing else.
-struct Dominant;
+/// What an engine prepares that keeps all it is shown.
+struct Kept(Catalogue);
 
 /// Leaves what nothing cheaper is at least as large as.
 fn drop_dominated(offers: &mut Vec<Offering>) {
@@ -128,6 +135,31 @@ fn drop_dominated(offers: &mut Vec<Offering>) {
 }
 
 impl Mutant {
+    /// Makes of a catalogue what an engine sees of it that trusts what it prepared too far.
+    fn use_prepared(&self, kept: &Catalogue, now: &mut Catalogue) {
+        let pairs = kept.offerings.iter().zip(&mut now.offerings);
+        match self.0 {
+            Defect::PreparesTheDominant => drop_dominated(&mut now.offerings),
+            Defect::KeepsZones => pairs.for_each(|(kept, now)| now.zones.clone_from(&kept.zones)),
+            Defect::KeepsImages => now.images.clone_from(&kept.images),
+            Defect::KeepsMoments => pairs.for_each(|(kept, now)| {
+                if let (Price::Known { as_of: kept, .. }, Price::Known { as_of, .. }) =
+                    (&kept.price, &mut now.price)
+                {
+                    *as_of = *kept;
+                }
+            }),
+            Defect::KeepsSources => pairs.for_each(|(kept, now)| {
+                if let (Price::Known { source: kept, .. }, Price::Known { source, .. }) =
+                    (&kept.price, &mut now.price)
+                {
+                    source.clone_from(kept);
+                }
+            }),
+            _ => {}
+        }
+    }
+
     fn alter_need(&self, need: &mut Request) {
         match self.0 {
             Defect::IgnoresMemory => need.memory_gib = None,

@@ -16,7 +16,7 @@ use infra_core::words::money::Money;
 use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::mutants::{Defect, Mutant};
@@ -31,7 +31,7 @@ const WORLDS_OF_A_MUTANT: u32 = 2_500;
 const CLOUDS: [&str; 2] = ["aws", "hut"];
 const REGIONS: [&str; 2] = ["east", "west"];
 const TYPES: [&str; 4] = ["a", "b", "c", "d"];
-const ZONES: [&str; 3] = ["z1", "z2", "z3"];
+const ZONES: [&str; 6] = ["z1", "z2", "z3", "z4", "z5", "z6"];
 const MODELS: [&str; 2] = ["t4", "a100"];
 const OSES: [&str; 2] = ["ubuntu 24.04", "debian 13"];
 const FAMILIES: [&str; 4] = ["m5", "t3", "c6", ""];
@@ -57,7 +57,9 @@ fn price() -> impl Strategy<Value = Price> {
 
 fn an_offering() -> impl Strategy<Value = Offering> {
     let size = (select(vec![500_u32, 1000, 2000, 4000]), select(vec![512_u64, 1024, 2048, 4096]));
-    let zones = vec(select(ZONES.to_vec()), 0..4);
+    // Also more zones than a list is long.
+    let zones =
+        prop_oneof![vec(select(ZONES.to_vec()), 0..3), subsequence(ZONES.to_vec(), 3..=6).prop_shuffle()];
     let gpus = (0..3_u32, select(MODELS.to_vec()));
     let kind = (select(ARCHES.to_vec()), select(MARKETS.to_vec()), select(vec![0_u32, 0, 10, 50]));
     let family = (
@@ -180,7 +182,8 @@ pub(crate) fn world() -> impl Strategy<Value = PriceWorld> {
     let money = (disk, select(vec![0_i64, 0, 5_000_000]), (billing, licensed));
     let lane = (place, vec(an_offering(), 0..12), images(), money);
     let overlays = prop_oneof![2 => vec(overlay(), 0..1), 1 => vec(overlay(), 1..4)];
-    let excluded = (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..4_usize, select(MARKETS.to_vec()));
+    let excluded =
+        (select(CLOUDS.to_vec()), select(TYPES.to_vec()), 0..=ZONES.len(), select(MARKETS.to_vec()));
     let excluded = prop_oneof![1 => vec(excluded.clone(), 0..1), 1 => vec(excluded, 0..4)];
     (vec(lane, 0..5), excluded, select(vec![1_usize, 3, 9, 1000]), overlays).prop_map(
         |(lanes, excluded, limit, overlays)| {
@@ -304,12 +307,19 @@ fn agrees(engine: &dyn PricingEngine, world: &PriceWorld, need: &Request) -> Res
     Ok(())
 }
 
-/// The property: what was prepared changes nothing, refusals and their reasons included, and a pick is the first.
-fn prepared_agrees(world: &PriceWorld, need: &Request) -> Result<(), TestCaseError> {
+/// The property: what was prepared, of this world and of another that offers the same, changes nothing, refusals and
+/// their reasons included, and a pick is the first.
+fn prepared_agrees(
+    world: &PriceWorld,
+    need: &Request,
+    prepared: &[Vec<Prepared>; 2],
+) -> Result<(), TestCaseError> {
     let slow = world.rank(&CheapestFit, need);
-    prop_assert_eq!(&world.rank_prepared(&CheapestFit, need), &slow);
-    let picked = |prepared: Vec<Prepared>| {
-        world.with_context(&prepared, |context| {
+    for prepared in prepared {
+        prop_assert_eq!(&world.with_context(prepared, |context| CheapestFit.rank(need, context)), &slow);
+    }
+    let picked = |prepared: &[Prepared]| {
+        world.with_context(prepared, |context| {
             CheapestFit.pick(need, context).map(|it| {
                 let place = (it.lane.lane.clone(), it.lane.credential.clone(), it.zone.cloned());
                 (place, it.offering.clone(), it.image.id.clone(), it.disk_gib, (it.machine_per_hour, it.cost))
@@ -324,8 +334,10 @@ fn prepared_agrees(world: &PriceWorld, need: &Request) -> Result<(), TestCaseErr
         }),
         Ranking::Nothing(_) => None,
     };
-    prop_assert_eq!(&picked(world.prepare(&CheapestFit)), &first);
-    prop_assert_eq!(&picked(vec![Prepared::none().clone(); world.lanes.len()]), &first);
+    for prepared in prepared {
+        prop_assert_eq!(&picked(prepared), &first);
+    }
+    prop_assert_eq!(&picked(&vec![Prepared::none().clone(); world.lanes.len()]), &first);
     Ok(())
 }
 
@@ -434,10 +446,12 @@ fn run(engine: &dyn PricingEngine, worlds: u32, prepared: bool) -> Result<(), Fo
         Config { cases: worlds, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let found = runner.run(&(world(), vec(request(), ASKED)), |(world, needs)| {
+        let made = [&world, &world.same_offers()]
+            .map(|it| if prepared { it.prepare(&CheapestFit) } else { Vec::new() });
         for (nth, need) in needs.iter().enumerate() {
             agrees(engine, &world, need)?;
             if prepared {
-                prepared_agrees(&world, need)?;
+                prepared_agrees(&world, need, &made)?;
             }
             if nth % 4 == 0 {
                 order_does_not_matter(engine, &world, need)?;
@@ -482,9 +496,14 @@ fn the_property_catches_every_engine_that_ranks_wrongly() {
     // What says a right ranking badly, and what only shows in what is prepared: the laws catch it.
     let unseen = [
         Defect::NamesNothingNear,
+        Defect::PromisesWhatDoesNotHelp,
         Defect::HidesDiskInCompute,
         Defect::SaysNoReason,
         Defect::PreparesTheDominant,
+        Defect::KeepsZones,
+        Defect::KeepsImages,
+        Defect::KeepsMoments,
+        Defect::KeepsSources,
     ];
     let survivors: Vec<Defect> = Defect::ALL
         .into_iter()

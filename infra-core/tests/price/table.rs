@@ -3,7 +3,7 @@
 
 use infra_core::CheapestFit;
 use infra_core::PricingEngine;
-use infra_core::contracts::pricing::{Quote, Ranking};
+use infra_core::contracts::pricing::{Prepared, Quote, Ranking};
 use infra_core::nouns::offering::Offering;
 use infra_core::nouns::request::Request;
 use infra_core::testing::SeededEntropy;
@@ -40,35 +40,62 @@ fn cheapest(world: &PriceWorld, vcpus_milli: u32, memory_mib: u32) -> Option<(i6
     Some((best.price.per_hour()?.nanos, best.type_name.to_string()))
 }
 
-/// How often an engine does not say the cheapest, over the whole grid, and how often it was asked.
-fn wrong_answers(engine: &dyn PricingEngine) -> (usize, usize) {
-    let world = table();
+/// What is taken, at which price.
+type Taken = Option<(i64, String)>;
+
+/// How often a way to ask does not say the cheapest, over the whole grid, and how often it was asked.
+fn wrong_answers(world: &PriceWorld, ask: impl Fn(&Request) -> Taken) -> (usize, usize) {
     let (mut wrong, mut asked) = (0, 0);
     for vcpus in 1..=64_u32 {
         for memory in 1..=256_u32 {
             let mut need = Request::default();
             (need.vcpus, need.memory_gib) = (Some(vcpus.into()), Some(memory.into()));
-            let right = cheapest(&world, vcpus * 1000, memory * 1024);
-            let said = match world.rank(engine, &need) {
-                Ranking::Fits(quotes) => quotes
-                    .first()
-                    .map(|it| (it.choice.per_hour.nanos, it.choice.offering.type_name.to_string())),
-                Ranking::Nothing(_) => None,
-            };
             asked += 1;
-            wrong += usize::from(said != right);
+            wrong += usize::from(ask(&need) != cheapest(world, vcpus * 1000, memory * 1024));
         }
     }
     (wrong, asked)
 }
 
+fn first(ranking: Ranking) -> Taken {
+    let Ranking::Fits(quotes) = ranking else { return None };
+    quotes.first().map(|it| (it.choice.per_hour.nanos, it.choice.offering.type_name.to_string()))
+}
+
+/// The grid asked of an engine's index: by its ranking and by its pick.
+fn wrong_with_prepared(world: &PriceWorld, prepared: &[Prepared]) -> [usize; 2] {
+    world.with_context(prepared, |context| {
+        let picked = |need: &Request| {
+            let pick = CheapestFit.pick(need, context)?;
+            Some((pick.machine_per_hour.nanos, pick.offering.type_name.to_string()))
+        };
+        let ranked = |need: &Request| first(CheapestFit.rank(need, context));
+        [wrong_answers(world, ranked).0, wrong_answers(world, picked).0]
+    })
+}
+
 #[test]
 fn the_founding_grid_never_gets_a_dearer_type_than_another_that_fits() {
-    let (wrong, asked) = wrong_answers(&CheapestFit);
-    let (founding, _) = wrong_answers(&Mutant(Defect::FirstBySize));
-    println!("COUNT price-grid asked={asked} wrong={wrong} first-by-size-wrong={founding}");
-    assert_eq!(wrong, 0);
+    let world = table();
+    let (wrong, asked) = wrong_answers(&world, |need| first(world.rank(&CheapestFit, need)));
+    let by_size = Mutant(Defect::FirstBySize);
+    let (founding, _) = wrong_answers(&world, |need| first(world.rank(&by_size, need)));
+    let [ranked, picked] = wrong_with_prepared(&world, &world.prepare(&CheapestFit));
+    println!(
+        "COUNT price-grid asked={asked} wrong={wrong} prepared-wrong={ranked} picked-wrong={picked} first-by-size-wrong={founding}"
+    );
+    assert_eq!([wrong, ranked, picked], [0; 3]);
     assert!(founding > 0, "the grid would not notice the founding service's mistake");
+}
+
+#[test]
+fn the_grid_asks_no_index_although_one_was_prepared() {
+    let world = table();
+    let mut turned = world.clone();
+    // As many rows in another order: an index of these points to the wrong ones.
+    turned.last().offerings.reverse();
+    let wrong = wrong_with_prepared(&world, &turned.prepare(&CheapestFit));
+    assert!(wrong.iter().all(|it| *it > 0), "an index of another list changes nothing: {wrong:?}");
 }
 
 /// `types` types in six zones each, each dearer than the one before.
@@ -93,4 +120,41 @@ fn an_open_zone_of_the_cheapest_stands_behind_a_dearer_type() {
     assert_eq!(list[24], ("t05".to_owned(), "a".to_owned()), "four types in all their zones, then the fifth");
     assert_eq!(in_six_zones(2, 25).len(), 12, "all zones of both");
     assert_eq!(in_six_zones(40, 8)[..], list[..8], "a shorter list is the beginning of a longer one");
+}
+
+/// What is taken of these types, each with so much disk of its own, for an image that needs 30 GiB: type and disk bought.
+fn for_a_large_image(own: &[(&str, u32)], gib_hour: i64, asked: Option<f64>) -> Option<(String, u32)> {
+    let offers = own.iter().enumerate().map(|(nth, (name, gib))| {
+        let one = offering(name, 1, 1, &format!("0.{:02}", nth + 1));
+        Offering { disk_gib: *gib, ..one }
+    });
+    let mut world = PriceWorld::default().with_lane("cloud", "here", offers.collect());
+    let catalogue = world.last();
+    catalogue.disk_gib_hour = Money::usd_nanos(gib_hour);
+    catalogue.images.iter_mut().for_each(|image| image.min_disk_gib = 30);
+    let mut need = Request::default();
+    need.disk_gib = asked;
+    match world.rank(&CheapestFit, &need) {
+        Ranking::Fits(quotes) => {
+            let best = &quotes.first()?.choice;
+            Some((best.offering.type_name.to_string(), best.disk_gib))
+        }
+        Ranking::Nothing(_) => None,
+    }
+}
+
+#[test]
+fn a_machine_is_quoted_with_a_disk_that_its_image_does_not_fit_on() {
+    let best = |own: &[(&str, u32)], gib_hour, asked| for_a_large_image(own, gib_hour, asked);
+    let is = |name: &str, gib| Some((name.to_owned(), gib));
+    assert_eq!(best(&[("bare", 0)], 1, None), is("bare", 30), "the root disk that is bought holds the image");
+    assert_eq!(best(&[("bare", 0)], 1, Some(50.0)), is("bare", 50), "what was asked, when that is more");
+    assert_eq!(
+        best(&[("small", 20), ("large", 40)], 0, None),
+        is("large", 0),
+        "no disk is sold to make up for it"
+    );
+    assert_eq!(best(&[("small", 20)], 0, None), None);
+    assert_eq!(best(&[("bare", 0)], 0, None), is("bare", 0), "its disk is as large as the image");
+    assert_eq!(best(&[("local", 50)], 1, Some(52.0)), is("local", 30), "a root disk beside local ones");
 }

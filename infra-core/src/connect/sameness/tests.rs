@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::nouns::offering::{Billing, OffBilling};
+use crate::nouns::offering::{Billing, Image, OffBilling};
 use crate::nouns::options::MachineOption;
 use crate::nouns::request::{Arch, Market};
 use crate::nouns::system::System;
@@ -97,19 +97,42 @@ fn a_list_that_changed_is_ranked_by_the_index_of_the_old_one() {
     assert_ne!(keys.of(&last), keys.of(&catalogue(700)));
 }
 
+/// All that the law `what_was_prepared_serves_all_that_offer_the_same` lets differ, and [`PricingEngine::prepare`] promises.
+///
+/// [`PricingEngine::prepare`]: crate::contracts::pricing::PricingEngine::prepare
 #[test]
 fn every_team_has_an_index_of_its_own_for_one_price_list() {
     let keys = Sameness::default();
-    let mut other = catalogue(3);
-    for one in &mut other.offerings {
-        one.zones = vec!["their-own-name".parse().expect("a short name")];
-        if let Price::Known { as_of, source, .. } = &mut one.price {
-            // Read a minute later, all of them.
-            *as_of += SignedDuration::from_secs(60);
-            "the same list".clone_into(source);
+    let mut one = catalogue(9);
+    for (hours, offering) in (0..).zip(&mut one.offerings) {
+        if let Price::Known { as_of, .. } = &mut offering.price {
+            *as_of -= SignedDuration::from_hours(hours * 5 % 4);
+        }
+    }
+    one.offerings[3].price = Price::Unknown { reason: "not for sale".to_owned() };
+    let mut other = one.clone();
+    for offering in &mut other.offerings {
+        offering.zones = vec!["their-own-name".parse().expect("a short name")];
+        match &mut offering.price {
+            Price::Known { as_of, source, .. } => {
+                // Read a minute later, all of them.
+                *as_of += SignedDuration::from_secs(60);
+                "the same list".clone_into(source);
+            }
+            Price::Unknown { reason } => "nobody knows".clone_into(reason),
         }
     }
     other.as_of += SignedDuration::from_secs(60);
     other.options = [MachineOption::Network].into();
-    assert_eq!(keys.of(&other), keys.of(&catalogue(3)));
+    other.images = vec![Image {
+        id: "theirs".parse().expect("a short name"),
+        name: String::new(),
+        os: "debian 13".to_owned(),
+        arch: Arch::X86_64,
+        created_at: NOW,
+        system: System::default(),
+        min_disk_gib: 30,
+        min_memory_mib: 4096,
+    }];
+    assert_eq!(keys.of(&other), keys.of(&one));
 }

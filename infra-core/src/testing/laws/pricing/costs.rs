@@ -1,16 +1,16 @@
-//! The laws about what it costs for real, the rules of a policy, and what is prepared.
+//! The laws about what it costs for real, and the rules of a policy.
 //!
 //! # Guarantees
 //! * Each law decides by amounts that a person can work out on paper, in a world of two or three offers.
 
-use super::{Verdict, broken, expect_types, fits, nothing, one_lane, sized, usd};
-use crate::contracts::pricing::{Advantage, CostPart, CostParts, PricingEngine, Ranking};
+use super::{Verdict, expect_types, fits, nothing, one_lane, sized, usd};
+use crate::contracts::pricing::{Advantage, CostPart, CostParts, PricingEngine};
 use crate::nouns::offering::{Billing, Image, Offering};
 use crate::nouns::overlay::{Off, Overlay};
 use crate::nouns::policy::Burstable;
-use crate::nouns::request::{Arch, Market, MarketWish, Request};
+use crate::nouns::request::{Market, MarketWish, Request};
 use crate::nouns::system::System;
-use crate::testing::price_world::{PriceWorld, offering};
+use crate::testing::price_world::offering;
 
 /// A public address is billed like a disk, unless nobody wants one. An engine that forgets it takes the machine that is a
 /// tenth of a cent cheaper and pays half a cent for its address.
@@ -166,42 +166,6 @@ pub fn each_quote_says_why_it_stands_before_the_next(engine: &dyn PricingEngine)
         None,
     ];
     hold!(said == want, "said {said:?}");
-    Ok(())
-}
-
-/// What was prepared is there to be quick, and for nothing else: the same answer with it and without, refusals included.
-/// The best here costs as much as what rules exclude, so an index that dropped what another row dominates answers wrong.
-pub fn what_was_prepared_changes_no_answer(engine: &dyn PricingEngine) -> Verdict {
-    let mut offers: Vec<Offering> = (1..=130_u32)
-        .map(|n| Offering {
-            burstable: n % 3 == 0,
-            family: format!("f{}", n % 5),
-            generation: (n % 4 > 0).then_some(n % 4),
-            arch: if n % 7 == 0 { Arch::Arm64 } else { Arch::X86_64 },
-            ..offering(
-                &format!("t{n}"),
-                1 + n % 6,
-                1 + u64::from(n % 9),
-                &format!("0.{:03}", 1 + n * 37 % 101),
-            )
-        })
-        .collect();
-    offers.rotate_left(50);
-    let world = PriceWorld { limit: 7, ..one_lane(offers) };
-    let mut needs =
-        vec![sized(3.0, 4.0), sized(1.0, 99.0), Request { arch: Some(Arch::Arm64), ..sized(2.0, 2.0) }];
-    let mut strict = sized(2.0, 3.0);
-    strict.policy.burstable = Burstable::Deny;
-    strict.policy.min_generation = Some(2);
-    strict.policy.families.deny = vec!["f1".to_owned(), "f2".to_owned()];
-    needs.extend([Request { max_price_per_hour: Some(0.0005), ..strict.clone() }, strict]);
-    for need in needs {
-        let (without, with) = (world.rank(engine, &need), world.rank_prepared(engine, &need));
-        if without != with {
-            let count = |it: &Ranking| matches!(it, Ranking::Fits(_));
-            return broken(format!("fits without: {}, with: {}", count(&without), count(&with)));
-        }
-    }
     Ok(())
 }
 

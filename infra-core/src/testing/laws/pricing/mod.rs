@@ -7,6 +7,49 @@
 //! # Guarantees
 //! No law needs a network, a clock or a runtime: an engine that answers differently when asked again breaks a law.
 //!
+//! # An engine of one's own
+//! It implements the contract, as [`PricingEngine`] tells it, and runs the laws; they take milliseconds. This one never
+//! buys in a region that its house has closed, and leaves all else to the engine that is there:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use infra_core::contracts::pricing::{Prepared, PriceContext, PricedLane, PricingEngine, Ranking};
+//! use infra_core::nouns::offering::Catalogue;
+//! use infra_core::nouns::request::Request;
+//! use infra_core::testing::laws::pricing::laws;
+//! use infra_core::testing::laws::run;
+//! use infra_core::CheapestFit;
+//!
+//! #[derive(Debug)]
+//! struct Without(&'static str);
+//!
+//! impl PricingEngine for Without {
+//!     fn rank<'a>(&self, need: &Request, context: &PriceContext<'a>) -> Ranking {
+//!         let open = context.lanes.iter().filter(|it| it.lane.region.as_str() != self.0);
+//!         let lanes: Vec<PricedLane<'_>> = open.copied().collect();
+//!         CheapestFit.rank(need, &PriceContext { lanes: &lanes, ..*context })
+//!     }
+//!
+//!     fn prepare(&self, catalogue: &Catalogue) -> Prepared {
+//!         CheapestFit.prepare(catalogue)
+//!     }
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().expect("starts");
+//! # runtime.block_on(async {
+//! let laws = laws();
+//! let kept = async |engine: Without| {
+//!     let engine: Arc<dyn PricingEngine> = Arc::new(engine);
+//!     run("PricingEngine", "Without", "none", &laws, async || Arc::clone(&engine)).await
+//! };
+//! let report = kept(Without("atlantis")).await;
+//! assert!(report.is_kept(), "{:?}", report.failed);
+//! // The laws buy in this region, so an engine without it is found out.
+//! assert!(!kept(Without("here")).await.is_kept());
+//! # });
+//! ```
+//!
 //! # Caveats
 //! Prices are invented and small in number. That an engine is fast on a full catalogue is for benches to show.
 
@@ -14,6 +57,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod costs;
+mod prepared;
 
 use super::{Law, Unmet};
 use crate::contracts::pricing::{Excluded, NoFit, NoFitReason, PricingEngine, Quote, Ranking};
@@ -25,6 +69,7 @@ use crate::words::clock::later;
 use crate::words::ids::Zone;
 use crate::words::money::Money;
 pub use costs::*;
+pub use prepared::*;
 
 /// What a law says of an engine. Nothing here waits: pricing is pure.
 pub type Verdict = Result<(), Unmet>;
@@ -62,6 +107,7 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         a_size_that_is_no_number_fits_nothing,
         absurd_numbers_do_not_overflow,
         no_fit_names_the_limit_and_the_nearest,
+        a_limit_that_does_not_help_alone_is_not_promised_to,
         the_limit_of_quotes_is_kept,
         the_public_address_is_part_of_the_price,
         a_services_fee_is_part_of_the_price,
@@ -72,6 +118,7 @@ pub fn laws() -> Vec<Law<Arc<dyn PricingEngine>>> {
         spot_comes_first_and_leaves_room_for_the_fallback,
         each_quote_says_why_it_stands_before_the_next,
         what_was_prepared_changes_no_answer,
+        what_was_prepared_serves_all_that_offer_the_same,
         a_price_of_one_system_is_not_anothers,
     ]
 }
@@ -478,6 +525,21 @@ pub fn no_fit_names_the_limit_and_the_nearest(engine: &dyn PricingEngine) -> Ver
         hold!(said == (reason, field), "{said:?} instead of {field}");
     }
     Ok(())
+}
+
+/// Where every offer misses two limits, relaxing one of them lets in nothing. Whoever is told "the cheapest costs so much"
+/// raises the cap and is refused again; so no best is named, and the other limit is. Once the other one is relaxed, the
+/// best of the first is said, and fits.
+pub fn a_limit_that_does_not_help_alone_is_not_promised_to(engine: &dyn PricingEngine) -> Verdict {
+    let world = one_lane(vec![offering("small", 2, 4, "0.1"), offering("large", 4, 8, "0.21")]);
+    let capped = |vcpus, cap| Request { max_price_per_hour: Some(cap), ..sized(vcpus, 1.0) };
+    let failed = nothing(engine, &world, &capped(1000.0, 0.01))?.failed;
+    hold!(failed.field == "max_price_per_hour", "{} is named", failed.field);
+    hold!(failed.limit.is_none(), "{:?} is promised, and nothing has 1000 vCPUs", failed.limit);
+    hold!(failed.also == ["vcpus"], "{:?} is named beside it", failed.also);
+    let alone = nothing(engine, &world, &capped(4.0, 0.01))?.failed;
+    hold!(alone.limit.as_deref() == Some("0.21") && alone.also.is_empty(), "alone: {alone:?}");
+    expect_types(engine, &world, &capped(4.0, 0.21), &["large"])
 }
 
 /// Everything has a limit. Quotes are stored with every reservation: without a limit a large catalogue makes a record
