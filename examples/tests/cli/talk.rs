@@ -262,6 +262,28 @@ fn what_is_spent_goes_into_a_spreadsheet_only_by_way_of_curl() {
     assert_eq!(world.ada(&["usage", "--csv", "--json"]).code, 64);
 }
 
+/// The lines of a table, less its heading, with the types that stand in them.
+fn types_of(table: &str) -> Vec<&str> {
+    let rows = table.lines().skip(1).take_while(|line| !line.is_empty());
+    rows.filter_map(|line| {
+        line.split_whitespace().find(|word| word.contains(['.', '-']) && !word.contains("sim"))
+    })
+    .collect()
+}
+
+#[test]
+fn a_list_of_twenty_is_four_lines_because_each_zone_counts() {
+    let world = World::new("lines");
+    let long = world.ada(&["quote"]).ok().out;
+    assert_eq!(types_of(&long).len(), 20, "{long}");
+    let short = world.ada(&["quote", "--limit", "3", "--explain"]).ok().out;
+    assert_eq!(types_of(&short), types_of(&long)[..3], "{short}");
+    let made_of = short.split("for the time asked or else an hour:\n").nth(1).expect("explained");
+    assert_eq!(types_of(made_of).len(), 3, "as many are explained: {short}");
+    let json = world.ada(&["quote", "--limit", "3", "--json"]).ok().json();
+    assert_eq!(json["items"].as_array().map(Vec::len), Some(3), "{json}");
+}
+
 #[test]
 fn discounts_are_set_and_seen_only_by_way_of_curl() {
     let world = World::new("overlays");

@@ -81,7 +81,7 @@ impl fmt::Display for Shortage {
         let of = month.map(|month| format!(" in a month from {month} on")).unwrap_or_default();
         write!(
             f,
-            "budget {kind} of {scope}{of}: {asked} more of {max} asked for, {held} counted, {left} left"
+            "budget {kind} of {scope}{of}: {asked} more asked for; of {max}, {held} counted and {left} left"
         )?;
         to_build_in
             .map_or(Ok(()), |time| write!(f, "; {} min to build in are counted", time.as_secs().div_ceil(60)))

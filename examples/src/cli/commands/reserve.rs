@@ -17,6 +17,12 @@ use crate::cli::show::{self, money};
 use crate::cli::wait::{self, Ended, Plan};
 use crate::client::{Answer, Client, ClientError, Page, Quote, Reservation, TemplateName, settled};
 
+/// Quotes that are answered at once at most.
+const QUOTES_MAX: u16 = 200;
+
+/// Lines of a list that a person reads.
+const LINES: usize = 20;
+
 /// A template to begin with.
 #[derive(Debug, Clone, Default, Args)]
 struct TemplateArgs {
@@ -48,8 +54,8 @@ pub(in crate::cli) struct QuoteArgs {
     /// Also what each is made of, why it stands before the next, and what each of your rules costs
     #[arg(long)]
     explain: bool,
-    /// Quotes at most [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    /// Lines at most, each for all zones alike; with --json quotes, one for each zone [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(QUOTES_MAX)))]
     limit: Option<u16>,
     #[command(flatten)]
     request: RequestArgs,
@@ -90,18 +96,28 @@ pub(in crate::cli) struct ReserveArgs {
 pub(in crate::cli) async fn quote(session: &Session<'_>, args: &QuoteArgs) -> Result<(), CliError> {
     let client = session.own().await?;
     let request = whole(&client, args.template.which().as_ref(), args.request.fields()?).await?;
+    let (limit, lines) = match session.out.is_json() {
+        true => (args.limit, usize::MAX),
+        // All that is answered at once: how many zones share a line is known only then.
+        false => (Some(QUOTES_MAX), args.limit.map_or(LINES, usize::from)),
+    };
     if args.explain {
-        let answer = client.explain(&request, args.limit).await?;
-        let items: Vec<Quote> = serde_json::from_value(answer.value["items"].clone())
+        let mut answer = client.explain(&request, limit).await?;
+        let mut items: Vec<Quote> = serde_json::from_value(answer.value["items"].clone())
             .map_err(|error| CliError::Local(format!("the answer is no list of quotes: {error}")))?;
+        items.truncate(show::in_lines(&items, lines));
+        if let Some(all) = answer.value["items"].as_array_mut() {
+            all.truncate(items.len());
+        }
         let now = session.out.now();
         let reasons = || super::money::reasons(&answer.value, now);
         session.out.answer(&answer.raw, || show::quotes(&items, 0) + &reasons())?;
         from_profile(session, &answer.raw);
         return Ok(());
     }
-    let page = client.quote(&request, args.limit).await?;
-    session.out.answer(&page.raw, || show::quotes(&page.items, 0))?;
+    let page = client.quote(&request, limit).await?;
+    let listed = &page.items[..show::in_lines(&page.items, lines)];
+    session.out.answer(&page.raw, || show::quotes(listed, 0))?;
     from_profile(session, &page.raw);
     Ok(())
 }

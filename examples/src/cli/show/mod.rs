@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use infra_core::words::clock::{Clock, SystemClock, Timestamp};
 
 pub(super) use problem::problem;
-pub(super) use reservation::{asked, quotes, reservation, reservations, short};
+pub(super) use reservation::{asked, in_lines, quotes, reservation, reservations, short};
 pub(super) use table::{Table, plain};
 pub(super) use words::{machines, moment, money, priced, relative, zone};
 

@@ -208,6 +208,17 @@ fn short_text(text: &str) -> String {
     format!("...{end}")
 }
 
+/// Zones that make no difference share a line.
+fn alike(one: &Quote, other: &Quote) -> bool {
+    let but_zone = |quote: &Quote| Quote { zone: None, ..quote.clone() };
+    but_zone(one) == but_zone(other)
+}
+
+/// How many of these quotes the first so many lines are made of.
+pub(in crate::cli) fn in_lines(items: &[Quote], lines: usize) -> usize {
+    items.chunk_by(alike).take(lines).map(<[Quote]>::len).sum()
+}
+
 /// The ways to get something, cheapest first. Zones that make no difference share a line.
 ///
 /// When all of them were refused a moment ago, a line below says until when nobody asks for them.
@@ -228,8 +239,7 @@ pub(in crate::cli) fn quotes(items: &[Quote], indent: usize) -> String {
         "TOTAL",
         "NOTE",
     ]);
-    let but_zone = |quote: &Quote| Quote { zone: None, ..quote.clone() };
-    for alike in items.chunk_by(|one, other| but_zone(one) == but_zone(other)) {
+    for alike in items.chunk_by(alike) {
         table.row(quote_row(&alike[0], alike.len() - 1));
     }
     let first = items.iter().map(|quote| quote.refused_until).min().flatten();

@@ -83,7 +83,9 @@ pub(super) async fn list(fake: &DigitalOceanFake, asking: &Asking) -> Outcome {
     let all = skin::images(fake.world());
     let newest =
         |at: usize| !all[at + 1..].iter().any(|later| later.os == all[at].os && later.arch == all[at].arch);
-    let shown = all.iter().enumerate().filter(|(_, image)| image.arch == Arch::X86_64);
+    // DigitalOcean has no images of systems that cost a licence, and its schema no word for them.
+    let sold = |image: &Image| image.arch == Arch::X86_64 && image.system.is_linux();
+    let shown = all.iter().enumerate().filter(|(_, image)| sold(image));
     let images = shown.map(|(at, image)| distribution(fake, at, image, newest(at))).collect();
     Ok(Reply::of(200, &asking.page("images", images)))
 }
