@@ -153,7 +153,7 @@ pub struct Request {
     #[cfg_attr(feature = "utoipa", schema(minimum = 0))]
     pub idle_timeout_s: Option<u64>,
     /// Never dearer than this per machine and hour, US dollars.
-    #[cfg_attr(feature = "utoipa", schema(exclusive_minimum = 0, maximum = 1000000))]
+    #[cfg_attr(feature = "utoipa", schema(minimum = 0.000000001, maximum = 1000000))]
     pub max_price_per_hour: Option<f64>,
     /// Software wanted on it.
     pub software: Vec<String>,
